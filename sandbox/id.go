@@ -1,0 +1,58 @@
+package sandbox
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+)
+
+// ID names a runtime and the sandbox it has: 1 to 64 bytes of a-z, A-Z, 0-9, '-', '_' and '.', of which the first is
+// a letter or a digit, so that it can stand in a path, a label and a URL.
+type ID string
+
+const maxID = 64 // bytes: a label value of Kubernetes has 63, a file name 255; with a prefix it still fits both
+
+// Check says whether id is well formed. Code: Invalid.
+func (id ID) Check() error {
+	if err := checkName(string(id)); err != nil {
+		return &Error{Code: Invalid, Op: "id", ID: "", Err: fmt.Errorf("%q: %w", string(id), err)}
+	}
+	return nil
+}
+
+// CheckActionID says whether s may name an action; the rules are those of ID. Code: Invalid.
+func CheckActionID(s string) error {
+	if err := checkName(s); err != nil {
+		return &Error{Code: Invalid, Op: "action id", Err: fmt.Errorf("%.80q: %w", s, err)}
+	}
+	return nil
+}
+
+func checkName(s string) error {
+	if s == "" || len(s) > maxID {
+		return fmt.Errorf("want 1 to %d characters, have %d", maxID, len(s))
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case i > 0 && (c == '-' || c == '_' || c == '.'):
+		default:
+			return errors.New("want letters, digits, '-', '_' and '.', beginning with a letter or digit")
+		}
+	}
+	return nil
+}
+
+// NewID makes a fresh random id of 16 hexadecimal digits.
+func NewID() ID { return ID(RandomHex(8)) }
+
+// NewActionID makes a fresh random action id of 24 hexadecimal digits.
+func NewActionID() string { return RandomHex(12) }
+
+// RandomHex is n random bytes of the system's secure source in hexadecimal.
+func RandomHex(n int) string {
+	b := make([]byte, n)
+	rand.Read(b) // never fails: crypto/rand ends the program instead
+	return hex.EncodeToString(b)
+}

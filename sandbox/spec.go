@@ -1,0 +1,98 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+// Spec says what sandbox is wanted. The zero Spec but for ID is a valid one.
+type Spec struct {
+	ID    ID
+	Owner string // label: whose it is; orphans are looked for by it
+	Epoch uint64 // of the activation that starts it; the server inside refuses a lower one
+
+	Workspace string            // host directory to work in; "" lets the driver make one that ends with the sandbox
+	Env       map[string]string // of every process in the sandbox; values are byte-exact and never logged
+	Setup     Setup
+	Limits    Limits
+
+	// OrphanAfter is how long the sandbox lives without a controller; 0 means 10 minutes, negative for ever.
+	OrphanAfter time.Duration
+}
+
+// Setup is the work to do in a fresh sandbox before it is ready, in this order.
+type Setup struct {
+	Env        map[string]string // exported in the shell (and so in later shells of this sandbox)
+	Repository string            // URL or path to clone; "" none
+	Branch     string            // to check out; "" the default one
+	InitGit    bool              // make a repository where none is cloned and the workspace is empty
+	GitToken   string            // credential for Repository's host; given by a credential helper, never stored
+	GitUser    string            // user.name; "" leaves it
+	GitEmail   string            // user.email; "" leaves it
+	NoScripts  bool              // do not run .openhands/setup.sh, do not install .openhands/pre-commit.sh
+}
+
+// Limits bound what a sandbox may use. Zero is the default, where the driver can enforce it; a limit that is named is
+// enforced, or the start is refused as Unsupported. A negative number means no limit.
+type Limits struct {
+	CPU           float64       // cores; default 1
+	Memory        int64         // bytes; default 2 GB
+	Disk          int64         // bytes; default 10 GB
+	Network       int64         // bit/s; default 100 Mbit/s
+	Connections   int           // at a time; default 100
+	Processes     int           // processes and threads; default 1024
+	ActionTimeout time.Duration // of an action that brings none; default 600 s
+}
+
+// DefaultProcesses is the process limit where none is named: enough for a parallel build, far too few to hurt a host.
+const DefaultProcesses = 1024
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// Check says whether s makes sense by itself, whatever the driver. Code: Invalid, naming the field.
+func (s Spec) Check() error {
+	if err := s.ID.Check(); err != nil {
+		return err
+	}
+	invalid := func(field string, err error) error {
+		return &Error{Code: Invalid, Op: "spec." + field, ID: s.ID, Err: err}
+	}
+	if s.Workspace != "" && !filepath.IsAbs(s.Workspace) {
+		return invalid("workspace", fmt.Errorf("%q is not absolute", s.Workspace))
+	}
+	for k, v := range all(s.Env, s.Setup.Env) {
+		if err := CheckEnv(k, v); err != nil {
+			return invalid("env", err)
+		}
+	}
+	if s.Setup.Branch != "" && s.Setup.Repository == "" {
+		return invalid("setup.branch", errors.New("a branch needs a repository"))
+	}
+	return nil
+}
+
+// CheckEnv says whether k and v can be an environment variable.
+func CheckEnv(k, v string) error {
+	if !envName.MatchString(k) {
+		return fmt.Errorf("%q is no name of an environment variable: want letters, digits and '_', not beginning with a digit", k)
+	}
+	for i := range len(v) {
+		if v[i] == 0 {
+			return fmt.Errorf("the value of %s has a NUL byte", k)
+		}
+	}
+	return nil
+}
+
+func all(a, b map[string]string) map[string]string {
+	m := maps.Clone(a)
+	if m == nil {
+		m = map[string]string{}
+	}
+	maps.Copy(m, b)
+	return m
+}

@@ -1,0 +1,56 @@
+# Two commands matter: `make run` shows the thing at work, `make test` shows that it holds. Both do their own set-up.
+
+GO      ?= go
+BIN     := bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+STORY   ?= examples/trajectories/fix-a-failing-test.json
+# Packages that need nothing but Go: run often and in any order, since they are quick.
+PURE    := ./sandbox ./sandbox/wire ./sandbox/ledger ./transport/breaker ./actors/kit ./supervisor/config ./internal/...
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-repeat check lint vuln fuzz bench chaos setup clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## build, then play the recorded story in a supervised sandbox
+	@$(BIN)/sandtree run --trajectory $(STORY)
+
+build: ## build bin/sandtree and bin/sandboxd (static)
+	@.ci/setup run
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/sandboxd ./cmd/sandboxd
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/sandtree ./cmd/sandtree
+
+test: setup ## all tests, with the race detector
+	$(GO) test -race -timeout 14m ./...
+
+test-repeat: setup ## the packages that need nothing installed, 20 times in random order
+	$(GO) test -race -count=20 -shuffle=on -timeout 14m $(PURE)
+
+chaos: setup ## exactly-once under fire, the long form: hundreds of kills
+	CHAOS=full $(GO) test -race -count=1 -timeout 20m -run TestChaos -v ./testing/chaos
+
+check: lint test test-repeat chaos bench ## what CI runs
+
+lint: setup ## gofmt, vet, staticcheck, shellcheck
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run gofmt -w on the files above'; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	shellcheck .ci/*
+
+vuln: ## known vulnerabilities in what we link (needs the Go vulnerability database)
+	@.ci/vuln
+
+fuzz: setup ## every fuzz target for FUZZTIME (default 20s) each
+	@.ci/fuzz
+
+bench: setup ## speed as ratios to the bare machine, measured in one run; fails beyond the stated bounds
+	@.ci/bench
+
+setup:
+	@.ci/setup test
+
+clean: ## remove what was built
+	rm -rf $(BIN)

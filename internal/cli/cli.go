@@ -1,0 +1,123 @@
+// Package cli is the frame of a main function: it turns signals into the end of a context and an error into an exit
+// status, so that what a program does is an ordinary function, which tests call.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// Call is what a program gets from whoever starts it.
+type Call struct {
+	Args   []string // without the program's name
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+}
+
+// Run is a program. ctx ends with the first SIGINT, SIGTERM or SIGHUP.
+type Run func(ctx context.Context, c Call) error
+
+// Status is an exit status that run chose itself, say that of a command it ran. Nothing is printed for it.
+type Status int
+
+func (s Status) Error() string { return "exit status " + strconv.Itoa(int(s)) }
+
+// Main runs a program with what the process was given and returns its exit status: 0 for nil and for flag.ErrHelp, what
+// a Status says, 128 plus the signal's number if a signal ended it, else that of ExitStatus, after the error was
+// printed behind name. A second signal ends the process at once: whoever sends two means it.
+func Main(name string, run Run) int {
+	return runWith(name, run, Call{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
+}
+
+func runWith(name string, run Run, c Call) int {
+	ctx, stop := signalContext()
+	err := run(ctx, c)
+	stop()
+	var status Status
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	}
+	if sig, ok := errors.AsType[signaled](context.Cause(ctx)); ok && sandbox.CodeOf(err) == sandbox.Canceled {
+		return 128 + int(sig.Signal)
+	}
+	fmt.Fprintf(c.Stderr, "%s: %v\n", name, err)
+	return ExitStatus(err)
+}
+
+// signaled is the cause of a context that a signal ended.
+type signaled struct{ syscall.Signal }
+
+func (s signaled) Error() string { return s.Signal.String() }
+
+func signalContext() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // nohup stays nohup
+			signal.Notify(signals, s)
+		}
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for first := true; ; first = false {
+			select {
+			case s := <-signals:
+				sig := s.(syscall.Signal) // all of them are, on Unix
+				if !first {
+					os.Exit(128 + int(sig))
+				}
+				cancel(signaled{sig})
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		<-ended
+		cancel(nil)
+	}
+}
+
+// ExitStatus is the exit status for err, by its code: 0 for nil, 1 for Internal and for errors that are not ours, 2 for
+// Invalid as usual for wrong usage, then one for each code.
+func ExitStatus(err error) int {
+	switch sandbox.CodeOf(err) {
+	case "":
+		return 0
+	case sandbox.Invalid:
+		return 2
+	case sandbox.NotFound:
+		return 3
+	case sandbox.Conflict:
+		return 4
+	case sandbox.Denied:
+		return 5
+	case sandbox.Exhausted:
+		return 6
+	case sandbox.Unavailable:
+		return 7
+	case sandbox.Lost:
+		return 8
+	case sandbox.Unsupported:
+		return 9
+	case sandbox.Canceled:
+		return 130 // as if by SIGINT
+	}
+	return 1
+}

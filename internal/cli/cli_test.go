@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"syscall"
+	"testing"
+
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+func TestExitStatus(t *testing.T) {
+	seen := map[int]sandbox.Code{}
+	for _, code := range sandbox.Codes {
+		s := ExitStatus(fmt.Errorf("outer: %w", &sandbox.Error{Code: code, Op: "op"}))
+		if s == 0 || seen[s] != "" {
+			t.Errorf("%s has status %d, as %q has", code, s, seen[s])
+		}
+		seen[s] = code
+	}
+	if ExitStatus(nil) != 0 || ExitStatus(errors.New("x")) != 1 {
+		t.Error("nil is 0 and any other error 1")
+	}
+}
+
+func TestErrorsBecomeStatuses(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		prints string
+	}{
+		{nil, 0, ""},
+		{flag.ErrHelp, 0, ""},
+		{Status(42), 42, ""},
+		{errors.New("no luck"), 1, "prog: no luck\n"},
+		{&sandbox.Error{Code: sandbox.Invalid, Op: "flag"}, 2, "prog: flag (invalid)\n"},
+	} {
+		var stderr bytes.Buffer
+		got := runWith("prog", func(context.Context, Call) error { return c.err }, Call{Stderr: &stderr})
+		if got != c.status || stderr.String() != c.prints {
+			t.Errorf("%v: status %d, %q; want %d, %q", c.err, got, stderr.String(), c.status, c.prints)
+		}
+	}
+}
+
+func TestASignalEndsTheContext(t *testing.T) {
+	var stderr bytes.Buffer
+	got := runWith("prog", func(ctx context.Context, _ Call) error {
+		if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}, Call{Stderr: &stderr})
+	if got != 128+15 || stderr.Len() > 0 {
+		t.Errorf("status %d, %q; want 143 and silence", got, stderr.String())
+	}
+}
+
+func TestACleanStopIsStatusZero(t *testing.T) {
+	got := runWith("prog", func(ctx context.Context, _ Call) error {
+		if err := syscall.Kill(syscall.Getpid(), syscall.SIGINT); err != nil {
+			t.Error(err)
+		}
+		<-ctx.Done()
+		return nil
+	}, Call{})
+	if got != 0 {
+		t.Errorf("status %d, want 0", got)
+	}
+}

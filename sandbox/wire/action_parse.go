@@ -1,0 +1,176 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// ParseAction reads one action as strictly as OpenHands' server does: the kind must be known, arguments must be known,
+// complete and of the right type, and the source and both metadata objects well formed. Arguments of older versions are
+// renamed or dropped. Every failure is Invalid, and its Err has the text that goes into that server's answer.
+//
+// The result's ID is empty: an event's id is no action id and stays in Meta. A message that says no more than what
+// AppendAction makes of the arguments is dropped.
+func ParseAction(b []byte) (sandbox.Action, error) {
+	a, err := parseAction(b)
+	if err != nil {
+		return sandbox.Action{}, invalid("wire.ParseAction", err)
+	}
+	return a, nil
+}
+
+// event is the first look at an action or observation.
+type event struct {
+	kind    []byte // the value of its action or observation member, as it stands; nil if it has none
+	inner   []byte // args or extras
+	message []byte
+}
+
+func parseAction(b []byte) (sandbox.Action, error) {
+	var a sandbox.Action
+	b, err := check(b)
+	if err != nil {
+		return a, err
+	}
+	var e event
+	m := object(b, "an action")
+	for m.next() {
+		switch string(m.key) {
+		case "action":
+			e.kind = m.value
+		case "args":
+			e.inner = m.value
+		case "message":
+			e.message = m.value
+		case "timeout":
+			a.Timeout = m.timeout()
+		default:
+			m.envelope(&a.Meta)
+		}
+	}
+	switch {
+	case e.kind == nil && m.err == nil && a.Meta["observation"] != nil:
+		return a, errors.New("400: Invalid action type")
+	case e.kind == nil && m.err == nil:
+		return a, fmt.Errorf("Unknown event type: %s", repr(b)) //nolint:staticcheck // the original's words
+	case m.err != nil:
+		return a, m.err
+	}
+	c, err := classOfRaw(e.kind)
+	if err != nil {
+		return a, err
+	}
+	if e.inner == nil {
+		e.inner = []byte("{}")
+	}
+	if err := c.parse(&a, e.inner); err != nil {
+		return a, fmt.Errorf("action=%s has the wrong arguments: %w", repr(b), err)
+	}
+	if e.message != nil {
+		var buf [256]byte
+		if derived := appendActionMessage(buf[:0], a.Args); string(derived) != string(e.message) {
+			if a.Meta == nil {
+				a.Meta = meta{}
+			}
+			a.Meta["message"] = slices.Clone(e.message)
+		}
+	}
+	return a, nil
+}
+
+// envelope keeps a member that is not ours to interpret, after the checks that the original makes.
+func (m *members) envelope(into *meta) {
+	switch string(m.key) {
+	case "source":
+		switch string(m.value) {
+		case `"agent"`, `"user"`, `"environment"`:
+		default:
+			m.err = fmt.Errorf("%s is not a valid EventSource", repr(m.value))
+		}
+	case "tool_call_metadata", "llm_metrics":
+		if m.null() {
+			return
+		}
+		if m.value[0] != '{' {
+			m.fail("an object")
+		}
+	}
+	m.keep(into, "")
+}
+
+func classOfRaw(raw []byte) (*class, error) {
+	if raw[0] == '"' {
+		kind, _ := unquote(raw)
+		if c := classOf(sandbox.Kind(kind)); c != nil {
+			return c, nil
+		}
+	}
+	var names strings.Builder
+	for i, c := range classes {
+		if i > 0 {
+			names.WriteString(", ")
+		}
+		names.WriteString("'" + string(c.kind) + "'")
+	}
+	return nil, fmt.Errorf("'action['action']=%s' is not defined. Available actions: dict_keys([%s])", repr(raw), names.String())
+}
+
+// parse reads args into a.
+func (c *class) parse(a *sandbox.Action, args []byte) error {
+	m := object(args, "args")
+	m.needs = c.needs
+	switch c.kind {
+	case sandbox.KindRun:
+		a.Args = m.run(c, a)
+	case sandbox.KindIPython:
+		a.Args = m.ipython(c, a)
+	case sandbox.KindRead:
+		a.Args = m.read(c, a)
+	case sandbox.KindWrite:
+		a.Args = m.write(c, a)
+	case sandbox.KindEdit:
+		a.Args = m.edit(c, a)
+	case sandbox.KindBrowse:
+		a.Args = m.browse(c, a)
+	case sandbox.KindBrowseInteractive:
+		a.Args = m.browseInteractive(c, a)
+	case sandbox.KindMCP:
+		a.Args = m.mcp(c, a)
+	default:
+		for m.next() {
+			if !slices.Contains(c.needs, string(m.key)) && !slices.Contains(c.takes, string(m.key)) {
+				m.other(c, a)
+			}
+		}
+		a.Args = sandbox.OtherArgs{Type: c.kind, Raw: slices.Clone(args)}
+	}
+	if m.err == nil {
+		m.err = c.missing(m.seen)
+	}
+	if errors.Is(m.err, errLegacy) {
+		return c.parse(a, modern(args))
+	}
+	return m.err
+}
+
+// missing says, as Python does, which needed arguments were not seen.
+func (c *class) missing(seen uint) error {
+	var missing []string
+	for i, name := range c.needs {
+		if seen&(1<<i) == 0 {
+			missing = append(missing, "'"+name+"'")
+		}
+	}
+	switch n := len(missing); n {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("%s.__init__() missing 1 required positional argument: %s", c.name, missing[0])
+	default:
+		return fmt.Errorf("%s.__init__() missing %d required positional arguments: %s", c.name, n, strings.Join(missing, " and "))
+	}
+}

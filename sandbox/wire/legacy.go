@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -69,33 +68,4 @@ func editorCall(code string) []member {
 		list = put(list, string(m.key), m.value)
 	}
 	return list
-}
-
-// A member is one name and value of an object.
-type member struct {
-	name  string
-	value json.RawMessage
-}
-
-// put replaces the member of that name or adds it.
-func put(list []member, name string, value []byte) []member {
-	for i := range list {
-		if list[i].name == name {
-			list[i].value = value
-			return list
-		}
-	}
-	return append(list, member{name, value})
-}
-
-func appendMembers(dst []byte, list []member) []byte {
-	dst = append(dst, '{')
-	for i, m := range list {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(appendString(dst, m.name), ':')
-		dst = appendRaw(dst, m.value)
-	}
-	return append(dst, '}')
 }

@@ -27,14 +27,24 @@ func AppendObservation(dst []byte, o sandbox.Observation) []byte {
 	dst = appendString(append(dst, `"content":`...), o.Content)
 	dst = append(dst, `,"extras":`...)
 	dst = appendExtras(dst, o)
-	switch r := o.Result.(type) {
-	case sandbox.RunResult:
-		dst = strconv.AppendBool(append(dst, `,"success":`...), r.Metadata.ExitCode == 0)
-	case sandbox.IPythonResult:
-		dst = append(dst, `,"success":true`...)
+	if raw := o.Meta["success"]; raw != nil {
+		dst = appendRaw(append(dst, `,"success":`...), raw)
+	} else if success := derivedSuccess(o.Result); success != "" {
+		dst = append(append(dst, `,"success":`...), success...)
 	}
-	dst = appendRest(dst, o.Meta, "", "id", "timestamp", "source", "message", "cause", "observation", "tool_call_metadata", "llm_metrics", "content", "extras")
+	dst = appendRest(dst, o.Meta, "", "id", "timestamp", "source", "message", "cause", "observation", "tool_call_metadata", "llm_metrics", "content", "extras", "success")
 	return append(dst, '}')
+}
+
+// derivedSuccess is the success member of an observation, "" where its kind has none.
+func derivedSuccess(r sandbox.Result) string {
+	switch r := r.(type) {
+	case sandbox.RunResult:
+		return strconv.FormatBool(r.Metadata.ExitCode == 0)
+	case sandbox.IPythonResult:
+		return "true"
+	}
+	return ""
 }
 
 // appendObservationMessage appends what OpenHands says of an observation, as a JSON string.

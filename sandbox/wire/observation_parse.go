@@ -3,7 +3,6 @@ package wire
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -59,7 +58,7 @@ func parseObservation(b []byte) (sandbox.Observation, error) {
 	if err := parseExtras(&o, sandbox.Kind(kind), e.inner); err != nil {
 		return o, err
 	}
-	if success != nil && string(success) != wantSuccess(o.Result) {
+	if success != nil && string(success) != derivedSuccess(o.Result) {
 		o.Meta = with(o.Meta, "success", success)
 	}
 	if e.message != nil {
@@ -77,16 +76,6 @@ func with(m meta, name string, raw []byte) meta {
 	}
 	m[name] = slices.Clone(raw)
 	return m
-}
-
-func wantSuccess(r sandbox.Result) string {
-	switch r := r.(type) {
-	case sandbox.RunResult:
-		return strconv.FormatBool(r.Metadata.ExitCode == 0)
-	case sandbox.IPythonResult:
-		return "true"
-	}
-	return ""
 }
 
 func parseExtras(o *sandbox.Observation, kind sandbox.Kind, extras []byte) error {

@@ -1,0 +1,139 @@
+// Package journal is the event store: what was asked of every runtime, what was seen, and what became of it, in one
+// SQLite file that several processes share.
+//
+// Records of one runtime are numbered from 1 without gaps, are never changed, and can be read from any number or
+// subscribed to: history first, then what is appended, by this process or another, with nothing left out in between.
+// Writers that meet are committed together; one that comes alone is committed at once, on its own goroutine.
+//
+// A runtime is driven by one process at a time: the holder of its Lease. Each lease taken has a higher epoch than the
+// one before, and a write under a lower epoch is refused, so that a process which slept through the loss of its lease
+// cannot write into its successor's history.
+//
+// Durable means: what was acknowledged survives SIGKILL of any process, as the pages are in the kernel's hands and
+// nothing is synced on the way. After a loss of power the file is sound, but the last records may be missing; Sync
+// "full" syncs each commit and loses nothing.
+//
+// The file must lie on a file system of this host: its log is shared memory, which no network file system gives.
+package journal
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// Config says where a journal is and how safe it is.
+type Config struct {
+	Path string // of the SQLite file; it and its directory are made where missing, readable by this user alone
+	Sync string // "" survives SIGKILL; "full" loss of power too, at one fsync per commit
+}
+
+// Sync modes.
+const (
+	SyncProcess = ""
+	SyncFull    = "full"
+)
+
+// A Journal is an open event store. Safe for concurrent use.
+type Journal struct {
+	path string
+	bell *bell // rung after each commit; also where processes take turns
+
+	mu      sync.Mutex
+	waiting []*write // not yet taken by a leader
+	leading bool     // somebody commits, or has been told to
+	closed  bool
+
+	connMu  sync.Mutex // one at a time on w; taken after mu is let go
+	w       *writer
+	foreign int64 // PRAGMA data_version: moves when another process commits
+
+	readers readers
+	subs    subscribers
+	checks  checkpoints
+
+	closing chan struct{}
+	tasks   sync.WaitGroup
+	closeFn func() error
+}
+
+// Open opens the journal at c.Path, or makes it.
+// Codes: Invalid (not a journal, or a damaged one), Unsupported (written by a newer program), Denied (permissions),
+// Exhausted (disk full), Unavailable (locked for too long).
+func Open(c Config) (*Journal, error) {
+	const op = "journal.Open"
+	if c.Path == "" {
+		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: op, Err: errors.New("path: want a file name")}
+	}
+	if c.Sync != SyncProcess && c.Sync != SyncFull {
+		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: op, Err: errors.New(`sync: want "" or "full"`)}
+	}
+	j := &Journal{path: c.Path, closing: make(chan struct{})}
+	if err := j.open(c.Sync); err != nil {
+		return nil, failure(op, "", c.Path, err)
+	}
+	j.readers.open = func() (*sqlite.Conn, error) { return openReader(c.Path) }
+	j.readers.slots = make(chan *sqlite.Conn, maxReaders)
+	j.subs.by = map[sandbox.ID]map[*subscriber]struct{}{}
+	j.checks.due = make(chan struct{}, 1)
+	j.tasks.Go(j.checkpoint)
+	j.closeFn = sync.OnceValue(j.close)
+	return j, nil
+}
+
+func (j *Journal) open(mode string) (err error) {
+	if err := os.MkdirAll(filepath.Dir(j.path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE, 0o600) // SQLite would make it readable by all
+	if err != nil {
+		return err
+	}
+	// Before SQLite locks anything: closing any descriptor of a file drops the process's locks on it.
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if j.bell, err = openBell(j.path + "-bell"); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			j.bell.close()
+		}
+	}()
+	if err := j.bell.takeTurn(); err != nil { // two that open a new file at once would both lay it out
+		return err
+	}
+	defer j.bell.endTurn()
+	if j.w, err = openWriter(j.path, mode); err != nil {
+		return err
+	}
+	j.foreign, err = j.w.version()
+	if err != nil {
+		j.w.conn.Close()
+	}
+	return err
+}
+
+// Close ends subscriptions, waits for writers and closes the file. It may be called twice.
+func (j *Journal) Close() error { return j.closeFn() }
+
+func (j *Journal) close() error {
+	j.mu.Lock()
+	j.closed = true // no new writer; those that wait are served by their leader
+	j.mu.Unlock()
+	close(j.closing)
+	err := j.subs.close()
+	j.tasks.Wait()
+	err = errors.Join(err, j.drain(), j.readers.close())
+	err = errors.Join(err, j.w.conn.Close(), j.bell.close())
+	if err != nil {
+		return failure("journal.Close", "", j.path, err)
+	}
+	return nil
+}

@@ -138,11 +138,12 @@ func (c *cell[M]) death(k *kid, why error) {
 	}
 	p := &plan{}
 	event := ChildEvent{Name: k.link.name, What: Died, Err: why}
-	again := false
+	again, wait := false, time.Duration(0)
 	for _, e := range c.strategy()(d, c.history) {
+		wait += e.After
 		if e.Op == Begin && e.Child == d.Who {
 			again = true
-			event.Attempt, event.Of, event.Next = e.Attempt, e.Of, d.At.Add(e.After)
+			event.Attempt, event.Of, event.Next = e.Attempt, e.Of, d.At.Add(wait)
 		}
 		p.steps = append(p.steps, step{e.Op, c.kids[e.Child], e.After, why})
 	}

@@ -1,0 +1,2 @@
+// Package supervisor holds the tree and the embedding API.
+package supervisor

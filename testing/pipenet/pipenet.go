@@ -32,6 +32,7 @@ type Net struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{} // the server's ends of those in use
 	open  bool
+	free  time.Time // until when Dial waits
 }
 
 // Listen makes a network with one listener.
@@ -47,6 +48,9 @@ func Listen() *Net {
 // Dial connects to the listener. It waits for Accept, and fails as a socket does: connection refused once the listener
 // is closed.
 func (n *Net) Dial(ctx context.Context) (net.Conn, error) {
+	if err := n.wait(ctx); err != nil {
+		return nil, err
+	}
 	client, server := net.Pipe()
 	c := &conn{Conn: server, net: n}
 	if !n.add(c) {
@@ -60,8 +64,38 @@ func (n *Net) Dial(ctx context.Context) (net.Conn, error) {
 		return nil, refused()
 	case <-ctx.Done():
 		c.Close()
-		return nil, &net.OpError{Op: "dial", Net: "pipe", Addr: addr{}, Err: ctx.Err()}
+		return nil, late(ctx)
 	}
+}
+
+// Hold makes Dial wait for d from now, as a slow network would.
+func (n *Net) Hold(d time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.free = time.Now().Add(d)
+}
+
+func (n *Net) wait(ctx context.Context) error {
+	n.mu.Lock()
+	d := time.Until(n.free)
+	n.mu.Unlock()
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-n.done:
+		return refused()
+	case <-ctx.Done():
+		return late(ctx)
+	}
+}
+
+func late(ctx context.Context) error {
+	return &net.OpError{Op: "dial", Net: "pipe", Addr: addr{}, Err: ctx.Err()}
 }
 
 func refused() error {

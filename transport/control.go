@@ -1,0 +1,136 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/wire"
+)
+
+const pathAlive = "/alive"
+
+// Ping implements sandbox.Runtime: one request, never repeated, in the time that earlier ones have shown to suffice.
+func (c *Client) Ping(ctx context.Context) error {
+	f := c.ping(ctx, false)
+	if f == nil {
+		return nil
+	}
+	if f.code != sandbox.Denied && f.code != sandbox.Canceled {
+		f = &failure{code: sandbox.Unavailable, err: f.err} // a life sign is there or it is not
+	}
+	return c.error("Ping", f)
+}
+
+func (c *Client) ping(ctx context.Context, ready bool) *failure {
+	limit := c.probe.timeout()
+	probing, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	begun := time.Now()
+	_, f := c.ask(probing, &request{method: "GET", target: pathAlive, quiet: limit, control: true, ready: ready})
+	switch {
+	case f == nil:
+		c.probe.took(time.Since(begun))
+	case ctx.Err() == nil && probing.Err() != nil:
+		c.probe.miss()
+		f = &failure{code: sandbox.Unavailable, err: fmt.Errorf("no life sign within %s", limit)}
+	}
+	return f
+}
+
+// The pauses of Ready. A local server needs 5 ms to start and a refused connection costs 20 µs, so the first are short;
+// a remote one may need minutes.
+const (
+	readyPause    = 200 * time.Microsecond
+	readyPauseMax = 50 * time.Millisecond
+)
+
+// Ready waits until the server answers that it is ready, or ctx ends. It is the one place that looks again and again:
+// before there is a connection nothing can wake it. The breaker does not count what happens here. Codes: Canceled,
+// Denied, Unsupported (no version of the protocol in common), Unavailable after Close; or that of a dialer's
+// *sandbox.Error, unless it is Unavailable.
+func (c *Client) Ready(ctx context.Context) error {
+	pause := readyPause
+	for {
+		f := c.ping(ctx, true)
+		if f == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return c.error("Ready", canceled(ctx, f))
+		}
+		if !f.passes() && !f.answered || f.code == sandbox.Denied || f.code == sandbox.Unsupported || c.life.Err() != nil {
+			return c.error("Ready", f)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		case <-c.life.Done():
+		}
+		timer.Stop()
+		pause = min(pause*3/2, readyPauseMax)
+	}
+}
+
+// Interrupt sends SIGINT to what the action runs in the foreground, as C-c in a terminal would. Codes: NotFound if no
+// such action runs, Invalid, Denied, Conflict (fenced), Unavailable, Lost, Canceled.
+func (c *Client) Interrupt(ctx context.Context, actionID string) error {
+	if err := sandbox.CheckActionID(actionID); err != nil {
+		return c.error("Interrupt", &failure{code: sandbox.Invalid, err: err})
+	}
+	return c.post(ctx, "Interrupt", wire.PathActions+actionID+wire.SuffixInterrupt)
+}
+
+// Renew renews the controller's lease of the sandbox, which ends by itself when nobody does. Codes: Conflict if a newer
+// epoch has taken over, Denied, Unavailable, Lost, Canceled.
+func (c *Client) Renew(ctx context.Context) error { return c.post(ctx, "Renew", wire.PathLease) }
+
+// post sends what is small and may arrive twice.
+func (c *Client) post(ctx context.Context, op, target string) error {
+	_, err := c.call(ctx, op, &request{method: "POST", target: target, quiet: c.config.Stall, control: true})
+	return err
+}
+
+// call asks until there is an answer, or no hope.
+func (c *Client) call(ctx context.Context, op string, r *request) ([]byte, error) {
+	var t tries
+	for {
+		b, f := c.ask(ctx, r)
+		if f == nil {
+			return b, nil
+		}
+		if f = c.pause(ctx, &t, f); f != nil {
+			return nil, c.error(op, r.verdict(f))
+		}
+	}
+}
+
+// maxAnswer is the longest answer held in memory, in bytes: a list of 100,000 long names.
+const maxAnswer = 16 << 20
+
+// ask sends r once and reads the whole answer.
+func (c *Client) ask(ctx context.Context, r *request) ([]byte, *failure) {
+	k, f := c.open(ctx, r)
+	if f != nil {
+		return nil, f
+	}
+	if v, err := strconv.Atoi(string(k.answer.Header.Peek(wire.HeaderVersion))); err == nil && v < wire.OldestVersion {
+		c.release(k, r, false)
+		return nil, &failure{code: sandbox.Unsupported, final: true,
+			err: fmt.Errorf("the server speaks version %d of the protocol, this client %d to %d", v, wire.OldestVersion, wire.Version)}
+	}
+	b, err := io.ReadAll(io.LimitReader((*body)(k), maxAnswer+1))
+	if err == nil && len(b) > maxAnswer {
+		err = errors.New("longer than 16 MiB")
+	}
+	if err != nil {
+		f = c.cut(ctx, k, "read the answer", err)
+	}
+	c.release(k, r, f == nil)
+	return b, f
+}

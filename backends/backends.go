@@ -1,0 +1,98 @@
+// Package backends turns a driver, which only places sandboxes on one infrastructure, into a backend, which gives
+// sandboxes that answer.
+//
+// A Driver is short: start, attach, list. What every driver would have to do alike stands in Backend, once: the spec is
+// checked, limits that the driver cannot enforce are refused, what may be retried is retried, the server inside is
+// waited for and told which activation it works for, and each error says which operation on which sandbox failed.
+// A driver hands back a dialer, not an address: ports, tunnels and credentials stay its own affair. What only some can
+// do is a small interface of its own, found by assertion: on a driver Limiter, Remover, Checker and io.Closer, on an
+// instance Keyed, Fresh, Halter and Labeler.
+//
+// Three ways to part from a sandbox must not be confused. Closing lets go of it: it lives on, and the next process can
+// attach. Halting ends its processes, but Start with the same id revives it, with its workspace and its memory of what
+// it has already done. Stopping ends it for good.
+package backends
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// A Driver places sandboxes on one kind of infrastructure. Safe for concurrent use, also by several processes.
+type Driver interface {
+	// Start is idempotent on spec.ID and returns once the infrastructure has accepted the sandbox, which may be before
+	// the server inside answers. Where a sandbox of that id exists and lives, it is that one; where its server has
+	// died, it is revived with the same workspace. A start that fails leaves nothing that was not there before.
+	// Codes: Invalid, Conflict (a newer epoch holds it, or it has another workspace), Denied, Exhausted, Unavailable.
+	Start(ctx context.Context, spec sandbox.Spec) (Instance, error)
+	// Attach finds an instance started earlier, perhaps by a process now dead. Code: NotFound, also of an exited one.
+	Attach(ctx context.Context, id sandbox.ID) (Instance, error)
+	// List names every instance labelled with owner, exited ones too: after a crash it is how orphans are found.
+	// Owner "" is everybody.
+	List(ctx context.Context, owner string) ([]Listed, error)
+}
+
+// An Instance is one placed sandbox.
+type Instance interface {
+	// Dial connects to the server inside. Code: Unavailable.
+	Dial(ctx context.Context) (net.Conn, error)
+	// Wait returns how the sandbox ended; any number of callers, before or after. Code: Canceled.
+	Wait(ctx context.Context) (sandbox.Exit, error)
+	// Stop asks the sandbox to end, kills it after the grace, and everything in it; then nothing is left but a
+	// workspace that the spec named. Idempotent. When ctx ends, the grace ends with it, but not the cleaning up.
+	Stop(ctx context.Context, grace time.Duration) error
+}
+
+// Listed is what List tells of one instance. What the infrastructure does not know is zero.
+type Listed struct {
+	ID        sandbox.ID
+	Owner     string
+	Epoch     uint64
+	Created   time.Time
+	Exited    bool   // its server has ended; Start revives it, Backend.Remove clears it away
+	Workspace string // on the host; "" where the host does not see it
+}
+
+// A Limiter is a driver that enforces some limits: it names them as LimitNames does. One that is no Limiter enforces none.
+type Limiter interface{ Enforces() []string }
+
+// A Remover is a driver that can stop a sandbox by its id, also one whose server is dead. No such sandbox is no error.
+type Remover interface {
+	Remove(ctx context.Context, id sandbox.ID, grace time.Duration) error
+}
+
+// A Checker is a driver that can say whether the machine has what it needs, and if not, what to do.
+type Checker interface {
+	Check(ctx context.Context) error
+}
+
+// Keyed is an instance whose server asks for a key.
+type Keyed interface{ Key() string }
+
+// Fresh is an instance that knows whether the Start that returned it made it, and did not find or revive it.
+type Fresh interface{ Fresh() bool }
+
+// A Halter is an instance whose processes can be ended, by force, while what Start needs to revive it is kept.
+type Halter interface {
+	Halt(ctx context.Context) error
+}
+
+// A Labeler is an instance whose epoch label can be raised. Code: Conflict if it is higher already.
+type Labeler interface {
+	Relabel(ctx context.Context, epoch uint64) error
+}
+
+// Options are what a driver is opened with.
+type Options struct {
+	StateDir string         // where it keeps what the next process must find
+	Environ  []string       // KEY=VALUE: this program's environment, from which a driver takes what it needs by name
+	Values   map[string]any // its part of the configuration, for Decode
+	Log      *slog.Logger   // nil discards
+}
+
+// OpenFunc opens a driver. Code: Invalid, naming the value that is wrong.
+type OpenFunc func(Options) (Driver, error)

@@ -1,0 +1,111 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"time"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// instance is one sandbox and the server that it had when the instance was got.
+type instance struct {
+	d       *Driver
+	home    home
+	label   label
+	process *process
+	key     string
+	fresh   bool
+}
+
+var (
+	_ backends.Instance = (*instance)(nil)
+	_ backends.Keyed    = (*instance)(nil)
+	_ backends.Fresh    = (*instance)(nil)
+	_ backends.Halter   = (*instance)(nil)
+	_ backends.Labeler  = (*instance)(nil)
+)
+
+// Key is what the server asks for.
+func (i *instance) Key() string { return i.key }
+
+// Fresh says whether the Start that gave the instance made the sandbox.
+func (i *instance) Fresh() bool { return i.fresh }
+
+// Dial connects to the server's socket.
+func (i *instance) Dial(ctx context.Context) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", i.label.Socket)
+	if err != nil {
+		code := sandbox.Unavailable
+		if ctx.Err() != nil {
+			code = sandbox.Canceled
+		}
+		return nil, failed("local.Dial", i.label.ID, coded{code, err})
+	}
+	return conn, nil
+}
+
+// Wait returns how the server ended.
+func (i *instance) Wait(ctx context.Context) (sandbox.Exit, error) {
+	select {
+	case <-i.process.letgo: // first, so that an end long past is told to one whose ctx has ended too
+	default:
+		select {
+		case <-i.process.letgo:
+		case <-ctx.Done():
+			return sandbox.Exit{}, failed("local.Wait", i.label.ID, coded{sandbox.Canceled, context.Cause(ctx)})
+		}
+	}
+	if err := i.process.gone(); err != nil {
+		return sandbox.Exit{}, failed("local.Wait", i.label.ID, err)
+	}
+	return i.process.exit, nil
+}
+
+// Stop ends the sandbox for good.
+func (i *instance) Stop(ctx context.Context, grace time.Duration) error {
+	return i.end(ctx, "local.Stop", grace, (*Driver).remove)
+}
+
+// Halt ends all processes of the sandbox by force, and keeps the rest.
+func (i *instance) Halt(ctx context.Context) error {
+	return i.end(ctx, "local.Halt", 0, (*Driver).halt)
+}
+
+func (i *instance) end(ctx context.Context, op string, grace time.Duration, after func(*Driver, context.Context, home) error) error {
+	if err := i.d.end(ctx, i.home, i.label.Mark, grace, after); err != nil {
+		return failed(op, i.label.ID, err)
+	}
+	return nil
+}
+
+// Relabel raises the epoch in the label.
+func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
+	fail := func(err error) error { return failed("local.Relabel", i.label.ID, err) }
+	unlock, err := i.d.lock(ctx, i.home, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fail(errRemoved)
+	} else if err != nil {
+		return fail(err)
+	}
+	defer unlock()
+	l, err := i.home.read()
+	switch {
+	case err != nil:
+		return fail(err)
+	case l.Mark != i.label.Mark:
+		return fail(errRemoved)
+	case l.Epoch > epoch:
+		return fail(l.fenced(epoch))
+	case l.Epoch == epoch:
+		return nil
+	}
+	l.Epoch = epoch
+	if err := i.home.write(l); err != nil {
+		return fail(err)
+	}
+	return nil
+}

@@ -1,0 +1,237 @@
+// Package local places a sandbox as a process of this user on this machine: it isolates nothing and costs some
+// milliseconds. It is for trusted work and for tests; what strangers send belongs in another backend.
+//
+// A sandbox is one sandboxd, in a session of its own, that listens on a Unix socket. It does not depend on the program
+// that started it: everything about it stands in its directory below the state directory (see home), where the next
+// process finds it. Its programs get a clean environment, the spec's, never that of the controller, which may hold
+// secrets. As root they are held by a control group, which bounds their number and lets none escape the end of the
+// sandbox; the server is not in it, so that a fork bomb leaves it able to answer. An ordinary user has RLIMIT_NPROC
+// for the number, and for the end the mark that every process carries in its environment and the sessions that the
+// server has noted, which a program can shake off if it sets out to. sandboxd and Linux (5.3, for pidfds) are all it
+// needs.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// Config says how sandboxes are placed. Only StateDir is needed.
+type Config struct {
+	// StateDir is the directory below which the sandboxes are, in local/ID; made if it is missing. Whoever uses the
+	// same directory shares the sandboxes.
+	StateDir string `koanf:"-"`
+	// Sandboxd is the path of the server's program; "" looks beside the running program, then on PATH.
+	Sandboxd string `koanf:"sandboxd"`
+	// Environ is where PATH, LANG and TZ of the sandboxes are taken from, as KEY=VALUE; what it lacks has the values
+	// of a fresh login. Nothing else of it reaches a sandbox.
+	Environ []string `koanf:"-"`
+	// Log is told what a caller would not see; nil discards.
+	Log *slog.Logger `koanf:"-"`
+}
+
+// Driver places sandboxes as processes.
+type Driver struct {
+	config Config
+	root   string // the directory of the homes
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	closed bool
+	held   map[identity]*process
+	wg     sync.WaitGroup // what begin has begun; grows only under mu, while not closed
+}
+
+var (
+	_ backends.Driver  = (*Driver)(nil)
+	_ backends.Limiter = (*Driver)(nil)
+	_ backends.Remover = (*Driver)(nil)
+	_ backends.Checker = (*Driver)(nil)
+)
+
+// Open opens the driver from a configuration file's values. Code: Invalid.
+func Open(o backends.Options) (backends.Driver, error) {
+	c := Config{StateDir: o.StateDir, Environ: o.Environ, Log: o.Log}
+	if err := backends.Decode(o.Values, &c); err != nil {
+		return nil, err
+	}
+	return New(c)
+}
+
+// New opens the driver. Code: Invalid, naming the field.
+func New(c Config) (*Driver, error) {
+	invalid := func(err error) (*Driver, error) {
+		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "local.Open", Err: err}
+	}
+	if c.StateDir == "" {
+		return invalid(errors.New("StateDir is not set"))
+	}
+	dir, err := filepath.Abs(c.StateDir)
+	if err != nil {
+		return invalid(err)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &Driver{config: c, root: filepath.Join(dir, "local"), log: c.Log, held: map[identity]*process{}}
+	if err := os.MkdirAll(d.root, 0o700); err != nil {
+		return invalid(fmt.Errorf("StateDir: %w", err))
+	}
+	d.removeGone()
+	return d, nil
+}
+
+// Check says whether sandboxd can be found. Code: Invalid.
+func (d *Driver) Check(context.Context) error {
+	if _, err := d.sandboxd(); err != nil {
+		return failed("local.Check", "", err)
+	}
+	return nil
+}
+
+// Attach finds a sandbox whose server lives.
+func (d *Driver) Attach(_ context.Context, id sandbox.ID) (backends.Instance, error) {
+	if err := id.Check(); err != nil {
+		return nil, err
+	}
+	i := &instance{d: d, home: d.home(id)}
+	var err error
+	if i.label, err = i.home.read(); errors.Is(err, fs.ErrNotExist) {
+		err = errRemoved
+	}
+	if err == nil {
+		i.process, err = d.server(i.home)
+	}
+	if err == nil {
+		i.key, err = i.home.key()
+	}
+	if err != nil {
+		return nil, failed("local.Attach", id, err)
+	}
+	return i, nil
+}
+
+// List names the sandboxes of owner, or all.
+func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error) {
+	entries, err := os.ReadDir(d.root)
+	if err != nil {
+		return nil, failed("local.List", "", err)
+	}
+	var list []backends.Listed
+	for _, e := range entries {
+		id := sandbox.ID(e.Name())
+		if id.Check() != nil {
+			continue // being removed
+		}
+		h := d.home(id)
+		l, err := h.read()
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) { // else it is being made, or removed
+				d.log.Warn("the label of a sandbox cannot be read", "id", id, "err", err)
+			}
+			continue
+		}
+		if owner != "" && l.Owner != owner {
+			continue
+		}
+		list = append(list, backends.Listed{
+			ID: l.ID, Owner: l.Owner, Epoch: l.Epoch, Created: l.Created, Workspace: l.Workspace, Exited: h.exited(),
+		})
+	}
+	return list, nil
+}
+
+// Close lets go of all sandboxes, which live on. Idempotent.
+func (d *Driver) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	held := d.held
+	d.held = nil
+	d.mu.Unlock()
+	for _, p := range held {
+		p.close()
+	}
+	d.wg.Wait()
+	return nil
+}
+
+func (d *Driver) home(id sandbox.ID) home { return home(filepath.Join(d.root, string(id))) }
+
+// begin runs f in a goroutine that Close waits for; false if there was a Close already.
+func (d *Driver) begin(f func()) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return false
+	}
+	d.wg.Go(f)
+	return true
+}
+
+// server gives the living server of a home. errEnded if there is none.
+func (d *Driver) server(h home) (*process, error) {
+	id, ok := h.server()
+	if !ok {
+		return nil, errEnded
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, errClosed
+	}
+	if p, ok := d.held[id]; ok {
+		if !p.alive() {
+			return nil, errEnded
+		}
+		return p, nil
+	}
+	p, err := open(id, h.exitFile())
+	if err != nil {
+		return nil, err
+	}
+	d.keepLocked(p)
+	return p, nil
+}
+
+// keep takes p into those held, and watches it.
+func (d *Driver) keep(p *process) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return errClosed
+	}
+	d.keepLocked(p)
+	return nil
+}
+
+func (d *Driver) keepLocked(p *process) {
+	d.held[p.identity] = p
+	d.wg.Go(func() {
+		p.watch()
+		d.mu.Lock()
+		delete(d.held, p.identity) // of a closed driver it is nil, which is fine
+		d.mu.Unlock()
+	})
+}
+
+// removeGone removes the homes that a process was removing when it ended.
+func (d *Driver) removeGone() {
+	entries, _ := os.ReadDir(d.root)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), gonePrefix) {
+			if err := removeTree(filepath.Join(d.root, e.Name())); err != nil {
+				d.log.Warn("what is left of a sandbox cannot be removed", "dir", e.Name(), "err", err)
+			}
+		}
+	}
+}

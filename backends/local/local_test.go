@@ -1,0 +1,374 @@
+package local
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/reap"
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/leak"
+)
+
+// opened gives a driver on a fresh state directory, or on dir, with a stub for a server. What the test leaves is removed.
+func opened(t testing.TB, dir, mode string) *Driver {
+	t.Helper()
+	d, err := New(Config{StateDir: dir, Sandboxd: stubbed(t, mode)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		l, err := d.List(context.Background(), "")
+		if err != nil {
+			t.Error(err)
+		}
+		for _, l := range l {
+			if err := d.Remove(context.Background(), l.ID, 0); err != nil {
+				t.Error(err)
+			}
+		}
+		d.Close()
+	})
+	return d
+}
+
+func started(t testing.TB, d *Driver, spec sandbox.Spec) *instance {
+	t.Helper()
+	i, err := d.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i.(*instance)
+}
+
+func wantCode(t *testing.T, what string, err error, code sandbox.Code) {
+	t.Helper()
+	if got := sandbox.CodeOf(err); got != code {
+		t.Errorf("%s: code %q, want %q: %v", what, got, code, err)
+	}
+}
+
+func wantEmpty(t *testing.T, dir string) {
+	t.Helper()
+	filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if path != dir && path != filepath.Join(dir, "local") {
+			t.Errorf("%s is left (%v)", path, err)
+		}
+		return nil
+	})
+}
+
+// said is what the stub says of itself.
+func said(t *testing.T, i *instance) string {
+	t.Helper()
+	c, err := i.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	b, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestStartThatDies(t *testing.T) {
+	leak.Check(t)
+	dir := t.TempDir()
+	d := opened(t, dir, "die")
+	_, err := d.Start(t.Context(), sandbox.Spec{ID: "x"})
+	wantCode(t, "Start", err, sandbox.Unavailable)
+	if err == nil || !strings.Contains(err.Error(), "exited with code 3") || !strings.Contains(err.Error(), "last word") {
+		t.Errorf("the error does not say how and why it died: %v", err)
+	}
+	wantEmpty(t, dir)
+}
+
+func TestStartThatHangs(t *testing.T) {
+	leak.Check(t)
+	dir := t.TempDir()
+	d := opened(t, dir, "mute")
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := d.Start(ctx, sandbox.Spec{ID: "x"})
+	wantCode(t, "Start", err, sandbox.Canceled)
+	wantEmpty(t, dir)
+	all, err := reap.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		if b, _ := os.ReadFile("/proc/" + strconv.Itoa(p.PID) + "/cmdline"); strings.Contains(string(b), "100011") {
+			t.Errorf("process %d is left of it", p.PID)
+		}
+	}
+}
+
+func TestStartWithoutProgram(t *testing.T) {
+	dir := t.TempDir()
+	d, err := New(Config{StateDir: dir, Sandboxd: filepath.Join(dir, "missing")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	_, err = d.Start(t.Context(), sandbox.Spec{ID: "x"})
+	wantCode(t, "Start", err, sandbox.Invalid)
+	if err == nil || !strings.Contains(err.Error(), "make build") {
+		t.Errorf("the error does not say what to do: %v", err)
+	}
+	wantCode(t, "Check", d.Check(t.Context()), sandbox.Invalid)
+	wantEmpty(t, dir)
+}
+
+// TestDeadStart is a start that was killed after it had started a server and before it could note it.
+func TestDeadStart(t *testing.T) {
+	leak.Check(t)
+	dir := t.TempDir()
+	d := opened(t, dir, "serve")
+	stray := started(t, d, sandbox.Spec{ID: "x"})
+	if err := os.Remove(stray.home.pidFile()); err != nil {
+		t.Fatal(err)
+	}
+	again := started(t, d, sandbox.Spec{ID: "x"})
+	if again.process.PID == stray.process.PID {
+		t.Error("what was not noted is found")
+	}
+	if exit, err := stray.Wait(t.Context()); err != nil || exit.Signal != 9 {
+		t.Errorf("the stray server: %v, %v", exit, err)
+	}
+}
+
+// TestReusedNumber has a home name a process that is another's: it must not be touched.
+func TestReusedNumber(t *testing.T) {
+	leak.Check(t)
+	dir := t.TempDir()
+	d := opened(t, dir, "serve")
+	i := started(t, d, sandbox.Spec{ID: "x"})
+	i.process.signal(syscall.SIGKILL)
+	if _, err := i.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stranger := started(t, d, sandbox.Spec{ID: "y"})
+	for _, id := range []identity{
+		{PID: stranger.process.PID, Start: i.process.Start, Boot: i.process.Boot},
+		{PID: stranger.process.PID, Start: stranger.process.Start, Boot: "another"},
+	} {
+		if err := writeJSON(i.home.pidFile(), id); err != nil {
+			t.Fatal(err)
+		}
+		_, err := d.Attach(t.Context(), "x")
+		wantCode(t, "Attach", err, sandbox.NotFound)
+		if l, err := d.List(t.Context(), ""); err != nil || len(l) != 2 || !l[0].Exited || l[1].Exited {
+			t.Errorf("listed as %+v, %v", l, err)
+		}
+	}
+	if err := d.Remove(t.Context(), "x", 0); err != nil {
+		t.Error(err)
+	}
+	if !stranger.process.alive() {
+		t.Error("the stranger was killed")
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	leak.Check(t)
+	dir := t.TempDir()
+	d := opened(t, dir, "serve")
+	i := started(t, d, sandbox.Spec{ID: "x"})
+	second := opened(t, dir, "serve")
+	attached, err := second.Attach(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.process.signal(syscall.SIGTERM)
+	want := sandbox.Exit{Code: 7}
+	for _, i := range []backends.Instance{i, attached} {
+		// Both are in the process that started it, so both can know.
+		if exit, err := i.Wait(t.Context()); err != nil || exit != want {
+			t.Errorf("Wait: %+v, %v", exit, err)
+		}
+	}
+	if p, err := reap.Stat(i.process.PID); err == nil && p.Start == i.process.Start {
+		t.Error("it is left as a zombie")
+	}
+	// A process that sees only the note.
+	if exit := readNote(i.home.exitFile(), i.process.identity); exit != want {
+		t.Errorf("the note says %+v", exit)
+	}
+	other := i.process.identity
+	other.Start++
+	if exit := readNote(i.home.exitFile(), other); exit.Code != -1 || exit.Reason == "" {
+		t.Errorf("the note of another says %+v", exit)
+	}
+}
+
+func TestStopOfDeaf(t *testing.T) {
+	leak.Check(t)
+	d := opened(t, t.TempDir(), "deaf")
+	i := started(t, d, sandbox.Spec{ID: "x"})
+	begun := time.Now()
+	if err := i.Stop(t.Context(), 200*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took < 200*time.Millisecond {
+		t.Errorf("it had a grace of only %v", took)
+	}
+	if exit, err := i.Wait(t.Context()); err != nil || exit.Signal != 9 {
+		t.Errorf("Wait: %+v, %v", exit, err)
+	}
+}
+
+// TestClosed asks a closed driver: nothing hangs, and the sandbox lives.
+func TestClosed(t *testing.T) {
+	leak.Check(t)
+	dir := t.TempDir()
+	next := opened(t, dir, "serve")
+	d := opened(t, dir, "serve")
+	i := started(t, d, sandbox.Spec{ID: "x"})
+	waited := make(chan error)
+	go func() {
+		_, err := i.Wait(t.Context())
+		waited <- err
+	}()
+	d.Close()
+	d.Close()
+	wantCode(t, "Wait", <-waited, sandbox.Unavailable)
+	_, err := d.Start(t.Context(), sandbox.Spec{ID: "y"})
+	wantCode(t, "Start", err, sandbox.Unavailable)
+	_, err = d.Attach(t.Context(), "x")
+	wantCode(t, "Attach", err, sandbox.Unavailable)
+	again, err := next.Attach(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Stop(t.Context(), time.Minute); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServerProcess(t *testing.T) {
+	leak.Check(t)
+	dir := t.TempDir()
+	t.Setenv("LOCAL_SECRET", "of the controller")
+	d := opened(t, dir, "serve")
+	d.config.Environ = []string{"PATH=/usr/bin:/bin", "LANG=de_DE", "LOCAL_SECRET=of the controller", "TZ="}
+	i := started(t, d, sandbox.Spec{ID: "x", Owner: "me", Epoch: 3, OrphanAfter: time.Hour, Env: map[string]string{"TOKEN": "hush\n"}})
+	p, err := reap.Stat(i.process.PID)
+	if err != nil || p.SID != p.PID {
+		t.Errorf("the server is in session %d, not its own: %v", p.SID, err)
+	}
+	text := said(t, i)
+	for _, want := range []string{
+		`"--owner" "me" "--epoch" "3"`, `"--orphan-after" "1h0m0s"`, `LANG=de_DE`, `PATH=/usr/bin:/bin`, `TOKEN=hush\n\x00`,
+		markName + "=" + i.label.Mark,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it has no %s", want)
+		}
+	}
+	if strings.Contains(text, "of the controller") {
+		t.Error("it has the controller's secret")
+	}
+	// Nothing secret stands where it may be read, and nothing at all may be read by others.
+	filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		info, err := e.Info()
+		if path != dir && info.Mode().Type() != fs.ModeSocket && (err != nil || info.Mode().Perm()&0o077 != 0) {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+		if b, _ := os.ReadFile(path); strings.Contains(string(b), "hush") {
+			t.Errorf("%s holds a secret", path)
+		}
+		return nil
+	})
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+func TestLongSocketPath(t *testing.T) {
+	leak.Check(t)
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long/", 30))
+	d := opened(t, dir, "serve")
+	i := started(t, d, sandbox.Spec{ID: "x"})
+	if len(i.label.Socket) > maxSocket {
+		t.Errorf("the socket is %s", i.label.Socket)
+	}
+	said(t, i)
+	i.process.signal(syscall.SIGKILL)
+	i.Wait(t.Context())
+	again := started(t, d, sandbox.Spec{ID: "x"})
+	if again.label.Socket != i.label.Socket {
+		t.Errorf("the socket moved from %s to %s", i.label.Socket, again.label.Socket)
+	}
+	said(t, again)
+	if err := again.Stop(t.Context(), time.Minute); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Dir(i.label.Socket)); !os.IsNotExist(err) {
+		t.Errorf("the socket's directory is left: %v", err)
+	}
+	if left, _ := os.ReadDir(tmp); len(left) > 0 {
+		t.Errorf("left among the temporary files: %v", left)
+	}
+}
+
+// TestCutRemove is a removal that was killed in the middle.
+func TestCutRemove(t *testing.T) {
+	dir := t.TempDir()
+	gone := filepath.Join(dir, "local", gonePrefix+"1")
+	if err := os.MkdirAll(filepath.Join(gone, "workspace", "deep"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	opened(t, dir, "serve")
+	wantEmpty(t, dir)
+}
+
+// TestStartIsNotExited looks at a sandbox while it is being started.
+func TestStartIsNotExited(t *testing.T) {
+	leak.Check(t)
+	d := opened(t, t.TempDir(), "serve")
+	i := started(t, d, sandbox.Spec{ID: "x"})
+	i.process.signal(syscall.SIGKILL)
+	i.Wait(t.Context())
+	for _, locked := range []bool{false, true} {
+		if locked {
+			unlock, err := d.lock(t.Context(), i.home, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unlock()
+		}
+		if l, err := d.List(t.Context(), ""); err != nil || len(l) != 1 || l[0].Exited == locked {
+			t.Errorf("locked %v, it is listed as %+v, %v", locked, l, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err := d.Start(ctx, sandbox.Spec{ID: "x"})
+	wantCode(t, "Start of what another starts", err, sandbox.Canceled)
+}
+
+func TestOpen(t *testing.T) {
+	for _, o := range []backends.Options{
+		{}, {StateDir: "/dev/null/x"},
+		{StateDir: t.TempDir(), Values: map[string]any{"sandbox": "typing error"}},
+	} {
+		_, err := Open(o)
+		wantCode(t, "Open", err, sandbox.Invalid)
+	}
+	d, err := Open(backends.Options{StateDir: t.TempDir(), Values: map[string]any{"sandboxd": "/x"}})
+	if err != nil || d.(*Driver).config.Sandboxd != "/x" {
+		t.Errorf("%+v, %v", d, err)
+	}
+}

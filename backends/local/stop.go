@@ -1,0 +1,188 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/sandtree/sandtree/internal/reap"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// gonePrefix begins the name of a home that is being removed; no id begins with a dot.
+const gonePrefix = ".gone-"
+
+// Remove stops the sandbox and removes it, also if its server is dead. No such sandbox is no error.
+func (d *Driver) Remove(ctx context.Context, id sandbox.ID, grace time.Duration) error {
+	if err := id.Check(); err != nil {
+		return err
+	}
+	if err := d.end(ctx, d.home(id), "", grace, (*Driver).remove); err != nil {
+		return failed("local.Remove", id, err)
+	}
+	return nil
+}
+
+// end ends what runs in a sandbox and then calls after, under the lock. If mark is set and the home has another one, it
+// is not the sandbox that is meant, which is gone already. When ctx ends so does the grace; the rest has its own time.
+func (d *Driver) end(ctx context.Context, h home, mark string, grace time.Duration, after func(*Driver, context.Context, home) error) error {
+	unlock, err := d.lock(ctx, h, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer unlock()
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(0, grace)+2*reap.Patience)
+	defer cancel()
+	l, err := h.read()
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // its start was cut off before it had anything
+		return after(d, cleanup, h)
+	case err != nil:
+		return err
+	case mark != "" && l.Mark != mark:
+		return nil
+	}
+	p, err := d.server(h)
+	if err == nil {
+		err = p.stop(ctx, cleanup, grace)
+	}
+	if err != nil && !errors.Is(err, errEnded) {
+		return err
+	}
+	return after(d, cleanup, h)
+}
+
+// stop asks the server to end, which ends all that it has started. If the grace is not enough it is killed, its
+// descendants first: once it is dead, nobody can tell whose they were.
+func (p *process) stop(ctx, cleanup context.Context, grace time.Duration) error {
+	if grace > 0 && ctx.Err() == nil {
+		if err := p.signal(syscall.SIGTERM); err != nil {
+			return err
+		}
+		t := time.NewTimer(grace)
+		defer t.Stop()
+		select {
+		case <-p.letgo:
+			return p.gone()
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	if err := p.signal(syscall.SIGSTOP); err != nil { // so that it does not replace what is killed
+		return err
+	}
+	if _, err := reap.Kill(cleanup, reap.Descendants(p.PID)); err != nil {
+		return err
+	}
+	if err := p.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	select {
+	case <-p.letgo:
+		return p.gone()
+	case <-cleanup.Done():
+		return coded{sandbox.Unavailable, errors.New("sandboxd was killed and does not end")}
+	}
+}
+
+// gone tells, once the watching has ended, whether that is because the process has.
+func (p *process) gone() error {
+	select {
+	case <-p.ended:
+		return nil
+	default:
+		return errClosed
+	}
+}
+
+// sweep kills what is left of a sandbox whose server is dead: all in its control group, and all that carry its mark,
+// servers too that were started by a process which died before it could note them.
+func (d *Driver) sweep(ctx context.Context, l label) error {
+	if _, err := reap.KillCgroup(ctx, l.Cgroup); err != nil {
+		return err
+	}
+	for range 2 { // in the middle of an exec a process has no environment, and is overlooked
+		if _, err := reap.Kill(ctx, reap.Marked(markName, l.Mark)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// halt leaves a home without processes.
+func (d *Driver) halt(ctx context.Context, h home) error {
+	l, err := h.read()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return d.sweep(ctx, l)
+}
+
+// remove leaves nothing of a sandbox but a named workspace.
+func (d *Driver) remove(ctx context.Context, h home) error {
+	l, err := h.read()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return d.clear(ctx, h, l)
+}
+
+// clear does it; l is the home's label, or zero if it has none yet.
+func (d *Driver) clear(ctx context.Context, h home, l label) error {
+	if l.Mark != "" {
+		if err := d.sweep(ctx, l); err != nil {
+			return err
+		}
+	}
+	// By one step the sandbox is no more; what is slow comes after it, and can be taken up again by another process.
+	gone := filepath.Join(d.root, gonePrefix+sandbox.RandomHex(8))
+	if err := os.Rename(string(h), gone); err != nil {
+		return err
+	}
+	return errors.Join(l.removeSocket(h), removeGroup(l.Cgroup), removeTree(gone))
+}
+
+// removeGroup removes an empty control group and those below it. "" is none.
+func removeGroup(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	var dirs []string
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil && e.IsDir() {
+			dirs = append(dirs, path)
+		}
+		return err
+	})
+	for i := len(dirs) - 1; i >= 0 && err == nil; i-- {
+		err = removeFile(dirs[i])
+	}
+	return err
+}
+
+// exited says whether the sandbox of a home has no living server and nobody is about to start one.
+func (h home) exited() bool {
+	if id, ok := h.server(); ok {
+		if p, err := open(id, ""); err == nil {
+			p.fd.Close()
+			return false
+		}
+	}
+	f, err := openLock(h, false)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	return flock(f, syscall.LOCK_EX|syscall.LOCK_NB) == nil
+}

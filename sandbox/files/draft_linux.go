@@ -1,0 +1,40 @@
+package files
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// procFD says whether /proc can give a nameless file its name; AT_EMPTY_PATH would ask for a privilege.
+var procFD = sync.OnceValue(func() bool {
+	_, err := os.Lstat("/proc/self/fd")
+	return err == nil
+})
+
+// openNameless makes a file without a name in dir. Some file systems cannot.
+func openNameless(dir *os.Root, perm fs.FileMode) (*os.File, error) {
+	if !procFD() {
+		return nil, errors.ErrUnsupported
+	}
+	return dir.OpenFile(".", os.O_WRONLY|unix.O_TMPFILE, perm)
+}
+
+// linkNameless gives f, which openNameless made, its first name.
+func linkNameless(f *os.File, dir *os.Root, name string) error {
+	at, err := dir.Open(".")
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	from := "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))
+	err = unix.Linkat(unix.AT_FDCWD, from, int(at.Fd()), name, unix.AT_SYMLINK_FOLLOW)
+	if err != nil {
+		return &os.LinkError{Op: "linkat", Old: from, New: name, Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package files
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+)
+
+func openNameless(*os.Root, fs.FileMode) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+func linkNameless(*os.File, *os.Root, string) error { return errors.ErrUnsupported }

@@ -1,0 +1,224 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// An unpacker writes the entries of an archive below one directory. What an archive can bring is directories, regular
+// files, links to regular files of the directory, and symbolic links that stay inside; a file takes its name when it is
+// whole. Of a mode, only the permissions count, and the owner's are never less than needed to work with it.
+type unpacker struct {
+	s     *Store
+	root  *os.Root // the directory
+	names []string // absolute ones of the directory, to which links may lead
+	dirs  []string // that get their modes at the end
+	modes []fs.FileMode
+}
+
+// entryName checks the name of an archive's entry and gives it without "./" and '/' at the end; "." is the directory itself.
+func entryName(name string) (string, error) {
+	if name == "" || strings.IndexByte(name, 0) >= 0 || len(name) > maxPath {
+		return "", badEntry(name, "has an impossible name")
+	}
+	if name[0] == '/' {
+		return "", badEntry(name, "has an absolute name")
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return "", badEntry(name, "leads outside")
+		}
+		if len(part) > maxName {
+			return "", badEntry(name, "has an impossible name")
+		}
+	}
+	return tidy(name), nil
+}
+
+func badEntry(name, what string) error {
+	return &sandbox.Error{Code: sandbox.Invalid, Op: "files.unpack", Err: fmt.Errorf("archive entry %.300q %s", name, what)}
+}
+
+// checkLink says whether a symbolic link called name (as entryName gives it) stays inside when it leads to target. Every
+// ".." must come first, where it goes up through directories: behind another link it could go up anywhere.
+func checkLink(name, target string) error {
+	depth := strings.Count(name, "/")
+	if target == "" || target[0] == '/' || len(target) > maxPath || strings.IndexByte(target, 0) >= 0 {
+		return badEntry(name, "is a link to "+fmt.Sprintf("%.300q", target))
+	}
+	down := false
+	for part := range strings.SplitSeq(target, "/") {
+		switch part {
+		case "", ".":
+		case "..":
+			if depth--; depth < 0 || down {
+				return badEntry(name, fmt.Sprintf("is a link that leads outside: %.300q", target))
+			}
+		default:
+			down = true
+		}
+	}
+	return nil
+}
+
+// parent makes the directories above the entry name and gives the way to the innermost. strict refuses links on it.
+func (u *unpacker) parent(name string, strict bool) (up, last string, err error) {
+	if name == "." {
+		return "", "", badEntry(name, "is no directory")
+	}
+	dir, last := split(name)
+	up, err = follow(u.root, u.names, dir)
+	switch {
+	case errors.Is(err, errOutside):
+		return "", "", badEntry(name, "leads outside through a link")
+	case err != nil:
+		return "", "", err
+	case strict && up != dir:
+		return "", "", badEntry(name, "is a link behind a link")
+	}
+	_, err = u.s.mkdirs(u.root, up)
+	if errors.Is(err, syscall.ENOTDIR) {
+		err = badEntry(name, "lies below what is no directory")
+	}
+	return up, last, err
+}
+
+// makeDir makes a directory, or takes the one that is there.
+func (u *unpacker) makeDir(name string, mode fs.FileMode) error {
+	if name == "." {
+		return nil
+	}
+	up, _, err := u.parent(name+"/.", false)
+	if err != nil {
+		return err
+	}
+	if mode.Perm() != 0 && up != "." {
+		u.dirs = append(u.dirs, up)
+		u.modes = append(u.modes, mode.Perm()|0o700)
+	}
+	return nil
+}
+
+// writeFile writes a regular file of exactly size bytes from r.
+func (u *unpacker) writeFile(name string, mode fs.FileMode, modified time.Time, size int64, r io.Reader) error {
+	up, last, err := u.free(name, false)
+	if err != nil {
+		return err
+	}
+	dir, err := u.root.OpenRoot(up)
+	if err != nil {
+		return err
+	}
+	d, err := newDraft(dir, 0o666)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	n, err := stream(d, io.LimitReader(r, size+1))
+	if err != nil {
+		return err
+	}
+	if n != size {
+		return badEntry(name, fmt.Sprintf("has not the %d bytes it claims", size))
+	}
+	if err := u.s.own(d.File); err != nil {
+		return err
+	}
+	if mode.Perm() != 0 {
+		if err := d.Chmod(mode.Perm() | 0o600); err != nil {
+			return err
+		}
+	}
+	if err := d.commit(last); err != nil || modified.IsZero() {
+		return err
+	}
+	return ignoreGone(dir.Chtimes(last, time.Time{}, modified))
+}
+
+// symlink makes a symbolic link. What has its name already is replaced, unless it is a directory.
+func (u *unpacker) symlink(name, target string) error {
+	if err := checkLink(name, target); err != nil {
+		return err
+	}
+	up, last, err := u.free(name, true)
+	if err != nil {
+		return err
+	}
+	tmp := up + "/" + draftName()
+	if err := u.root.Symlink(target, tmp); err != nil {
+		return err
+	}
+	if u.s.gives() {
+		if err := u.root.Lchown(tmp, u.s.c.UID, u.s.c.GID); err != nil {
+			u.root.Remove(tmp)
+			return err
+		}
+	}
+	return u.rename(tmp, up+"/"+last)
+}
+
+// link makes another name for the regular file old of the directory.
+func (u *unpacker) link(name, old string) error {
+	from, err := follow(u.root, u.names, old)
+	if errors.Is(err, errOutside) {
+		return badEntry(name, "is a link to something outside")
+	}
+	if err != nil {
+		return err
+	}
+	if fi, err := u.root.Lstat(from); err != nil || !fi.Mode().IsRegular() {
+		return badEntry(name, fmt.Sprintf("is a link to %.300q, which is no file of the archive", old))
+	}
+	up, last, err := u.free(name, false)
+	if err != nil {
+		return err
+	}
+	tmp := up + "/" + draftName()
+	if err := u.root.Link(from, tmp); err != nil {
+		return err
+	}
+	return u.rename(tmp, up+"/"+last)
+}
+
+// free is parent, but refuses a name that a directory has.
+func (u *unpacker) free(name string, strict bool) (up, last string, err error) {
+	up, last, err = u.parent(name, strict)
+	if err != nil {
+		return "", "", err
+	}
+	if fi, err := u.root.Lstat(up + "/" + last); err == nil && fi.IsDir() {
+		return "", "", badEntry(name, "would replace a directory")
+	}
+	return up, last, nil
+}
+
+func (u *unpacker) rename(tmp, name string) error {
+	err := u.root.Rename(tmp, name)
+	u.root.Remove(tmp) // after a success too: between two names of one file a rename does nothing
+	return err
+}
+
+// finish gives the directories their modes: a closed one could not have been filled.
+func (u *unpacker) finish() error {
+	for i, dir := range u.dirs {
+		if err := ignoreGone(u.root.Chmod(dir, u.modes[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil
+	}
+	return err
+}

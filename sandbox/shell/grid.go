@@ -1,0 +1,99 @@
+package shell
+
+// A grid holds lines by absolute number: those of the screen, and above them its history. Lines live in a ring of
+// chunks made when needed, so that an idle grid is small and a full one never moves its lines.
+type grid struct {
+	keep   int // lines kept at most, the screen's included
+	first  int // number of the oldest line kept
+	count  int // lines kept
+	top    int // number of the screen's first row
+	chunks []*[chunkLines]line
+}
+
+const chunkLines = 256
+
+func (g *grid) slot(n int) *line {
+	n %= g.keep
+	return &g.chunks[n/chunkLines][n%chunkLines]
+}
+
+func (g *grid) has(n int) bool { return n >= g.first && n < g.first+g.count }
+
+// at is line n, which must be there.
+func (g *grid) at(n int) *line { return g.slot(n) }
+
+// ensure makes all lines up to n exist, and reports whether old ones had to go for it.
+func (g *grid) ensure(n int) (lost bool) {
+	for g.first+g.count <= n {
+		if g.count == g.keep {
+			g.first++
+			g.count--
+			lost = true
+		}
+		next := (g.first + g.count) % g.keep
+		if g.chunks == nil {
+			g.chunks = make([]*[chunkLines]line, (g.keep+chunkLines-1)/chunkLines)
+		}
+		if g.chunks[next/chunkLines] == nil {
+			g.chunks[next/chunkLines] = new([chunkLines]line)
+		}
+		g.chunks[next/chunkLines][next%chunkLines].reset()
+		g.count++
+	}
+	return lost
+}
+
+// clear forgets all lines and most of the memory they took.
+func (g *grid) clear() {
+	for i := 1; i < len(g.chunks); i++ {
+		g.chunks[i] = nil
+	}
+	if g.count > 0 {
+		c := g.chunks[0]
+		for i := range min(g.first+g.count, chunkLines) {
+			if cap(c[i].text) > 4*defaultCols || c[i].cells != nil {
+				c[i] = line{}
+			}
+		}
+	}
+	g.first, g.count, g.top = 0, 0, 0
+}
+
+// trim takes empty lines off the end.
+func (g *grid) trim() {
+	for g.count > 0 && g.at(g.first+g.count-1).length() == 0 {
+		g.count--
+	}
+}
+
+// dropAbove forgets the lines above the screen and reports whether there were any that showed something.
+func (g *grid) dropAbove() (lost bool) {
+	for g.count > 0 && g.first < g.top {
+		lost = lost || g.at(g.first).length() > 0
+		g.first++
+		g.count--
+	}
+	if g.first < g.top {
+		g.first = g.top
+	}
+	return lost
+}
+
+// rotate moves the lines from..to up by one, or down by one, and blanks the one that this frees.
+func (g *grid) rotate(from, to int, up bool) {
+	if up {
+		freed := *g.at(from)
+		for n := from; n < to; n++ {
+			*g.at(n) = *g.at(n + 1)
+		}
+		*g.at(to) = freed
+		g.at(to).reset()
+		return
+	}
+	freed := *g.at(to)
+	for n := to; n > from; n-- {
+		*g.at(n) = *g.at(n - 1)
+	}
+	*g.at(from) = freed
+	g.at(from).reset()
+}

@@ -1,0 +1,50 @@
+package shell
+
+// controlKey is the byte that the special key named s sends: s is exactly "C-" and one character.
+func controlKey(s string) (b byte, ok bool) {
+	if len(s) != 3 || s[0] != 'C' || s[1] != '-' {
+		return 0, false
+	}
+	switch c := s[2]; {
+	case c >= 'a' && c <= 'z', c >= '@' && c <= '_':
+		return c & 0x1f, true
+	case c == '?' || c == '8':
+		return 0x7f, true
+	case c >= '3' && c <= '7':
+		return c - '3' + 0x1b, true
+	case c == '2' || c == ' ':
+		return 0, true
+	default:
+		return c, true
+	}
+}
+
+// namedKey is what the key named s sends: one of those that are pressed, not typed, when they are a whole input.
+// appMode is the terminal's mode of cursor keys.
+func namedKey(s string, appMode bool) (keys string, ok bool) {
+	arrow := "\x1b["
+	if appMode {
+		arrow = "\x1bO"
+	}
+	switch s {
+	case "Enter":
+		return "\r", true
+	case "Escape":
+		return "\x1b\r", true
+	case "Tab":
+		return "\t\r", true
+	case "Space":
+		return " \r", true
+	case "BSpace":
+		return "\x7f\r", true
+	case "Up":
+		return arrow + "A\r", true
+	case "Down":
+		return arrow + "B\r", true
+	case "Right":
+		return arrow + "C\r", true
+	case "Left":
+		return arrow + "D\r", true
+	}
+	return "", false
+}

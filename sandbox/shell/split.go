@@ -1,0 +1,3 @@
+package shell
+
+func split(s string) []string { return nil }

@@ -31,7 +31,7 @@ func (c *Client) ping(ctx context.Context, ready bool) *failure {
 	probing, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	begun := time.Now()
-	_, f := c.ask(probing, &request{method: "GET", target: pathAlive, quiet: limit, control: true, ready: ready})
+	_, f := c.ask(probing, &request{method: "GET", target: pathAlive, quiet: 2 * limit, control: true, ready: ready})
 	switch {
 	case f == nil:
 		c.probe.took(time.Since(begun))
@@ -42,10 +42,10 @@ func (c *Client) ping(ctx context.Context, ready bool) *failure {
 	return f
 }
 
-// The pauses of Ready. A local server needs 5 ms to start and a refused connection costs 20 µs, so the first are short;
-// a remote one may need minutes.
+// The pauses of Ready are a sixteenth of the time waited so far, within bounds: what is added to a start is never much
+// of it. A local server needs 5 ms, and a refused connection costs 20 µs; a remote one may need minutes.
 const (
-	readyPause    = 200 * time.Microsecond
+	readyPauseMin = 200 * time.Microsecond
 	readyPauseMax = 50 * time.Millisecond
 )
 
@@ -54,26 +54,27 @@ const (
 // Denied, Unsupported (no version of the protocol in common), Unavailable after Close; or that of a dialer's
 // *sandbox.Error, unless it is Unavailable.
 func (c *Client) Ready(ctx context.Context) error {
-	pause := readyPause
+	begun := time.Now()
+	var last *failure
 	for {
 		f := c.ping(ctx, true)
 		if f == nil {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return c.error("Ready", canceled(ctx, f))
+			return c.error("Ready", canceled(ctx, last))
 		}
+		last = f
 		if !f.passes() && !f.answered || f.code == sandbox.Denied || f.code == sandbox.Unsupported || c.life.Err() != nil {
 			return c.error("Ready", f)
 		}
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(min(max(time.Since(begun)/16, readyPauseMin), readyPauseMax))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 		case <-c.life.Done():
 		}
 		timer.Stop()
-		pause = min(pause*3/2, readyPauseMax)
 	}
 }
 

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,10 +33,10 @@ func (m *members) other(c *class, a *sandbox.Action) {
 		default: // -1, unknown; and so is what is no risk at all
 			delete(a.Meta, metaRisk)
 		}
-	case key == "confirmation_state":
-		if m.keep(&a.Meta, "args."); string(m.value) == `"confirmed"` {
-			delete(a.Meta, metaConfirmation)
-		}
+	case string(m.value) == `"confirmed"`: // confirmation_state is what is left
+		delete(a.Meta, metaConfirmation)
+	default:
+		m.keep(&a.Meta, "args.")
 	}
 }
 
@@ -142,7 +143,7 @@ func (m *members) edit(c *class, a *sandbox.Action) sandbox.EditArgs {
 			args.NewStr = m.textOrNil()
 		case "insert_line":
 			if args.InsertLine = nil; !m.null() {
-				raw := m.raw()
+				raw := oneLine(m.value)
 				args.InsertLine = &raw
 			}
 		case "content":
@@ -196,7 +197,8 @@ func (m *members) browseInteractive(c *class, a *sandbox.Action) (args sandbox.B
 	return args
 }
 
-func (m *members) mcp(c *class, a *sandbox.Action) (args sandbox.MCPArgs) {
+func (m *members) mcp(c *class, a *sandbox.Action) sandbox.MCPArgs {
+	args := sandbox.MCPArgs{Arguments: json.RawMessage("{}")}
 	for m.next() {
 		switch string(m.key) {
 		case "name":

@@ -56,7 +56,8 @@ func parseAction(b []byte) (sandbox.Action, error) {
 	case e.kind == nil && m.err == nil && a.Meta["observation"] != nil:
 		return a, errors.New("400: Invalid action type")
 	case e.kind == nil && m.err == nil:
-		return a, fmt.Errorf("Unknown event type: %s", repr(b)) //nolint:staticcheck // the original's words
+		//lint:ignore ST1005 the original's words
+		return a, fmt.Errorf("Unknown event type: %s", repr(b))
 	case m.err != nil:
 		return a, m.err
 	}
@@ -73,10 +74,7 @@ func parseAction(b []byte) (sandbox.Action, error) {
 	if e.message != nil {
 		var buf [256]byte
 		if derived := appendActionMessage(buf[:0], a.Args); string(derived) != string(e.message) {
-			if a.Meta == nil {
-				a.Meta = meta{}
-			}
-			a.Meta["message"] = slices.Clone(e.message)
+			a.Meta = with(a.Meta, "message", e.message)
 		}
 	}
 	return a, nil
@@ -146,7 +144,7 @@ func (c *class) parse(a *sandbox.Action, args []byte) error {
 				m.other(c, a)
 			}
 		}
-		a.Args = sandbox.OtherArgs{Type: c.kind, Raw: slices.Clone(args)}
+		a.Args = sandbox.OtherArgs{Type: c.kind, Raw: oneLine(args)}
 	}
 	if m.err == nil {
 		m.err = c.missing(m.seen)

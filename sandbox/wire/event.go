@@ -40,7 +40,8 @@ func parseEvent(b []byte) (Event, error) {
 	}
 	e.list = lastOfEach(e.list)
 	if _, kind := e.kind(); kind == nil || kind[0] != '"' {
-		return e, fmt.Errorf("Unknown event type: %s", repr(b)) //nolint:staticcheck // the original's words
+		//lint:ignore ST1005 the original's words
+		return e, fmt.Errorf("Unknown event type: %s", repr(b))
 	}
 	return e, nil
 }

@@ -139,19 +139,15 @@ func (m *members) texts() []string {
 	return list
 }
 
-// raw copies the value as it stands.
-func (m *members) raw() json.RawMessage { return bytes.Clone(m.value) }
-
-// object copies the value, which must be an object; null is nil.
+// object copies the value, which must be an object; null is an empty one.
 func (m *members) object() json.RawMessage {
-	if m.null() {
-		return nil
-	}
 	if m.value[0] != '{' {
-		m.fail("an object")
-		return nil
+		if !m.null() {
+			m.fail("an object")
+		}
+		return json.RawMessage("{}")
 	}
-	return m.raw()
+	return oneLine(m.value)
 }
 
 // elements calls f with each element of an array that check has passed.

@@ -10,15 +10,21 @@ import (
 // A meta is the Meta of an action or an observation.
 type meta = map[string]json.RawMessage
 
-// set keeps the value of the current member of m under prefix + its key.
-func (m *members) keep(into *meta, prefix string) {
-	if *into == nil {
-		*into = meta{}
+// keep keeps the value of the current member under prefix + its key.
+func (m *members) keep(into *meta, prefix string) { *into = with(*into, prefix+string(m.key), m.value) }
+
+func with(m meta, name string, raw []byte) meta {
+	if m == nil {
+		m = meta{}
 	}
-	(*into)[prefix+string(m.key)] = m.raw()
+	m[name] = oneLine(raw)
+	return m
 }
 
-// appendRaw appends JSON from elsewhere on one line, so that an event may stand in a stream of lines.
+// oneLine copies JSON without the line breaks between its values, so that an event may stand in a stream of lines.
+func oneLine(raw []byte) json.RawMessage { return appendRaw(nil, raw) }
+
+// appendRaw appends JSON from elsewhere on one line.
 func appendRaw(dst []byte, raw json.RawMessage) []byte {
 	if bytes.IndexByte(raw, '\n') < 0 && bytes.IndexByte(raw, '\r') < 0 {
 		return append(dst, raw...)

@@ -127,7 +127,9 @@ func ParseError(b []byte, status int) error {
 		if text == "" {
 			text = http.StatusText(status)
 		}
-		e.Err = errors.New(text)
+		if text != "" {
+			e.Err = errors.New(text)
+		}
 		return e
 	}
 	if slices.Contains(sandbox.Codes, body.Error.Code) {

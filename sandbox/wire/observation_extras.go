@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"strconv"
 
 	"github.com/sandtree/sandtree/sandbox"
@@ -151,7 +152,8 @@ func (m *members) editResult(rest *meta) sandbox.EditResult {
 	return r
 }
 
-func (m *members) mcpResult(rest *meta) (r sandbox.MCPResult) {
+func (m *members) mcpResult(rest *meta) sandbox.MCPResult {
+	r := sandbox.MCPResult{Arguments: json.RawMessage("{}")}
 	for m.next() {
 		switch string(m.key) {
 		case "name":

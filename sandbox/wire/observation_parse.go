@@ -2,7 +2,6 @@ package wire
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -49,7 +48,8 @@ func parseObservation(b []byte) (sandbox.Observation, error) {
 		return o, m.err
 	}
 	if e.kind == nil {
-		return o, fmt.Errorf("Unknown event type: %s", repr(b)) //nolint:staticcheck // the original's words
+		//lint:ignore ST1005 the original's words
+		return o, fmt.Errorf("Unknown event type: %s", repr(b))
 	}
 	if e.inner == nil || e.inner[0] == 'n' {
 		e.inner = []byte("{}")
@@ -70,14 +70,6 @@ func parseObservation(b []byte) (sandbox.Observation, error) {
 	return o, nil
 }
 
-func with(m meta, name string, raw []byte) meta {
-	if m == nil {
-		m = meta{}
-	}
-	m[name] = slices.Clone(raw)
-	return m
-}
-
 func parseExtras(o *sandbox.Observation, kind sandbox.Kind, extras []byte) error {
 	m := object(extras, "extras")
 	switch kind {
@@ -96,7 +88,7 @@ func parseExtras(o *sandbox.Observation, kind sandbox.Kind, extras []byte) error
 	case sandbox.KindError:
 		o.Result = m.errorResult(&o.Meta)
 	case sandbox.KindBrowse:
-		o.Result = sandbox.BrowseResult{Extras: slices.Clone(extras)}
+		o.Result = sandbox.BrowseResult{Extras: oneLine(extras)}
 	case sandbox.KindSuccess, sandbox.KindNull:
 		if o.Result = (sandbox.SuccessResult{}); kind == sandbox.KindNull {
 			o.Result = sandbox.NullResult{}
@@ -105,7 +97,7 @@ func parseExtras(o *sandbox.Observation, kind sandbox.Kind, extras []byte) error
 			m.keep(&o.Meta, "extras.")
 		}
 	default:
-		o.Result = sandbox.OtherResult{Type: kind, Extras: slices.Clone(extras)}
+		o.Result = sandbox.OtherResult{Type: kind, Extras: oneLine(extras)}
 	}
 	return m.err
 }

@@ -124,21 +124,28 @@ func (s *scanner) key() error {
 }
 
 func (s *scanner) text() error {
-	for s.i++; s.i < len(s.b); s.i++ {
-		switch c := s.b[s.i]; {
-		case plain[c] || c >= utf8.RuneSelf:
-		case c == '"':
+	b, i := s.b, s.i+1
+	for i < len(b) {
+		c := b[i]
+		if plain[c] || c >= utf8.RuneSelf {
+			i++
+			continue
+		}
+		s.i = i
+		if c == '"' {
 			s.i++
 			return nil
-		case c == '\\':
-			s.i++
-			if err := s.escape(); err != nil {
-				return err
-			}
-		default:
+		}
+		if c != '\\' {
 			return s.unexpected()
 		}
+		s.i++
+		if err := s.escape(); err != nil {
+			return err
+		}
+		i = s.i + 1
 	}
+	s.i = i
 	return s.unexpected()
 }
 

@@ -23,12 +23,14 @@ func appendString(dst []byte, s string) []byte {
 // appendText appends s as it stands between the quotes of a JSON string.
 func appendText(dst []byte, s string) []byte {
 	from := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if plain[c] {
+	for i := 0; ; {
+		for i < len(s) && plain[s[i]] {
 			i++
-			continue
 		}
+		if i == len(s) {
+			return append(dst, s[from:]...)
+		}
+		c := s[i]
 		if c >= utf8.RuneSelf {
 			r, n := utf8.DecodeRuneInString(s[i:])
 			if r == utf8.RuneError && n == 1 {
@@ -58,7 +60,6 @@ func appendText(dst []byte, s string) []byte {
 		i++
 		from = i
 	}
-	return append(dst, s[from:]...)
 }
 
 func appendStringOrNull(dst []byte, s *string) []byte {

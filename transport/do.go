@@ -29,7 +29,7 @@ func (c *Client) Do(ctx context.Context, a sandbox.Action, out sandbox.Output) (
 	if err != nil {
 		return sandbox.Observation{}, c.error("Do", &failure{code: sandbox.Invalid, err: err})
 	}
-	p := pursuit{c: c, id: a.ID, body: wire.AppendAction(nil, a), out: out}
+	p := pursuit{c: c, id: a.ID, body: wire.AppendAction(make([]byte, 0, 512), a), out: out}
 	return p.run(ctx, "Do")
 }
 

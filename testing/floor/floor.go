@@ -1,0 +1,227 @@
+// Package floor is the least that a shell behind a server can cost, to be measured in the same run as the real thing:
+// a ratio to it means the same on every machine, a time does not.
+//
+// StartServer is a fasthttp server on a Unix socket with one bash on a terminal: a request's body is typed, and what
+// comes until a marker is the answer. There is no id, no ledger, no journal, no framing, no time limit, no isolation of
+// one command from the next, and a line is at most what a terminal takes, 4095 bytes. StartPipe is a bash on two pipes
+// in the same process, the floor of the floor.
+package floor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/creack/pty"
+	"github.com/valyala/fasthttp"
+	"golang.org/x/sys/unix"
+)
+
+// A DialFunc opens a connection.
+type DialFunc = func(ctx context.Context) (net.Conn, error)
+
+// StartServer starts the server. Its dialer gives connections until close is called, at the latest at the end of tb.
+func StartServer(tb testing.TB) (dial DialFunc, close func()) {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "floor") // not tb.TempDir: a socket's path has 108 bytes
+	if err != nil {
+		tb.Fatal(err)
+	}
+	shell, err := startTerminal()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	server := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
+		out, err := shell.run(ctx.PostBody())
+		if err != nil {
+			ctx.Error(err.Error(), fasthttp.StatusInternalServerError)
+			return
+		}
+		ctx.SetBody(out)
+	}}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	close = sync.OnceFunc(func() {
+		if err := errors.Join(server.Shutdown(), <-served, shell.close(), os.RemoveAll(dir)); err != nil {
+			tb.Error(err)
+		}
+	})
+	tb.Cleanup(close)
+	return func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}, close
+}
+
+// Client gives what runs a command on the server that dial reaches and returns its output, over one kept connection.
+func Client(dial DialFunc) (run func(command string) (string, error), close func()) {
+	client := &fasthttp.HostClient{
+		Addr: "floor",
+		Dial: func(string) (net.Conn, error) { return dial(context.Background()) },
+	}
+	return func(command string) (string, error) {
+		req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+		defer fasthttp.ReleaseRequest(req)
+		defer fasthttp.ReleaseResponse(resp)
+		req.SetRequestURI("http://floor/")
+		req.Header.SetMethod("POST")
+		req.SetBodyString(command)
+		if err := client.Do(req, resp); err != nil {
+			return "", err
+		}
+		if resp.StatusCode() != fasthttp.StatusOK {
+			return "", fmt.Errorf("status %d: %s", resp.StatusCode(), resp.Body())
+		}
+		return string(resp.Body()), nil
+	}, client.CloseIdleConnections
+}
+
+// StartPipe starts a bash on pipes and gives what runs a command in it and returns its output.
+func StartPipe(tb testing.TB) (run func(command string) (string, error), close func()) {
+	tb.Helper()
+	shell, err := startPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	close = sync.OnceFunc(func() {
+		if err := shell.close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	tb.Cleanup(close)
+	return func(command string) (string, error) {
+		out, err := shell.run([]byte(command))
+		return string(out), err
+	}, close
+}
+
+// bash is a live bash, used by one at a time.
+type bash struct {
+	mu  sync.Mutex
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out io.ReadCloser
+	buf []byte // what has come of an answer
+	ask []byte
+}
+
+// marker ends an answer: a byte that no ordinary output has, the record separator.
+const marker = 0x1e
+
+const tail = "; printf '\\036'\n"
+
+// run types a command and reads until the marker. The answer is valid until the next run.
+func (b *bash) run(command []byte) ([]byte, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ask = append(append(b.ask[:0], command...), tail...)
+	if _, err := b.in.Write(b.ask); err != nil {
+		return nil, err
+	}
+	return b.answerLocked()
+}
+
+func (b *bash) answerLocked() ([]byte, error) {
+	b.buf = b.buf[:0]
+	for {
+		if len(b.buf) == cap(b.buf) {
+			b.buf = append(b.buf, make([]byte, max(4096, len(b.buf)))...)[:len(b.buf)]
+		}
+		n, err := b.out.Read(b.buf[len(b.buf):cap(b.buf)])
+		b.buf = b.buf[:len(b.buf)+n]
+		if end := bytes.IndexByte(b.buf, marker); end >= 0 {
+			return bytes.Clone(b.buf[:end]), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (b *bash) close() error {
+	b.cmd.Process.Kill()
+	err := errors.Join(b.in.Close(), b.out.Close()) // before Wait, which closes pipes too
+	b.cmd.Wait()                                    // says that it was killed
+	return err
+}
+
+// Neither reads a start-up file; the one on a terminal has no prompt and leaves editing of the line to the terminal.
+func command(args ...string) *exec.Cmd {
+	cmd := exec.Command("bash", append([]string{"--norc", "--noprofile"}, args...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PS1=", "PS2=", "TERM=dumb", "HISTFILE="}
+	return cmd
+}
+
+func startPipe() (*bash, error) {
+	cmd := command()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return warm(&bash{cmd: cmd, in: in, out: out})
+}
+
+func startTerminal() (*bash, error) {
+	ours, theirs, err := pty.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	if err := quiet(theirs); err != nil {
+		ours.Close()
+		return nil, err
+	}
+	cmd := command("--noediting", "-i")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
+	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		ours.Close()
+		return nil, err
+	}
+	return warm(&bash{cmd: cmd, in: ours, out: nopCloser{ours}})
+}
+
+// nopCloser keeps a terminal, which is both ends, from being closed twice.
+type nopCloser struct{ io.Reader }
+
+func (nopCloser) Close() error { return nil }
+
+// quiet turns off the echo and the making of CR LF.
+func quiet(tty *os.File) error {
+	t, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	t.Lflag &^= unix.ECHO
+	t.Oflag &^= unix.OPOST
+	return unix.IoctlSetTermios(int(tty.Fd()), unix.TCSETS, t)
+}
+
+// warm waits until the shell takes commands.
+func warm(b *bash) (*bash, error) {
+	if _, err := b.run([]byte("true")); err != nil {
+		b.close()
+		return nil, fmt.Errorf("bash did not start: %w", err)
+	}
+	return b, nil
+}

@@ -80,7 +80,7 @@ func Open(c Config) (*Journal, error) {
 	j.readers.open = func() (*sqlite.Conn, error) { return openReader(c.Path) }
 	j.readers.slots = make(chan *sqlite.Conn, maxReaders)
 	j.subs.by = map[sandbox.ID]map[*subscriber]struct{}{}
-	j.checks.due = make(chan struct{}, 1)
+	j.checks.due, j.checks.every, j.checks.alone = make(chan struct{}, 1), checkpointEvery, checkpointAlone
 	j.tasks.Go(j.checkpoint)
 	j.closeFn = sync.OnceValue(j.close)
 	return j, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/leak"
 )
 
 const ttl = time.Minute
@@ -28,7 +29,11 @@ func open(t testing.TB, path string) *Journal {
 	return j
 }
 
-func temp(t testing.TB) string { return filepath.Join(t.TempDir(), "state", "journal.db") }
+// temp is a path for a journal. It comes first in a test, so that what the journals leave behind is noticed.
+func temp(t testing.TB) string {
+	leak.Check(t)
+	return filepath.Join(t.TempDir(), "state", "journal.db")
+}
 
 func acquire(t testing.TB, j *Journal, id sandbox.ID) Lease {
 	t.Helper()

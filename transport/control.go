@@ -79,7 +79,7 @@ func (c *Client) Ready(ctx context.Context) error {
 }
 
 // Interrupt sends SIGINT to what the action runs in the foreground, as C-c in a terminal would. Codes: NotFound if no
-// such action runs, Invalid, Denied, Conflict (fenced), Unavailable, Lost, Canceled.
+// such action is known, Conflict if it is done (or this client is fenced), Invalid, Denied, Unavailable, Lost, Canceled.
 func (c *Client) Interrupt(ctx context.Context, actionID string) error {
 	if err := sandbox.CheckActionID(actionID); err != nil {
 		return c.error("Interrupt", &failure{code: sandbox.Invalid, err: err})

@@ -114,7 +114,7 @@ func (c *Client) noConnection(ctx, dialing context.Context, limit time.Duration,
 		c.connect.miss()
 		return &failure{code: sandbox.Unavailable, err: fmt.Errorf("no connection within %s: %w", limit, err)}
 	}
-	if e, ok := errors.AsType[*sandbox.Error](err); ok {
+	if e, ok := errors.AsType[*sandbox.Error](err); ok && e.Code != sandbox.Canceled { // nobody has canceled, see above
 		return &failure{code: e.Code, err: err}
 	}
 	return &failure{code: sandbox.Unavailable, err: fmt.Errorf("connect: %w", err)}

@@ -64,12 +64,18 @@ func pythonFloat(f float64) string {
 	return s
 }
 
-// rejection is the observation for a text of several commands.
+// rejection is the observation for a text of several commands. For a hidden command it is one of kind run, for there
+// clients cannot decode an error.
 func rejection(parts []string, c *call) sandbox.Observation {
 	var b strings.Builder
 	b.WriteString(tooMany)
 	for i, p := range parts {
 		b.WriteString("\n(" + strconv.Itoa(i+1) + ") " + p)
+	}
+	if c.Hidden {
+		m := unknown("", "")
+		m.ExitCode = 2 // what bash says of a syntax error
+		return sandbox.Observation{Content: b.String(), Result: sandbox.RunResult{Command: c.command, Hidden: true, Metadata: m}}
 	}
 	return sandbox.Failed("", b.String())
 }

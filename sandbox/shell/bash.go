@@ -10,7 +10,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/sandbox"
@@ -26,18 +25,22 @@ const (
 type bash struct {
 	proc   *os.Process
 	pid    int
-	start  uint64   // of the process, see Started
-	socket *os.File // our end
-	tty    *os.File // the terminal's master side
-	ttyFD  int
-	wake   chan struct{} // has room for one: a report came, or bash ended
+	start  uint64          // of the process, see Started
+	socket *os.File        // our end
+	tty    *os.File        // the terminal's master side
+	conn   syscall.RawConn // of tty
+	modes  unix.Termios    // of the terminal when it was new
+	wake   chan struct{}   // has room for one: a report came, or bash ended
 
-	mu   sync.Mutex
-	want []byte // secret of the report awaited; empty if none
-	last report
-	done bool // the report awaited has come
-	dead bool
-	code int // exit code, once dead
+	mu     sync.Mutex
+	want   []byte // secret of the report awaited; empty if none
+	last   report
+	done   bool // the report awaited has come
+	agains int  // how many times it was asked for again
+	dead   bool
+	code   int    // exit code, once dead
+	unread []byte // typed, and not yet taken by the terminal
+	typing bool   // typeOn runs
 
 	line []byte // buffer of send
 	gone chan struct{}
@@ -52,11 +55,16 @@ func startBash(c Config, dir string) (*bash, error) {
 			return nil, &sandbox.Error{Code: sandbox.Unsupported, Op: "shell.Start", Err: err}
 		}
 	}
-	master, slave, err := openTerminal(c, defaultCols, defaultRows)
+	master, slave, err := openTerminal(c.User, defaultCols, defaultRows)
 	if err != nil {
 		return nil, err
 	}
 	defer slave.Close()
+	conn, modes, err := inspectTerminal(master)
+	if err != nil {
+		master.Close()
+		return nil, startError(err)
+	}
 	ours, theirs, err := socketPair()
 	if err != nil {
 		master.Close()
@@ -74,7 +82,7 @@ func startBash(c Config, dir string) (*bash, error) {
 	}
 	b := &bash{proc: proc, pid: proc.Pid, socket: ours, tty: master, wake: make(chan struct{}, 1), gone: make(chan struct{})}
 	b.start, _ = Started(b.pid)
-	b.ttyFD = rawFD(master)
+	b.conn, b.modes = conn, *modes
 	b.wg.Go(b.wait)
 	b.wg.Go(b.readReports)
 	return b, nil
@@ -95,38 +103,6 @@ func startError(err error) error {
 	return &sandbox.Error{Code: code, Op: "shell.Start", Err: err}
 }
 
-// openTerminal makes a terminal that belongs to the shell's user.
-func openTerminal(c Config, cols, rows uint16) (master, slave *os.File, err error) {
-	master, slave, err = pty.Open()
-	if err != nil {
-		return nil, nil, startError(fmt.Errorf("open a terminal: %w", err))
-	}
-	fail := func(err error) (*os.File, *os.File, error) {
-		master.Close()
-		slave.Close()
-		return nil, nil, startError(err)
-	}
-	if err := pty.Setsize(slave, &pty.Winsize{Rows: rows, Cols: cols}); err != nil {
-		return fail(fmt.Errorf("set the terminal's size: %w", err))
-	}
-	if c.User != nil && c.User.Uid != uint32(os.Getuid()) {
-		if err := slave.Chown(int(c.User.Uid), -1); err != nil {
-			return fail(fmt.Errorf("give the terminal to its user: %w", err))
-		}
-	}
-	if err := unix.SetNonblock(rawFD(master), true); err != nil {
-		return fail(err)
-	}
-	// A descriptor that is non-blocking when it becomes an *os.File is watched by the runtime's poller.
-	fd, err := unix.FcntlInt(uintptr(rawFD(master)), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return fail(err)
-	}
-	polled := os.NewFile(uintptr(fd), master.Name())
-	master.Close()
-	return polled, slave, nil
-}
-
 func socketPair() (ours, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -138,14 +114,6 @@ func socketPair() (ours, theirs *os.File, err error) {
 		return nil, nil, err
 	}
 	return os.NewFile(uintptr(fds[0]), "commands"), os.NewFile(uintptr(fds[1]), "commands"), nil
-}
-
-// rawFD is f's descriptor, without making it blocking as f.Fd would.
-func rawFD(f *os.File) (fd int) {
-	if c, err := f.SyscallConn(); err == nil {
-		_ = c.Control(func(n uintptr) { fd = int(n) })
-	}
-	return fd
 }
 
 // environment is env without what describes another terminal or another shell's prompt, and with what this one needs.
@@ -227,6 +195,17 @@ func (b *bash) take(p *reportParser, buf []byte) (came bool) {
 		}
 	}
 	return came
+}
+
+// interrupt does what ^C does, whatever the terminal's modes are.
+func (b *bash) interrupt() {
+	b.mu.Lock()
+	running := len(b.want) > 0
+	b.mu.Unlock()
+	if group := b.foreground(); running && group > 0 {
+		_ = unix.Kill(-group, unix.SIGINT)
+		b.again()
+	}
 }
 
 // kill ends bash alone.

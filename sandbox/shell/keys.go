@@ -1,5 +1,7 @@
 package shell
 
+import "strings"
+
 // controlKey is the byte that the special key named s sends: s is exactly "C-" and one character.
 func controlKey(s string) (b byte, ok bool) {
 	if len(s) != 3 || s[0] != 'C' || s[1] != '-' {
@@ -47,4 +49,62 @@ func namedKey(s string, appMode bool) (keys string, ok bool) {
 		return arrow + "D\r", true
 	}
 	return "", false
+}
+
+// typeIn types c into the program that runs.
+func (s *Session) typeIn(c *call) error {
+	b := s.shell()
+	if b == nil {
+		return errClosed
+	}
+	var keys string
+	if c.key != 0 {
+		k, _ := controlKey(c.command)
+		keys = string([]byte{k})
+	} else {
+		s.view.mu.Lock()
+		appKeys := s.view.screen.appKeys
+		s.view.mu.Unlock()
+		var named bool
+		if keys, named = namedKey(c.command, appKeys); !named {
+			keys = strings.ReplaceAll(c.command, "\n", "\r") + "\r"
+			c.echo = c.command
+		}
+	}
+	s.typed = true
+	err := b.press([]byte(keys))
+	if c.key == 'c' {
+		b.again()
+	}
+	return err
+}
+
+// feedHeld adds c to the command that is held because its here-document has no end, and executes it once it has.
+func (s *Session) feedHeld(c *call) error {
+	switch c.key {
+	case 'c': // the shell drops what has been typed so far
+		s.held = ""
+		s.view.mu.Lock()
+		s.view.takeLocked([]byte("^C\r\n"))
+		s.view.mu.Unlock()
+		return s.execute("(exit 130)")
+	case 'd':
+		command := s.held
+		s.held = ""
+		return s.execute(command)
+	case 0:
+	default:
+		return nil
+	}
+	line := c.command
+	if line == "Enter" {
+		line = ""
+	}
+	s.held += "\n" + line
+	if _, unended := inspect(s.held); unended {
+		return nil
+	}
+	command := s.held
+	s.held = ""
+	return s.execute(command)
 }

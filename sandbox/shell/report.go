@@ -11,6 +11,7 @@ type report struct {
 	pid    int // $!, -1 if there is none
 	dir    string
 	path   string // $PATH
+	traced bool   // set -x is on
 	prompt string // what the command made bash print as a prompt, expanded; nearly always ""
 }
 
@@ -76,6 +77,8 @@ func (p *reportParser) field(f, secret []byte) (complete bool) {
 			r.path = string(f)
 		}
 	case 5:
+		r.traced = bytes.IndexByte(f, 'x') >= 0
+	case 6:
 		r.prompt = string(f)
 		p.index = 0
 		return true

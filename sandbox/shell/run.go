@@ -1,7 +1,6 @@
 package shell
 
 import (
-	"bytes"
 	"context"
 	"strings"
 	"time"
@@ -39,7 +38,8 @@ const (
 //
 // A failure of the command is an observation, and so is a refusal. If ctx ends, or the session is closed, the
 // observation says that it was interrupted; the command goes on (unless closed) and can be polled.
-// Codes: Exhausted (no shell can be started in place of one that died), Conflict (closed).
+// Codes: Exhausted (no shell can be started in place of one that died; or too much input that the program does not
+// read), Conflict (closed).
 func (s *Session) Run(ctx context.Context, a sandbox.RunArgs, timeout time.Duration, out sandbox.Output) (sandbox.Observation, error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
@@ -51,7 +51,8 @@ func (s *Session) Run(ctx context.Context, a sandbox.RunArgs, timeout time.Durat
 		}
 		return sandbox.Observation{Content: text, Result: sandbox.RunResult{Metadata: unknown("", "")}}, nil
 	}
-	if parts := split(c.command); len(parts) > 1 {
+	parts, unended := inspect(c.command)
+	if parts != nil {
 		return rejection(parts, c), nil
 	}
 	if _, ok := controlKey(c.command); ok {
@@ -61,25 +62,26 @@ func (s *Session) Run(ctx context.Context, a sandbox.RunArgs, timeout time.Durat
 	if busy && !c.IsInput && c.command != "" {
 		return s.refuse(c), nil
 	}
-	s.view.listen(out)
+	if !busy && c.key != 0 && (c.key != 'd' || s.open) {
+		return s.idleKey(c), nil
+	}
 	if out != nil {
+		s.view.listen(out)
 		defer s.view.unlisten()
 	}
 	c.start = time.Now()
-	if err := s.act(c, busy); err != nil {
+	if err := s.act(c, busy, unended); err != nil {
 		return sandbox.Observation{}, err
 	}
 	return s.await(ctx, c)
 }
 
-// busy says whether a command is running.
+// busy says whether a command is running, or one is held.
 func (s *Session) busy() bool {
 	if s.held != "" {
 		return true
 	}
-	s.mu.Lock()
-	b := s.sh
-	s.mu.Unlock()
+	b := s.shell()
 	if !s.open || b == nil {
 		return false
 	}
@@ -87,14 +89,28 @@ func (s *Session) busy() bool {
 	return !done && !dead
 }
 
-// act does what c asks for, up to the waiting.
-func (s *Session) act(c *call, busy bool) error {
+// shell is the bash that there is, dead or alive; nil if there is none.
+func (s *Session) shell() *bash {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sh
+}
+
+// act does what c asks for, up to the waiting. unended says that it is a command whose here-document has no end.
+func (s *Session) act(c *call, busy, unended bool) error {
 	switch {
 	case c.command == "":
 		return nil
+	case s.held != "":
+		return s.feedHeld(c)
 	case busy:
 		return s.typeIn(c)
-	case c.key != 0 && s.open: // what it was meant for has ended meanwhile
+	case c.key == 'd': // ^D at the prompt
+		return s.execute("exit")
+	case unended && !c.Blocking:
+		// Typed into a terminal, it would wait for the rest, and so it does. A blocking one would do so for ever; bash
+		// takes the end of the text for the end of the document, with a warning.
+		s.held = c.command
 		return nil
 	}
 	return s.execute(c.command)
@@ -109,47 +125,27 @@ func (s *Session) execute(command string) error {
 	s.view.mu.Lock()
 	s.view.screen.freshLine()
 	s.view.mu.Unlock()
-	s.open = false
+	b.settle(s.typed)
+	s.open, s.typed = false, false
+	r, _, _, _ := b.news()
+	s.traced = r.traced
 	_ = b.send(command) // a failure means that bash is gone, which await sees
-	return nil
-}
-
-// typeIn types c into the program that runs.
-func (s *Session) typeIn(c *call) error {
-	b, err := s.current()
-	if err != nil {
-		return err
-	}
-	keys, ok := "", false
-	if c.key != 0 {
-		k, _ := controlKey(c.command)
-		keys = string([]byte{k})
-	} else if keys, ok = namedKey(c.command, false); !ok {
-		keys = strings.ReplaceAll(c.command, "\n", "\r") + "\r"
-		c.echo = c.command
-	}
-	_, _ = b.tty.Write([]byte(keys))
-	if c.key == 'c' {
-		b.again()
-	}
 	return nil
 }
 
 // await waits for what c is to answer with.
 func (s *Session) await(ctx context.Context, c *call) (sandbox.Observation, error) {
-	s.mu.Lock()
-	b := s.sh
-	s.mu.Unlock()
+	b := s.shell()
 	if b == nil {
 		return sandbox.Observation{}, errClosed
 	}
 	r, why := s.wait(ctx, b, c)
 	switch why {
-	case completed, died:
+	case completed:
+		return s.complete(b, c, r), nil
+	case died:
 		o := s.complete(b, c, r)
-		if why == died {
-			_, _ = s.replace(b) // if it fails, the next call tries again, and tells
-		}
+		_, _ = s.replace(b) // if it fails, the next call tries again, and tells
 		return o, nil
 	case canceled:
 		s.open = true
@@ -163,30 +159,17 @@ func (s *Session) wait(ctx context.Context, b *bash, c *call) (report, outcome) 
 	defer s.timer.Stop()
 	for {
 		r, done, dead, code := b.news()
-		if done {
+		switch {
+		case s.held != "": // nothing runs
+		case done:
 			return r, completed
-		}
-		if dead {
+		case dead:
 			r.code = code
 			return r, died
 		}
-		now := time.Now()
-		next := time.Hour
-		if !c.Blocking {
-			limit := s.view.lastChange()
-			if limit.Before(c.start) {
-				limit = c.start
-			}
-			if next = limit.Add(s.config.NoChange).Sub(now); next <= 0 {
-				return r, quiet
-			}
-		}
-		if c.timeout != 0 {
-			left := c.start.Add(c.timeout).Sub(now)
-			if left <= 0 {
-				return r, timedOut
-			}
-			next = min(next, left)
+		next, why := s.limits(c)
+		if next <= 0 {
+			return r, why
 		}
 		s.timer.Reset(next)
 		select {
@@ -200,82 +183,24 @@ func (s *Session) wait(ctx context.Context, b *bash, c *call) (report, outcome) 
 	}
 }
 
-// complete makes the observation of a command that has ended.
-func (s *Session) complete(b *bash, c *call, r report) sandbox.Observation {
-	s.open = false
-	s.view.mu.Lock()
-	s.view.drainLocked(b)
-	lost := s.view.screen.lost
-	text, lines := s.view.screen.appendNew(s.text[:0])
-	s.view.screen.reset()
-	s.view.mu.Unlock()
-	prefix := ""
-	if lost {
-		prefix = prefixLost(lines)
+// limits is how long c may go on before a limit is reached, and which one that will be. Where both are due, the soft
+// one counts.
+func (s *Session) limits(c *call) (next time.Duration, why outcome) {
+	now := time.Now()
+	next = time.Hour // then it looks again
+	if !c.Blocking {
+		since := c.start
+		if changed := s.view.lastChange(); changed.After(since) {
+			since = changed
+		}
+		next, why = since.Add(s.config.NoChange).Sub(now), quiet
 	}
-	content := s.content(text, c.echo)
-	if !c.Hidden {
-		content = truncate(content)
+	if c.timeout != 0 && next > 0 {
+		if left := c.start.Add(c.timeout).Sub(now); left < next {
+			next, why = left, timedOut
+		}
 	}
-	return sandbox.Observation{Content: content, Result: sandbox.RunResult{
-		Command: c.command, Hidden: c.Hidden,
-		Metadata: sandbox.RunMetadata{
-			ExitCode: r.code, PID: r.pid, Username: &s.user, Hostname: &s.host, WorkingDir: &r.dir, PyPath: nil,
-			Prefix: prefix, Suffix: suffixDone(r.code, c.key),
-		},
-	}}
-}
-
-// pause makes the observation of a command that goes on.
-func (s *Session) pause(b *bash, c *call, why outcome) sandbox.Observation {
-	suffix := suffixQuiet(s.config.NoChange)
-	if why == timedOut {
-		suffix = suffixTimeout(c.timeout)
-	}
-	prefix := ""
-	if s.open {
-		prefix = prefixContinued
-	}
-	s.open = true
-	return sandbox.Observation{Content: truncate(s.news(b, c.echo)), Result: sandbox.RunResult{
-		Command: c.command, Metadata: unknown(prefix, suffix),
-	}}
-}
-
-// refuse makes the observation for a command that comes while another runs.
-func (s *Session) refuse(c *call) sandbox.Observation {
-	s.mu.Lock()
-	b := s.sh
-	s.mu.Unlock()
-	content := s.news(b, "")
-	if !c.Hidden {
-		content = truncate(content)
-	}
-	return sandbox.Observation{Content: content, Result: sandbox.RunResult{
-		Command: c.command, Hidden: c.Hidden, Metadata: unknown(prefixContinued, suffixRefused(c.command)),
-	}}
-}
-
-// news is what the command that runs has shown since the last answer.
-func (s *Session) news(b *bash, echo string) string {
-	s.view.mu.Lock()
-	if b != nil {
-		s.view.drainLocked(b)
-	}
-	text, _ := s.view.screen.appendNew(s.text[:0])
-	s.view.screen.mark()
-	s.view.mu.Unlock()
-	return s.content(text, echo)
-}
-
-// content is text without blanks around it and without the echo of what was typed.
-func (s *Session) content(text []byte, echo string) string {
-	s.text = text
-	text = bytes.TrimLeftFunc(text, unicode.IsSpace)
-	if echo != "" {
-		text = bytes.TrimPrefix(text, []byte(echo))
-	}
-	return string(bytes.TrimFunc(text, unicode.IsSpace))
+	return next, why
 }
 
 // strip takes the white space off both ends of a command, by Python's idea of it.

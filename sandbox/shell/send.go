@@ -7,7 +7,7 @@ import "crypto/rand"
 // (a virtual environment's activate script, say) has set, for they would be printed between commands.
 const setup = `
 __sandtree() {
-  \builtin printf '\0%s\0%s\0%s\0%s\0%s\0%s\0' "$1" "$2" "${!-}" "${PWD-}" "${PATH-}" "${PS1:+${PS1@P}}" || exit "$2"
+  \builtin printf '\0%s\0%s\0%s\0%s\0%s\0%s\0%s\0' "$1" "$2" "${!-}" "${PWD-}" "${PATH-}" "$-" "${PS1:+${PS1@P}}" || exit "$2"
   PS0= PS1= PS2=
   \builtin unset -v PROMPT_COMMAND
   \builtin return "$2"
@@ -46,7 +46,7 @@ func (b *bash) send(command string) error {
 func (b *bash) post(secret []byte) error {
 	b.mu.Lock()
 	b.want = append(b.want[:0], secret...)
-	b.done = false
+	b.done, b.agains = false, 0
 	b.mu.Unlock()
 	if len(b.line) <= directWrite {
 		_, err := b.socket.Write(b.line)
@@ -66,22 +66,25 @@ const directWrite = 64 << 10
 func (b *bash) again() {
 	b.mu.Lock()
 	var line []byte
-	if len(b.want) > 0 {
+	if len(b.want) > 0 && b.agains < maxAgain {
+		b.agains++
 		line = appendReport(nil, b.want)
 	}
 	b.mu.Unlock()
 	if line != nil {
-		_ = writeNow(b.socket, line) // a full socket has lines enough
+		_, _ = b.socket.Write(line)
 	}
 }
+
+const maxAgain = 500 // what the socket takes without waiting, in lines
 
 // appendReport appends the line that makes bash report. Its own output, its errors and its trace (set -x) go to the
 // socket; && keeps set -e and a trap on ERR from seeing the status that it hands on. The blank in front is what gets
 // lost should an interrupt come while bash waits for the line.
 func appendReport(dst, secret []byte) []byte {
-	dst = append(dst, "\n"+`  { __sandtree `...)
+	dst = append(dst, "\n  { __sandtree "...)
 	dst = append(dst, secret...)
-	return append(dst, ` "$?"; } >&0 2>&0 && \builtin :`+"\n"...)
+	return append(dst, ` "$?" && \builtin :; } >&0 2>&0`+"\n"...)
 }
 
 // newSecret makes a fresh word that no one else knows.

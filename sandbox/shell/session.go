@@ -1,16 +1,11 @@
-// Package shell runs commands in a persistent interactive bash on a real terminal.
 package shell
 
 import (
-	"context"
 	"errors"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/sandtree/sandtree/sandbox"
 )
 
 // Config says what shell is wanted.
@@ -46,13 +41,19 @@ type Session struct {
 	dir    string // last known working directory
 	ending bool
 
-	turn       sync.Mutex // held by Run; guards what follows, and is locked before mu and view.mu
-	open       bool       // the last answer was a timeout: there is more to come
-	held       string     // a command whose here-document has no end yet
-	typed      bool       // something has been typed since the last command began
-	timer      *time.Timer
-	user, host string
-	text       []byte
+	turn   sync.Mutex // held by Run; guards what follows, and is locked before mu and view.mu
+	open   bool       // the last answer was a timeout: there is more to come
+	held   string     // a command whose here-document has no end yet; it waits for input, not for bash
+	typed  bool       // something has been typed since the last command began
+	traced bool       // the answer may begin with the trace (set -x) of the line that delivered the command
+	timer  *time.Timer
+	text   []byte   // buffer of answers
+	old    []leader // shells that have died; what they started may live
+	cgroup string   // the session's own; "" none
+	python interpreterPath
+	user   string // as the prompt would show them
+	host   string
+	cwd    *string // the last one reported; shared by observations
 }
 
 // Start starts a session. It returns once ~/.bashrc has been read and the shell is ready.
@@ -78,120 +79,6 @@ func Start(c Config) (*Session, error) {
 	}
 	s.sh = sh
 	return s, nil
-}
-
-// launch starts a bash in dir and waits until it is ready.
-func (s *Session) launch(dir string) (*bash, error) {
-	for _, rc := range []string{startup, ""} {
-		b, err := startBash(s.config, dir)
-		if err != nil {
-			return nil, err
-		}
-		if err = s.prepare(b, rc); err == nil {
-			return b, nil
-		}
-		_ = s.end(b)
-		if rc == "" || !errors.Is(err, errNotReady) {
-			return nil, err
-		}
-	}
-	panic("unreachable")
-}
-
-var errNotReady = errors.New("the shell did not become ready")
-
-// prepare limits b, has it read rc and then what every shell needs, and waits until that is done.
-func (s *Session) prepare(b *bash, rc string) error {
-	if err := s.confine(b); err != nil {
-		return err
-	}
-	if s.config.OnStart != nil {
-		s.config.OnStart(b.pid)
-	}
-	s.view.mu.Lock()
-	s.view.mute = true
-	s.view.mu.Unlock()
-	b.wg.Go(func() { s.view.pump(b) })
-	if err := b.begin(rc); err != nil {
-		return startError(err)
-	}
-	s.timer.Reset(startupLimit)
-	defer s.timer.Stop()
-	for {
-		_, done, dead, _ := b.news()
-		if done {
-			break
-		}
-		if dead {
-			return &sandbox.Error{Code: sandbox.Exhausted, Op: "shell.Start", Err: errNotReady}
-		}
-		select {
-		case <-b.wake:
-		case <-s.closed:
-			return errClosed
-		case <-s.timer.C:
-			return &sandbox.Error{Code: sandbox.Exhausted, Op: "shell.Start", Err: errNotReady}
-		}
-	}
-	s.view.mu.Lock()
-	s.view.drainLocked(b)
-	s.view.mute = false
-	s.view.mu.Unlock()
-	return nil
-}
-
-var errClosed = &sandbox.Error{Code: sandbox.Conflict, Op: "shell", Err: errors.New("the session is closed")}
-
-// current is the bash that there is, started anew if the last one has died.
-func (s *Session) current() (*bash, error) {
-	s.mu.Lock()
-	b, ending := s.sh, s.ending
-	s.mu.Unlock()
-	if ending {
-		return nil, errClosed
-	}
-	if b != nil {
-		if _, _, dead, _ := b.news(); !dead {
-			return b, nil
-		}
-	}
-	return s.replace(b)
-}
-
-// replace starts a bash in place of old, which is dead, in the directory where that was.
-func (s *Session) replace(old *bash) (*bash, error) {
-	dir := s.Cwd()
-	if old != nil {
-		s.view.mu.Lock()
-		s.view.drainLocked(old)
-		s.view.mu.Unlock()
-		old.close()
-		s.mu.Lock()
-		s.sh, s.dir = nil, dir
-		s.mu.Unlock()
-	}
-	var b *bash
-	var err error
-	for _, d := range []string{dir, s.config.Dir, "/"} {
-		b, err = s.launch(d)
-		if c := sandbox.CodeOf(err); c != sandbox.NotFound && c != sandbox.Denied {
-			break
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	ending := s.ending
-	if !ending {
-		s.sh = b
-	}
-	s.mu.Unlock()
-	if ending {
-		_ = s.end(b)
-		return nil, errClosed
-	}
-	return b, nil
 }
 
 // Cwd is the working directory after the last command that has ended.
@@ -241,24 +128,35 @@ func (s *Session) Close() error {
 	s.mu.Unlock()
 	var err error
 	if b != nil {
-		err = s.end(b)
+		err = end(b)
 	}
 	s.turn.Lock() // whoever is in Run leaves, for closed is closed
 	defer s.turn.Unlock()
+	return errors.Join(err, s.sweep())
+}
+
+// sweep ends what shells that have died left running, and all there is in the session's cgroup.
+func (s *Session) sweep() error {
+	var err error
+	for _, l := range s.old {
+		err = errors.Join(err, KillSession(l.pid, l.start))
+	}
+	s.old = nil
+	if s.cgroup != "" {
+		err = errors.Join(err, KillCgroup(s.cgroup), removeCgroup(s.cgroup, time.Now().Add(killLimit)))
+		s.cgroup = ""
+	}
 	return err
 }
 
-// end kills b with all its processes, and waits.
-func (s *Session) end(b *bash) error {
-	err := KillSession(b.pid, b.start)
-	b.kill()
-	b.close()
-	return err
+// Interrupt sends SIGINT to what runs in the foreground, as ^C does; to a shell that waits for a command it does
+// nothing. It does not wait.
+func (s *Session) Interrupt() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending || s.sh == nil {
+		return errClosed
+	}
+	s.sh.interrupt()
+	return nil
 }
-
-func (s *Session) confine(b *bash) error { return nil }
-
-func userName(c *syscall.Credential) string { return "root" }
-func hostName() string                      { h, _ := os.Hostname(); h, _, _ = strings.Cut(h, "."); return h }
-
-var _ = context.Canceled

@@ -7,15 +7,20 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/leak"
+	"github.com/sandtree/sandtree/testing/need"
 )
 
+// start starts a session in a fresh directory and home, and closes it when the test ends.
 func start(t testing.TB, c Config) *Session {
 	t.Helper()
+	need.Tool(t, "bash")
+	leak.Check(t)
 	if c.Dir == "" {
 		c.Dir = t.TempDir()
 	}
 	if c.Env == nil {
-		c.Env = os.Environ()
+		c.Env = environ(t.TempDir())
 	}
 	s, err := Start(c)
 	if err != nil {
@@ -29,42 +34,52 @@ func start(t testing.TB, c Config) *Session {
 	return s
 }
 
-func run(t testing.TB, s *Session, a sandbox.RunArgs, timeout time.Duration) (string, sandbox.RunMetadata) {
+func environ(home string) []string {
+	return []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "USER=tester"}
+}
+
+// A seen is an observation of kind run, in short.
+type seen struct {
+	content, prefix, suffix string
+	exit, pid               int
+	sandbox.RunResult
+}
+
+func do(t testing.TB, s *Session, a sandbox.RunArgs, timeout time.Duration) seen {
 	t.Helper()
 	o, err := s.Run(t.Context(), a, timeout, nil)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%q: %v", a.Command, err)
 	}
 	r, ok := o.Result.(sandbox.RunResult)
 	if !ok {
-		t.Fatalf("%#v", o)
+		t.Fatalf("%q: %#v", a.Command, o)
 	}
-	return o.Content, r.Metadata
+	m := r.Metadata
+	return seen{o.Content, m.Prefix, m.Suffix, m.ExitCode, m.PID, r}
+}
+
+// run runs a command that ends within ten seconds and has the exit code wanted.
+func run(t testing.TB, s *Session, command string, exit int) seen {
+	t.Helper()
+	o := do(t, s, sandbox.RunArgs{Command: command, Blocking: true}, 10*time.Second)
+	if o.exit != exit {
+		t.Fatalf("%q: exit code %d, want %d; content %q", command, o.exit, exit, o.content)
+	}
+	return o
+}
+
+// input types into the program that runs.
+func input(t testing.TB, s *Session, text string) seen {
+	t.Helper()
+	return do(t, s, sandbox.RunArgs{Command: text, IsInput: true}, 0)
 }
 
 func TestFirst(t *testing.T) {
 	s := start(t, Config{NoChange: time.Second})
 	for _, c := range []string{"echo hi", "true", "false", "echo $?", "nonexist_x", "echo 'abc", "sleep 0.1 & echo b", "sleep 0.2", "true", "cd /tmp", "pwd", "ls -l /proc/self/fd", "tty; stty size", "echo $-", "set -x", "echo hi", "set +x", "kill -9 $$", "echo $$", "exit 3", "pwd", strings.Repeat("x", 100)} {
 		now := time.Now()
-		o, m := run(t, s, sandbox.RunArgs{Command: c}, 0)
-		t.Logf("%s → %q %d %d %v %q", c, o, m.ExitCode, m.PID, time.Since(now), s.Cwd())
-	}
-}
-
-func BenchmarkTrue(b *testing.B) {
-	s := start(b, Config{})
-	b.ReportAllocs()
-	for b.Loop() {
-		run(b, s, sandbox.RunArgs{Command: "true"}, 0)
-	}
-}
-
-func BenchmarkEcho(b *testing.B) {
-	s := start(b, Config{})
-	b.ReportAllocs()
-	for b.Loop() {
-		if c, _ := run(b, s, sandbox.RunArgs{Command: "echo hello"}, 0); c != "hello" {
-			b.Fatal(c)
-		}
+		o := do(t, s, sandbox.RunArgs{Command: c}, 0)
+		t.Logf("%s → %q %d %d %v %q", c, o.content, o.exit, o.pid, time.Since(now), s.Cwd())
 	}
 }

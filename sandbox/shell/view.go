@@ -31,11 +31,7 @@ const (
 
 // pump reads b's terminal until it is gone or closed.
 func (v *view) pump(b *bash) {
-	conn, err := b.tty.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = conn.Read(func(fd uintptr) (done bool) {
+	_ = b.conn.Read(func(fd uintptr) (done bool) {
 		for {
 			v.mu.Lock()
 			err := v.readLocked(int(fd))
@@ -90,8 +86,10 @@ func (v *view) takeLocked(p []byte) {
 // nothing waits for bytes that the kernel has accepted but not delivered yet (tty_buffer_flush_work), and only then
 // says EAGAIN.
 func (v *view) drainLocked(b *bash) {
-	for v.readLocked(b.ttyFD) == nil {
-	}
+	_ = b.conn.Control(func(fd uintptr) {
+		for v.readLocked(int(fd)) == nil {
+		}
+	})
 }
 
 // listen gives what comes from now on, and what nobody has heard yet, to out.

@@ -1,0 +1,162 @@
+package shell
+
+import (
+	"errors"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// launch starts a bash in dir and waits until it is ready.
+func (s *Session) launch(dir string) (*bash, error) {
+	for _, rc := range []string{startup, ""} {
+		b, err := startBash(s.config, dir)
+		if err != nil {
+			return nil, err
+		}
+		if err = s.prepare(b, rc); err == nil {
+			return b, nil
+		}
+		_ = end(b)
+		if rc == "" || !errors.Is(err, errNotReady) {
+			return nil, err
+		}
+	}
+	panic("unreachable")
+}
+
+var errNotReady = errors.New("the shell did not become ready")
+
+// prepare limits b, has it read rc and then what every shell needs, and waits until that is done.
+func (s *Session) prepare(b *bash, rc string) error {
+	if err := s.confine(b); err != nil {
+		return err
+	}
+	if s.config.OnStart != nil {
+		s.config.OnStart(b.pid)
+	}
+	s.view.mu.Lock()
+	s.view.mute = true
+	s.view.screen.reply = b.reply
+	s.view.mu.Unlock()
+	b.wg.Go(func() { s.view.pump(b) })
+	if err := b.begin(rc); err != nil {
+		return startError(err)
+	}
+	s.timer.Reset(startupLimit)
+	defer s.timer.Stop()
+	for {
+		_, done, dead, _ := b.news()
+		if done {
+			break
+		}
+		if dead {
+			return &sandbox.Error{Code: sandbox.Exhausted, Op: "shell.Start", Err: errNotReady}
+		}
+		select {
+		case <-b.wake:
+		case <-s.closed:
+			return errClosed
+		case <-s.timer.C:
+			return &sandbox.Error{Code: sandbox.Exhausted, Op: "shell.Start", Err: errNotReady}
+		}
+	}
+	s.view.mu.Lock()
+	s.view.drainLocked(b)
+	s.view.mute = false
+	s.view.mu.Unlock()
+	return nil
+}
+
+var errClosed = &sandbox.Error{Code: sandbox.Conflict, Op: "shell", Err: errors.New("the session is closed")}
+
+// current is the bash that there is, started anew if the last one has died.
+func (s *Session) current() (*bash, error) {
+	s.mu.Lock()
+	b, ending := s.sh, s.ending
+	s.mu.Unlock()
+	if ending {
+		return nil, errClosed
+	}
+	if b != nil {
+		if _, _, dead, _ := b.news(); !dead {
+			return b, nil
+		}
+	}
+	return s.replace(b)
+}
+
+// replace starts a bash in place of old, which is dead, in the directory where that was.
+func (s *Session) replace(old *bash) (*bash, error) {
+	dir := s.Cwd()
+	s.typed = false
+	if old != nil {
+		s.view.mu.Lock()
+		s.view.drainLocked(old)
+		s.view.mu.Unlock()
+		s.old = append(s.old, leader{old.pid, old.start})
+		old.close()
+		s.mu.Lock()
+		s.sh, s.dir = nil, dir
+		s.mu.Unlock()
+	}
+	var b *bash
+	var err error
+	for _, d := range []string{dir, s.config.Dir, "/"} {
+		b, err = s.launch(d)
+		if c := sandbox.CodeOf(err); c != sandbox.NotFound && c != sandbox.Denied {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	ending := s.ending
+	if !ending {
+		s.sh = b
+	}
+	s.mu.Unlock()
+	if ending {
+		_ = end(b)
+		return nil, errClosed
+	}
+	return b, nil
+}
+
+// end kills b with all its processes, and waits.
+func end(b *bash) error {
+	err := KillSession(b.pid, b.start)
+	b.kill()
+	b.close()
+	return err
+}
+
+// A leader is the first process of a session in the kernel's sense.
+type leader struct {
+	pid   int
+	start uint64
+}
+
+// userName is the name of the user whom the shell runs as.
+func userName(c *syscall.Credential) string {
+	uid := os.Getuid()
+	if c != nil {
+		uid = int(c.Uid)
+	}
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return u.Username
+	}
+	return "I have no name!" // so says bash
+}
+
+// hostName is the host's name up to the first dot.
+func hostName() string {
+	h, _ := os.Hostname()
+	h, _, _ = strings.Cut(h, ".")
+	return h
+}

@@ -1,0 +1,141 @@
+package shell
+
+import (
+	"bytes"
+	"unicode"
+
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// complete makes the observation of a command that has ended.
+func (s *Session) complete(b *bash, c *call, r report) sandbox.Observation {
+	s.open = false
+	v := &s.view
+	v.mu.Lock()
+	v.drainLocked(b)
+	lost := v.screen.lost
+	text, lines := v.screen.appendNew(s.text[:0])
+	v.screen.reset()
+	v.mu.Unlock()
+	prefix := ""
+	if lost {
+		prefix = prefixLost(lines)
+	}
+	if r.prompt != "" {
+		text = withoutPrompt(text, r.prompt)
+	}
+	content := s.content(text, c.echo)
+	if !c.Hidden {
+		content = truncate(content)
+	}
+	m := s.metadata(r)
+	m.Prefix, m.Suffix = prefix, suffixDone(r.code, c.key)
+	return sandbox.Observation{Content: content, Result: sandbox.RunResult{Command: c.command, Hidden: c.Hidden, Metadata: m}}
+}
+
+// metadata is what the report tells of the shell.
+func (s *Session) metadata(r report) sandbox.RunMetadata {
+	if s.cwd == nil || *s.cwd != r.dir {
+		s.cwd = &r.dir
+	}
+	return sandbox.RunMetadata{
+		ExitCode: r.code, PID: r.pid, Username: &s.user, Hostname: &s.host, WorkingDir: s.cwd,
+		PyPath: s.python.find(r.path, r.dir),
+	}
+}
+
+// pause makes the observation of a command that goes on.
+func (s *Session) pause(b *bash, c *call, why outcome) sandbox.Observation {
+	suffix := suffixQuiet(s.config.NoChange)
+	if why == timedOut {
+		suffix = suffixTimeout(c.timeout)
+	}
+	prefix := ""
+	if s.open {
+		prefix = prefixContinued
+	}
+	s.open = true
+	return sandbox.Observation{Content: truncate(s.fresh(b, c.echo)), Result: sandbox.RunResult{
+		Command: c.command, Metadata: unknown(prefix, suffix),
+	}}
+}
+
+// refuse makes the observation for a command that comes while another runs.
+func (s *Session) refuse(c *call) sandbox.Observation {
+	content := s.fresh(s.shell(), "")
+	if !c.Hidden {
+		content = truncate(content)
+	}
+	return sandbox.Observation{Content: content, Result: sandbox.RunResult{
+		Command: c.command, Hidden: c.Hidden, Metadata: unknown(prefixContinued, suffixRefused(c.command)),
+	}}
+}
+
+// fresh is what the command that runs has shown since the last answer.
+func (s *Session) fresh(b *bash, echo string) string {
+	v := &s.view
+	v.mu.Lock()
+	if b != nil {
+		v.drainLocked(b)
+	}
+	text, _ := v.screen.appendNew(s.text[:0])
+	v.screen.mark()
+	v.mu.Unlock()
+	return s.content(text, echo)
+}
+
+var traceOfEval = []byte("+ builtin eval -- ")
+
+// content is text without blanks around it, without the echo of what was typed, and, under set -x, without the trace of
+// the line that delivered the command.
+func (s *Session) content(text []byte, echo string) string {
+	s.text = text
+	if cap(text) > maxKept {
+		s.text = nil
+	}
+	text = bytes.TrimLeftFunc(text, unicode.IsSpace)
+	if s.traced {
+		s.traced = false
+		if bytes.HasPrefix(text, traceOfEval) {
+			_, text, _ = bytes.Cut(text, []byte{'\n'})
+		}
+	}
+	if echo != "" {
+		text = bytes.TrimPrefix(text, []byte(echo))
+	}
+	return string(bytes.TrimFunc(text, unicode.IsSpace))
+}
+
+const maxKept = 1 << 20 // bytes of the buffer of answers that stay between answers
+
+// withoutPrompt takes a prompt off the end of text that bash has printed there because the command set PS1.
+func withoutPrompt(text []byte, prompt string) []byte {
+	screen := newScreen(defaultCols, defaultRows, 0)
+	screen.feed(bytes.ReplaceAll([]byte(prompt), []byte("\n"), []byte("\r\n")))
+	shown, _ := screen.appendNew(nil)
+	shown = bytes.TrimSpace(shown)
+	return bytes.TrimSuffix(bytes.TrimRightFunc(text, unicode.IsSpace), shown)
+}
+
+// idleKey answers for a special key while no command runs. ^C at a prompt only shows; the others do nothing, and those
+// meant for a command that has ended meanwhile bring the rest of its output.
+func (s *Session) idleKey(c *call) sandbox.Observation {
+	b := s.shell()
+	var r report
+	if b != nil {
+		var dead bool
+		var code int
+		if r, _, dead, code = b.news(); dead {
+			r.code = code
+		}
+	}
+	late := s.open
+	o := s.complete(b, c, r)
+	if c.key == 'c' && !late {
+		result := o.Result.(sandbox.RunResult)
+		result.Metadata.ExitCode = 130
+		result.Metadata.Suffix = suffixDone(130, c.key)
+		o.Content, o.Result = "^C", result
+	}
+	return o
+}

@@ -90,10 +90,7 @@ func (m *members) envelope(into *meta) {
 			m.err = fmt.Errorf("%s is not a valid EventSource", repr(m.value))
 		}
 	case "tool_call_metadata", "llm_metrics":
-		if m.null() {
-			return
-		}
-		if m.value[0] != '{' {
+		if m.value[0] != '{' && !m.null() {
 			m.fail("an object")
 		}
 	}

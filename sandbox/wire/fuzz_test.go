@@ -35,7 +35,7 @@ func FuzzParseAction(f *testing.F) {
 		out := wire.AppendAction(nil, a)
 		wantJSON(t, out)
 		again, err := wire.ParseAction(out)
-		if err != nil || !reflect.DeepEqual(a, again) {
+		if err != nil || !reflect.DeepEqual(a, again) || !bytes.Equal(out, wire.AppendAction(nil, again)) {
 			t.Fatalf("%q\nreads as %+v\nand again as %+v, %v", b, a, again, err)
 		}
 	})

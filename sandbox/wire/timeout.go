@@ -34,12 +34,14 @@ func (m *members) timeout() time.Duration {
 	}
 }
 
-// decimal reads the numbers that appendTimeout writes, exactly: up to nine digits before the point and nine after it.
+// decimal reads the numbers that appendTimeout writes, exactly: up to ten digits before the point and nine after it,
+// which fit a uint64.
 func decimal(b []byte) (d time.Duration, ok bool) {
 	negative := b[0] == '-'
 	if negative {
 		b = b[1:]
 	}
+	var n uint64 // nanoseconds, in the end
 	digits, places := 0, -1
 	for _, c := range b {
 		switch {
@@ -53,18 +55,23 @@ func decimal(b []byte) (d time.Duration, ok bool) {
 		default:
 			digits++
 		}
-		if digits > 9 || places > 9 {
+		if digits > 10 || places > 9 {
 			return 0, false
 		}
-		d = d*10 + time.Duration(c-'0')
+		n = n*10 + uint64(c-'0')
 	}
 	for range 9 - max(places, 0) {
-		d *= 10
+		n *= 10
 	}
-	if negative {
-		d = -d
+	switch {
+	case negative && n > 1<<63:
+		return math.MinInt64, true
+	case negative:
+		return time.Duration(-n), true
+	case n > math.MaxInt64:
+		return math.MaxInt64, true
 	}
-	return d, true
+	return time.Duration(n), true
 }
 
 // appendTimeout writes seconds as Python writes a float: 10.0, 2.5.

@@ -117,7 +117,7 @@ var refusals = []test{
 			o, _, err := r.try(r.context(), sandbox.Action{Args: args, Timeout: patience}, nil)
 			switch {
 			case err != nil:
-				r.wantCode(string(args.Kind()), err, sandbox.Unsupported, sandbox.Invalid)
+				r.wantCode(string(args.Kind()), err, sandbox.Unsupported, sandbox.Invalid, sandbox.NotFound)
 			case o.Kind() != want && o.Kind() != sandbox.KindError:
 				r.Errorf("%s: a %s observation", args.Kind(), o.Kind())
 			}

@@ -58,7 +58,7 @@ func crashAnswer(id string) []byte {
 func TestKillLosesNothingThatWasSaid(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "l")
 	received, done := map[string]bool{}, []string{}
-	for round := range 12 {
+	for round := range 8 {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), childEnv+"="+path)
 		out, err := cmd.StdoutPipe()
@@ -79,7 +79,7 @@ func TestKillLosesNothingThatWasSaid(t *testing.T) {
 			default:
 				t.Fatalf("the child says %q", lines.Text())
 			}
-			if n == 40+29*round { // what is said between this and the death is read too
+			if n == 40+23*round { // what is said between this and the death is read too
 				cmd.Process.Kill()
 			}
 		}

@@ -23,7 +23,7 @@ func TestFramesArriveHoweverTheyAreCut(t *testing.T) {
 		{Type: wire.FrameOutput, Offset: 1 << 40, Payload: bytes.Repeat([]byte("x"), 100_000)}, // longer than the buffer
 		{Type: wire.FrameOutput, Offset: 5, Payload: bytes.Repeat([]byte("y"), 32<<10-wire.FrameHeader)},
 		{Type: 'q', Payload: []byte("of a type that is not known")},
-		{Type: wire.FrameDone, Offset: 9, Payload: bytes.Repeat([]byte("z"), 2*wire.MaxPayload)}, // longer than output may be
+		{Type: wire.FrameDone, Offset: 9, Payload: bytes.Repeat([]byte("z"), wire.MaxPayload+1)}, // longer than output may be
 	}
 	var stream []byte
 	for _, f := range frames {
@@ -32,7 +32,7 @@ func TestFramesArriveHoweverTheyAreCut(t *testing.T) {
 	for name, r := range map[string]io.Reader{
 		"whole":        bytes.NewReader(stream),
 		"halves":       iotest.HalfReader(bytes.NewReader(stream)),
-		"bytes":        iotest.OneByteReader(bytes.NewReader(stream)),
+		"bytes":        io.MultiReader(iotest.OneByteReader(bytes.NewReader(stream[:1000])), bytes.NewReader(stream[1000:])),
 		"EOF with end": iotest.DataErrReader(bytes.NewReader(stream)),
 	} {
 		t.Run(name, func(t *testing.T) {

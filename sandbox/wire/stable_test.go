@@ -30,7 +30,7 @@ func TestActionsAreStable(t *testing.T) {
 	}
 	of := func(f any) {
 		t.Helper()
-		if err := quick.Check(f, &quick.Config{MaxCount: 300}); err != nil {
+		if err := quick.Check(f, &quick.Config{MaxCount: 100}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -67,7 +67,7 @@ func TestActionsAreStable(t *testing.T) {
 func TestObservationsAreStable(t *testing.T) {
 	of := func(f any) {
 		t.Helper()
-		if err := quick.Check(f, &quick.Config{MaxCount: 300}); err != nil {
+		if err := quick.Check(f, &quick.Config{MaxCount: 100}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -24,12 +24,12 @@ func binaryFile(name string) bool {
 	if err != nil && err != io.ErrUnexpectedEOF {
 		return false
 	}
-	return binary(sample[:n])
+	return looksBinary(sample[:n])
 }
 
-// binary says whether a file that begins with sample seems to be binary: unless it is marked as UTF-16 or is UTF-8, a NUL,
+// looksBinary says whether a file that begins with sample seems to be binary: unless it is marked as UTF-16 or is UTF-8, a NUL,
 // a 0xFF or more than three control bytes in ten make it so. A NUL does in UTF-8 too.
-func binary(sample []byte) bool {
+func looksBinary(sample []byte) bool {
 	if _, ok := utf16Order(sample); ok {
 		for i := 0; i+1 < len(sample); i += 2 {
 			if sample[i] == 0 && sample[i+1] == 0 {

@@ -13,7 +13,7 @@ import (
 // nothing is left. Where the system can, it has no name at all until then, so that even SIGKILL leaves nothing.
 type draft struct {
 	*os.File
-	dir  *os.Root // where it will be; the draft closes it
+	dir  *os.Root // where it will be; stays the caller's
 	name string   // for the time being; "" if it has none
 }
 
@@ -24,15 +24,14 @@ const (
 
 func draftName() string { return draftPrefix + sandbox.RandomHex(8) + draftSuffix }
 
-// newDraft begins a file in dir, which the draft takes over. perm is cut by the umask, as it is for open(2).
+// newDraft begins a file in dir. perm is cut by the umask, as it is for open(2).
 func newDraft(dir *os.Root, perm fs.FileMode) (*draft, error) {
 	if f, err := openNameless(dir, perm); err == nil {
 		return &draft{File: f, dir: dir}, nil
 	}
 	name := draftName()
-	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	f, err := dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
-		dir.Close()
 		return nil, err
 	}
 	return &draft{File: f, dir: dir, name: name}, nil
@@ -51,6 +50,9 @@ func (d *draft) commit(name string) error {
 		}
 		d.name = tmp
 	}
+	if exchange(d.dir, d.name, name) {
+		return nil // Close removes the old file, which has the draft's name now
+	}
 	if err := d.dir.Rename(d.name, name); err != nil {
 		return err
 	}
@@ -64,7 +66,6 @@ func (d *draft) Close() error {
 	if d.name != "" {
 		d.dir.Remove(d.name)
 	}
-	d.dir.Close()
 	return err
 }
 

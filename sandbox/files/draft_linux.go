@@ -21,7 +21,7 @@ func openNameless(dir *os.Root, perm fs.FileMode) (*os.File, error) {
 	if !procFD() {
 		return nil, errors.ErrUnsupported
 	}
-	return dir.OpenFile(".", os.O_WRONLY|unix.O_TMPFILE, perm)
+	return dir.OpenFile(".", os.O_RDWR|unix.O_TMPFILE, perm)
 }
 
 // linkNameless gives f, which openNameless made, its first name.
@@ -37,4 +37,24 @@ func linkNameless(f *os.File, dir *os.Root, name string) error {
 		return &os.LinkError{Op: "linkat", Old: from, New: name, Err: err}
 	}
 	return nil
+}
+
+// exchange swaps the names of two files in dir, if both exist, neither is a directory and the system can. To a reader that
+// is as atomic as a rename over the old one, which ext4 makes wait for the disk (auto_da_alloc) and so take three times as long.
+func exchange(dir *os.Root, a, b string) bool {
+	at, err := dir.Open(".")
+	if err != nil {
+		return false
+	}
+	defer at.Close()
+	swap := func() error {
+		return unix.Renameat2(int(at.Fd()), a, int(at.Fd()), b, unix.RENAME_EXCHANGE)
+	}
+	if swap() != nil {
+		return false
+	}
+	if fi, err := dir.Lstat(a); err == nil && fi.IsDir() { // it came to be just now
+		return swap() != nil
+	}
+	return true
 }

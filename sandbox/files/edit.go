@@ -162,7 +162,7 @@ func load(p string) (text, []byte, fs.FileInfo, error) {
 		return invalid("It is not a regular file, and this tool reads and edits no other.")
 	case err != nil:
 		return text{}, nil, nil, refusef("Ran into %s while trying to read %s", python(err, p), p)
-	case strings.HasSuffix(p, ".pyc") || binary(b[:min(len(b), sampleBytes)]):
+	case strings.HasSuffix(p, ".pyc") || looksBinary(b[:min(len(b), sampleBytes)]):
 		return invalid("File appears to be binary and this file type cannot be read or edited by this tool.")
 	}
 	t, err := decode(b)

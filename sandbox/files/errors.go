@@ -34,12 +34,8 @@ func codeOf(err error) sandbox.Code {
 	if errors.Is(err, errNotRegular) {
 		return sandbox.Invalid
 	}
-	errno, ok := errors.AsType[syscall.Errno](err)
+	errno, ok := errnoOf(err)
 	if !ok {
-		// os.Root has no exported value for it. Only a race gets here: follow has looked before.
-		if err != nil && strings.Contains(err.Error(), "path escapes from parent") {
-			return sandbox.Denied
-		}
 		return sandbox.Internal
 	}
 	switch errno {
@@ -57,6 +53,22 @@ func codeOf(err error) sandbox.Code {
 	return sandbox.Internal
 }
 
+// errnoOf is what the system said, or would have said where package os answers for it without an exported value.
+func errnoOf(err error) (syscall.Errno, bool) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno, true
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		switch e.Err.Error() {
+		case "not a directory": // os.OpenRoot
+			return syscall.ENOTDIR, true
+		case "path escapes from parent": // os.Root, in a race: follow has looked before
+			return syscall.EACCES, true
+		}
+	}
+	return 0, false
+}
+
 // reason is err without the path that our own text names already.
 func reason(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
@@ -70,7 +82,7 @@ func reason(err error) error {
 
 // python is err as Python would print it: the editor's texts are made of such.
 func python(err error, path string) string {
-	errno, ok := errors.AsType[syscall.Errno](err)
+	errno, ok := errnoOf(err)
 	if !ok {
 		return reason(err).Error()
 	}

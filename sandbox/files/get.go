@@ -68,6 +68,7 @@ func (s *Store) put(root *os.Root, dir, name string, r io.Reader, mode fs.FileMo
 	if err != nil {
 		return err
 	}
+	defer in.Close()
 	d, err := newDraft(in, 0o666)
 	if err != nil {
 		return err

@@ -29,19 +29,17 @@ func landing(p string) (string, error) {
 // create makes the file p with content b, its mode cut from perm by the umask, or by exact. What the draft met when it
 // was to be given to its owner is returned beside the error: the file is there all the same.
 func (s *Store) create(p string, b []byte, perm fs.FileMode, exact bool) (ownErr, err error) {
-	d, name, err := draftAt(p, perm)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	if _, err := d.Write(b); err != nil {
-		return nil, err
-	}
-	ownErr = s.own(d.File)
-	if exact {
-		ownErr = errors.Join(ownErr, d.Chmod(perm))
-	}
-	return ownErr, d.commit(name)
+	err = draftAt(p, perm, func(d *draft) error {
+		if _, err := d.Write(b); err != nil {
+			return err
+		}
+		ownErr = s.own(d.File)
+		if exact {
+			ownErr = errors.Join(ownErr, d.Chmod(perm))
+		}
+		return nil
+	})
+	return ownErr, err
 }
 
 // rewrite gives the existing regular file p the content b and leaves its mode and owner. It does so in a new file that
@@ -61,33 +59,35 @@ func (s *Store) rewrite(p string, b []byte, old fs.FileInfo) error {
 }
 
 func (s *Store) swap(p string, b []byte, old fs.FileInfo) error {
-	d, name, err := draftAt(p, 0o600)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if _, err := d.Write(b); err != nil {
-		return err
-	}
-	if err := d.like(old); err != nil {
-		return err
-	}
-	return d.commit(name)
+	return draftAt(p, 0o600, func(d *draft) error {
+		if _, err := d.Write(b); err != nil {
+			return err
+		}
+		return d.like(old)
+	})
 }
 
-// draftAt begins the file that p will be.
-func draftAt(p string, perm fs.FileMode) (*draft, string, error) {
+// draftAt makes the file that a write to p lands in; fill gives it its content.
+func draftAt(p string, perm fs.FileMode, fill func(*draft) error) error {
 	p, err := landing(p)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	dir, name := split(p)
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
+	defer root.Close()
 	d, err := newDraft(root, perm)
-	return d, name, err
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := fill(d); err != nil {
+		return err
+	}
+	return d.commit(name)
 }
 
 func overwrite(p string, b []byte) error {

@@ -20,8 +20,12 @@ type unpacker struct {
 	s     *Store
 	root  *os.Root // the directory
 	names []string // absolute ones of the directory, to which links may lead
+	fresh bool     // nobody sees the directory before all is in it
 	dirs  []string // that get their modes at the end
 	modes []fs.FileMode
+
+	in   *os.Root // the directory of the last entry: mostly the next one's too
+	inUp string   // its way from root, which no link is on
 }
 
 // entryName checks the name of an archive's entry and gives it without "./" and '/' at the end; "." is the directory itself.
@@ -69,26 +73,42 @@ func checkLink(name, target string) error {
 	return nil
 }
 
-// parent makes the directories above the entry name and gives the way to the innermost. strict refuses links on it.
-func (u *unpacker) parent(name string, strict bool) (up, last string, err error) {
+// parent makes and opens the directory that the entry name lies in. up is the way to it; strict refuses links there.
+func (u *unpacker) parent(name string, strict bool) (in *os.Root, up, last string, err error) {
 	if name == "." {
-		return "", "", badEntry(name, "is no directory")
+		return nil, "", "", badEntry(name, "is no directory")
 	}
 	dir, last := split(name)
+	if u.in != nil && u.inUp == dir { // no entry can have put anything else in the place of a directory
+		return u.in, dir, last, nil
+	}
 	up, err = follow(u.root, u.names, dir)
 	switch {
 	case errors.Is(err, errOutside):
-		return "", "", badEntry(name, "leads outside through a link")
+		return nil, "", "", badEntry(name, "leads outside through a link")
 	case err != nil:
-		return "", "", err
+		return nil, "", "", err
 	case strict && up != dir:
-		return "", "", badEntry(name, "is a link behind a link")
+		return nil, "", "", badEntry(name, "is a link behind a link")
 	}
-	_, err = u.s.mkdirs(u.root, up)
-	if errors.Is(err, syscall.ENOTDIR) {
-		err = badEntry(name, "lies below what is no directory")
+	if _, err := u.s.mkdirs(u.root, up); errors.Is(err, syscall.ENOTDIR) {
+		return nil, "", "", badEntry(name, "lies below what is no directory")
+	} else if err != nil {
+		return nil, "", "", err
 	}
-	return up, last, err
+	if in, err = u.root.OpenRoot(up); err != nil {
+		return nil, "", "", err
+	}
+	u.close()
+	u.in, u.inUp = in, up
+	return in, up, last, nil
+}
+
+func (u *unpacker) close() {
+	if u.in != nil {
+		u.in.Close()
+	}
+	u.in = nil
 }
 
 // makeDir makes a directory, or takes the one that is there.
@@ -96,7 +116,7 @@ func (u *unpacker) makeDir(name string, mode fs.FileMode) error {
 	if name == "." {
 		return nil
 	}
-	up, _, err := u.parent(name+"/.", false)
+	_, up, _, err := u.parent(name+"/.", false)
 	if err != nil {
 		return err
 	}
@@ -109,15 +129,11 @@ func (u *unpacker) makeDir(name string, mode fs.FileMode) error {
 
 // writeFile writes a regular file of exactly size bytes from r.
 func (u *unpacker) writeFile(name string, mode fs.FileMode, modified time.Time, size int64, r io.Reader) error {
-	up, last, err := u.free(name, false)
+	in, _, last, err := u.free(name, false)
 	if err != nil {
 		return err
 	}
-	dir, err := u.root.OpenRoot(up)
-	if err != nil {
-		return err
-	}
-	d, err := newDraft(dir, 0o666)
+	d, err := u.begin(in, last)
 	if err != nil {
 		return err
 	}
@@ -137,10 +153,26 @@ func (u *unpacker) writeFile(name string, mode fs.FileMode, modified time.Time, 
 			return err
 		}
 	}
-	if err := d.commit(last); err != nil || modified.IsZero() {
+	if d.name == last { // since begin
+		d.name = ""
+	} else if err := d.commit(last); err != nil {
 		return err
 	}
-	return ignoreGone(dir.Chtimes(last, time.Time{}, modified))
+	if modified.IsZero() {
+		return nil
+	}
+	return ignoreGone(in.Chtimes(last, time.Time{}, modified))
+}
+
+// begin is newDraft, but where nobody looks the file may have its name from the first.
+func (u *unpacker) begin(in *os.Root, name string) (*draft, error) {
+	if u.fresh {
+		f, err := in.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		if !errors.Is(err, fs.ErrExist) {
+			return &draft{File: f, dir: in, name: name}, err
+		}
+	}
+	return newDraft(in, 0o666)
 }
 
 // symlink makes a symbolic link. What has its name already is replaced, unless it is a directory.
@@ -148,21 +180,21 @@ func (u *unpacker) symlink(name, target string) error {
 	if err := checkLink(name, target); err != nil {
 		return err
 	}
-	up, last, err := u.free(name, true)
+	in, _, last, err := u.free(name, true)
 	if err != nil {
 		return err
 	}
-	tmp := up + "/" + draftName()
-	if err := u.root.Symlink(target, tmp); err != nil {
+	tmp := draftName()
+	if err := in.Symlink(target, tmp); err != nil {
 		return err
 	}
 	if u.s.gives() {
-		if err := u.root.Lchown(tmp, u.s.c.UID, u.s.c.GID); err != nil {
-			u.root.Remove(tmp)
+		if err := in.Lchown(tmp, u.s.c.UID, u.s.c.GID); err != nil {
+			in.Remove(tmp)
 			return err
 		}
 	}
-	return u.rename(tmp, up+"/"+last)
+	return rename(in, tmp, last)
 }
 
 // link makes another name for the regular file old of the directory.
@@ -177,32 +209,32 @@ func (u *unpacker) link(name, old string) error {
 	if fi, err := u.root.Lstat(from); err != nil || !fi.Mode().IsRegular() {
 		return badEntry(name, fmt.Sprintf("is a link to %.300q, which is no file of the archive", old))
 	}
-	up, last, err := u.free(name, false)
+	in, up, last, err := u.free(name, false)
 	if err != nil {
 		return err
 	}
-	tmp := up + "/" + draftName()
-	if err := u.root.Link(from, tmp); err != nil {
+	tmp := draftName()
+	if err := u.root.Link(from, up+"/"+tmp); err != nil {
 		return err
 	}
-	return u.rename(tmp, up+"/"+last)
+	return rename(in, tmp, last)
 }
 
 // free is parent, but refuses a name that a directory has.
-func (u *unpacker) free(name string, strict bool) (up, last string, err error) {
-	up, last, err = u.parent(name, strict)
+func (u *unpacker) free(name string, strict bool) (in *os.Root, up, last string, err error) {
+	in, up, last, err = u.parent(name, strict)
 	if err != nil {
-		return "", "", err
+		return nil, "", "", err
 	}
-	if fi, err := u.root.Lstat(up + "/" + last); err == nil && fi.IsDir() {
-		return "", "", badEntry(name, "would replace a directory")
+	if fi, err := in.Lstat(last); err == nil && fi.IsDir() {
+		return nil, "", "", badEntry(name, "would replace a directory")
 	}
-	return up, last, nil
+	return in, up, last, nil
 }
 
-func (u *unpacker) rename(tmp, name string) error {
-	err := u.root.Rename(tmp, name)
-	u.root.Remove(tmp) // after a success too: between two names of one file a rename does nothing
+func rename(in *os.Root, tmp, name string) error {
+	err := in.Rename(tmp, name)
+	in.Remove(tmp) // after a success too: between two names of one file a rename does nothing
 	return err
 }
 

@@ -35,7 +35,7 @@ func (s *Store) PutTree(path string, r io.Reader) error {
 			return err
 		}
 		defer top.Close()
-		err = s.untar(top, names, r)
+		err = s.untar(top, names, false, r)
 		if err != nil {
 			return fail("PutTree", path, err)
 		}
@@ -71,16 +71,17 @@ func (s *Store) newTree(root *os.Root, up, rel string, r io.Reader) (err error) 
 		return err
 	}
 	defer top.Close()
-	if err := s.untar(top, nil, r); err != nil {
+	if err := s.untar(top, nil, true, r); err != nil {
 		return err
 	}
 	return root.Rename(tmp, rel)
 }
 
-func (s *Store) untar(top *os.Root, names []string, r io.Reader) error {
+func (s *Store) untar(top *os.Root, names []string, fresh bool, r io.Reader) error {
 	src := &source{r: r}
 	t := tar.NewReader(src)
-	u := &unpacker{s: s, root: top, names: names}
+	u := &unpacker{s: s, root: top, names: names, fresh: fresh}
+	defer u.close()
 	for {
 		h, err := t.Next()
 		if err == io.EOF {

@@ -42,6 +42,7 @@ func (s *Store) unzip(f io.ReaderAt, size int64, root *os.Root, names []string) 
 		return err
 	}
 	u := &unpacker{s: s, root: root, names: names}
+	defer u.close()
 	for _, e := range z.File {
 		if err := u.unzipEntry(e); err != nil {
 			return fmt.Errorf("unpack %.300q: %w", e.Name, err)

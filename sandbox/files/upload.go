@@ -96,11 +96,7 @@ var errNotZip = errors.New("is not a zip file")
 
 // uploadZip keeps the archive in a file without a name while it is unpacked: its table of contents is at its end.
 func (s *Store) uploadZip(root *os.Root, names []string, r io.Reader) error {
-	dir, err := root.OpenRoot(".")
-	if err != nil {
-		return err
-	}
-	d, err := newDraft(dir, 0o600)
+	d, err := newDraft(root, 0o600)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ func FuzzParseAction(f *testing.F) {
 	for _, b := range goldens(f, "actions") {
 		f.Add(b)
 	}
+	f.Add([]byte(`{"action":"run","args":{"command":"ls"},"id.x":1,"args.security_risk":2,"extras.y":3,"args.confirmation_state":"confirmed"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := wire.ParseAction(b)
 		if err != nil {
@@ -45,6 +46,7 @@ func FuzzParseEvent(f *testing.F) {
 	for _, b := range append(goldens(f, "actions"), goldens(f, "observations")...) {
 		f.Add(b)
 	}
+	f.Add([]byte(`{"observation":"run","id.x":1,"args.x":2,"extras.y":3,"extras":{"metadata":{"metadata.x":4},"metadata.exit_code":5,"a.b":6}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := wire.ParseEvent(b)
 		if err != nil {

@@ -10,8 +10,17 @@ import (
 // A meta is the Meta of an action or an observation.
 type meta = map[string]json.RawMessage
 
-// keep keeps the value of the current member under prefix + its key.
-func (m *members) keep(into *meta, prefix string) { *into = with(*into, prefix+string(m.key), m.value) }
+// keep keeps the value of the current member under prefix + its key. A key that would say it comes from further below,
+// as "args.x" beside args, is dropped: nobody writes one, and it could pass for what it is not.
+func (m *members) keep(into *meta, prefix string) {
+	if key := string(m.key); !fromBelow(key) {
+		*into = with(*into, prefix+key, m.value)
+	}
+}
+
+func fromBelow(key string) bool {
+	return strings.HasPrefix(key, "args.") || strings.HasPrefix(key, "extras.") || strings.HasPrefix(key, "metadata.")
+}
 
 func with(m meta, name string, raw []byte) meta {
 	if m == nil {
@@ -48,7 +57,8 @@ func appendMember(dst []byte, from meta, key string) []byte {
 	return append(appendRaw(dst, raw), ',')
 }
 
-// appendRest appends `,"key":value` for the members of meta under prefix that have no place of their own, by name.
+// appendRest appends `,"key":value`, by name, for the members of meta under prefix that have no place of their own and
+// are not from below.
 func appendRest(dst []byte, from meta, prefix string, placed ...string) []byte {
 	if len(from) == 0 {
 		return dst
@@ -56,7 +66,7 @@ func appendRest(dst []byte, from meta, prefix string, placed ...string) []byte {
 	var names []string
 	for name := range from {
 		rest, ok := strings.CutPrefix(name, prefix)
-		if ok && !slices.Contains(placed, rest) && !(prefix == "" && nested(rest)) && !(prefix == "extras." && strings.HasPrefix(rest, "metadata.")) {
+		if ok && !slices.Contains(placed, rest) && !fromBelow(rest) {
 			names = append(names, rest)
 		}
 	}
@@ -68,8 +78,4 @@ func appendRest(dst []byte, from meta, prefix string, placed ...string) []byte {
 		dst = appendRaw(dst, from[prefix+name])
 	}
 	return dst
-}
-
-func nested(name string) bool {
-	return strings.HasPrefix(name, "args.") || strings.HasPrefix(name, "extras.")
 }

@@ -71,7 +71,7 @@ func codeOfStatus(status int) sandbox.Code {
 func AppendError(dst []byte, err error) []byte {
 	e, ok := err.(*sandbox.Error) // not errors.As: what stands around an inner one would be lost
 	if !ok || e == nil {
-		e = &sandbox.Error{Code: sandbox.CodeOf(err), Err: err}
+		e = &sandbox.Error{Code: sandbox.CodeOf(err), Op: "server", Err: err}
 		if inner, found := errors.AsType[*sandbox.Error](err); found && inner != nil {
 			e.ID = inner.ID
 		}

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// KillCgroup ends every process in the cgroup and below it. While it works, nothing new can start there if the pids
-// controller is at hand, so a fork bomb does not outrun it. "" is no cgroup; one that does not exist is empty.
+// KillCgroup ends every process in the cgroup and below it, and removes the groups below it, which nobody else will.
+// While it works, nothing new can start there if the pids controller is at hand, so a fork bomb does not outrun it. "" is
+// no cgroup; one that does not exist is empty.
 func KillCgroup(ctx context.Context, dir string) (int, error) {
 	if dir == "" {
 		return 0, nil
@@ -19,5 +20,17 @@ func KillCgroup(ctx context.Context, dir string) (int, error) {
 	}
 	// Version 2 ends a whole tree at once; what Kill adds is the waiting.
 	_ = os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0)
-	return Kill(ctx, InCgroup(dir))
+	n, err := Kill(ctx, InCgroup(dir))
+	removeBelow(dir)
+	return n, err
+}
+
+func removeBelow(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.IsDir() {
+			removeBelow(filepath.Join(dir, e.Name()))
+			_ = os.Remove(filepath.Join(dir, e.Name())) // fails while zombies are in it; then the next one removes it
+		}
+	}
 }

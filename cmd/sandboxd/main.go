@@ -1,0 +1,116 @@
+// Command sandboxd is the server that runs inside a sandbox: see package server for what it does. It is one static file
+// that needs nothing but a bash beside it.
+//
+// Everything it starts ends with it; everything that a killed sandboxd has left ends when the next one starts with the
+// same state directory.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/sandtree/sandtree/internal/cli"
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/server"
+)
+
+var version = "dev" // set by the linker
+
+func main() { os.Exit(cli.Main("sandboxd", run)) }
+
+// stopTime bounds a stop: ending what a sandbox runs takes milliseconds, or for ever if its kernel is stuck.
+const stopTime = 20 * time.Second
+
+func run(ctx context.Context, c cli.Call) error {
+	environ, key := takeKey(os.Environ())
+	f, err := parse(c.Args, environ)
+	switch {
+	case errors.Is(err, errHelp):
+		fmt.Fprint(c.Stdout, f.usage())
+		return nil
+	case err != nil:
+		return err
+	case f.version:
+		fmt.Fprintln(c.Stdout, "sandboxd", version)
+		return nil
+	}
+	log := logger(c.Stderr, f)
+	for _, note := range f.notes {
+		log.Warn(note)
+	}
+	config, err := f.config(environ, key, log)
+	if err != nil {
+		return err
+	}
+	ln, err := listen(f.listen)
+	if err != nil {
+		return err
+	}
+	if config.Key == "" && ln.Addr().Network() != "unix" {
+		log.Warn("there is no key: whoever reaches this address can run anything", "address", ln.Addr().String())
+	}
+	return serve(ctx, config, ln, f.readyFD, log)
+}
+
+// serve runs a server until ctx ends or nobody is left who wants it. It closes ln.
+func serve(ctx context.Context, config server.Config, ln net.Listener, readyFD int, log *slog.Logger) error {
+	s, err := server.New(ctx, config)
+	if err != nil {
+		ln.Close()
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ln) }() // ends with Shutdown, below
+	select {
+	case <-s.Ready():
+		if readyFD >= 0 {
+			if err := tellReady(readyFD); err != nil {
+				log.Error("telling that the server is ready", "fd", readyFD, "err", err)
+			}
+		}
+		log.Info("ready", "address", ln.Addr().String(), "owner", config.Owner, "epoch", config.Epoch, "version", version)
+	case <-ctx.Done():
+	}
+	select {
+	case <-ctx.Done():
+		log.Info("stopping", "cause", context.Cause(ctx))
+	case <-s.Orphaned():
+		log.Warn("stopping: nobody has asked for anything", "for", config.OrphanAfter)
+	case err = <-served:
+		served <- nil
+	}
+	// The stop must not end with what caused it.
+	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	stopErr := s.Shutdown(bound)
+	return errors.Join(err, <-served, stopErr)
+}
+
+// tellReady writes one byte to a descriptor that whoever started us has handed down.
+func tellReady(fd int) error {
+	f := os.NewFile(uintptr(fd), "ready")
+	if f == nil {
+		return fmt.Errorf("descriptor %d is none", fd)
+	}
+	defer f.Close()
+	_, err := f.Write([]byte{'\n'})
+	return err
+}
+
+func logger(w io.Writer, f *flags) *slog.Logger {
+	options := &slog.HandlerOptions{Level: f.logLevel}
+	if f.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+func invalid(flag string, err error) error {
+	return &sandbox.Error{Code: sandbox.Invalid, Op: flag, Err: err}
+}

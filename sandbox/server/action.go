@@ -1,0 +1,150 @@
+package server
+
+import (
+	"sync"
+
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/ledger"
+	"github.com/sandtree/sandtree/sandbox/shell"
+)
+
+// An action is one that the server has received: waiting for its turn, running, or done a short while ago. Any number of
+// readers follow its output, each from its own offset.
+type action struct {
+	sandbox.Action
+	entry   *ledger.Entry
+	done    chan struct{} // closed when frame is set
+	frame   []byte        // the last one, FrameDone or FrameError; what the ledger keeps
+	dropped chan struct{} // closed to take it back before its turn
+
+	mu      sync.Mutex
+	out     ring
+	readers []*reader
+	session *shell.Session // that it runs in; nil before and after, and if it needs none
+	begun   bool
+	drop    bool // dropped is closed
+}
+
+func newAction(a sandbox.Action, e *ledger.Entry, maxOutput int) *action {
+	return &action{Action: a, entry: e, done: make(chan struct{}), dropped: make(chan struct{}), out: newRing(maxOutput)}
+}
+
+// print is the sandbox.Output of the action.
+func (a *action) print(offset int64, p []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.out.write(uint64(offset), p)
+	for _, r := range a.readers {
+		if a.out.end-r.offset >= r.enough {
+			r.ring()
+		}
+	}
+}
+
+// begin says that the action's turn has come; false if it was taken back.
+func (a *action) begin() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.begun = !a.drop
+	return a.begun
+}
+
+// in notes the session that the action runs in, nil when it does no longer.
+func (a *action) in(s *shell.Session) {
+	a.mu.Lock()
+	a.session = s
+	a.mu.Unlock()
+}
+
+// length is how much the action has printed.
+func (a *action) length() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.out.end
+}
+
+// held is the memory that the output takes.
+func (a *action) held() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.out.buf)
+}
+
+// finish gives the action its last frame.
+func (a *action) finish(frame []byte) {
+	a.frame = frame
+	close(a.done)
+}
+
+// interrupt sends SIGINT to what the action runs in the foreground, or takes it back if its turn has not come.
+// Code: Conflict (done, or nothing that can be interrupted).
+func (a *action) interrupt() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	select {
+	case <-a.done:
+		return refused(sandbox.Conflict, "interrupt", "the action is done")
+	default:
+	}
+	switch {
+	case !a.begun && !a.drop:
+		a.drop = true
+		close(a.dropped)
+	case a.session != nil:
+		if err := a.session.Interrupt(); err != nil {
+			return &sandbox.Error{Code: sandbox.Conflict, Op: "interrupt", Err: err}
+		}
+	}
+	return nil
+}
+
+// A reader follows the output of an action. It belongs to one goroutine.
+type reader struct {
+	a      *action
+	wake   chan struct{} // has room for one
+	offset uint64        // of the next byte; guarded by a.mu, as enough is
+	enough uint64        // bytes that are worth waking it for
+}
+
+// follow gives a reader of the output from offset on.
+func (a *action) follow(offset, enough uint64) *reader {
+	r := &reader{a: a, wake: make(chan struct{}, 1), offset: offset, enough: enough}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r.offset = min(r.offset, a.out.end)
+	a.readers = append(a.readers, r)
+	if a.out.end-r.offset >= enough {
+		r.ring()
+	}
+	return r
+}
+
+// leave ends the reading. It may be called twice.
+func (r *reader) leave() {
+	r.a.mu.Lock()
+	defer r.a.mu.Unlock()
+	for i, other := range r.a.readers {
+		if other == r {
+			r.a.readers[i] = r.a.readers[len(r.a.readers)-1]
+			r.a.readers = r.a.readers[:len(r.a.readers)-1]
+			return
+		}
+	}
+}
+
+func (r *reader) ring() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// want sets how many bytes are worth waking the reader for.
+func (r *reader) want(enough uint64) {
+	r.a.mu.Lock()
+	defer r.a.mu.Unlock()
+	r.enough = enough
+	if r.a.out.end-r.offset >= enough {
+		r.ring()
+	}
+}

@@ -1,0 +1,122 @@
+package server
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/wire"
+	"github.com/valyala/fasthttp"
+)
+
+// nativeAction routes what is asked of one action; rest is the path after PathActions.
+func (s *Server) nativeAction(ctx *fasthttp.RequestCtx, rest string, epoch uint64) {
+	id, interrupt := strings.CutSuffix(rest, wire.SuffixInterrupt)
+	if err := sandbox.CheckActionID(id); err != nil {
+		fail(ctx, err)
+		return
+	}
+	switch {
+	case interrupt && ctx.IsPost():
+		s.interruptAction(ctx, id, epoch)
+	case interrupt:
+		wrongMethod(ctx)
+	case ctx.IsPost():
+		s.postAction(ctx, id, epoch)
+	case ctx.IsGet():
+		s.getAction(ctx, id, epoch)
+	default:
+		wrongMethod(ctx)
+	}
+}
+
+func (s *Server) postAction(ctx *fasthttp.RequestCtx, id string, epoch uint64) {
+	offset, err := offsetOf(ctx)
+	if err != nil {
+		fail(ctx, err)
+		return
+	}
+	body, err := s.body(ctx)
+	if err != nil {
+		failBody(ctx, err)
+		return
+	}
+	a, err := nativeForm(body)
+	if err != nil {
+		fail(ctx, err)
+		return
+	}
+	a.ID = id
+	act, r, frame, err := s.admit(a, sha256.Sum256(body), epoch, offset)
+	s.reply(ctx, act, r, frame, err)
+}
+
+// nativeForm reads an action that this server performs. Codes: Invalid, Unsupported.
+func nativeForm(body []byte) (sandbox.Action, error) {
+	if !utf8.Valid(body) {
+		return sandbox.Action{}, refused(sandbox.Invalid, "action", "the body is not UTF-8")
+	}
+	a, err := wire.ParseAction(body)
+	if err == nil {
+		err = unperformable(a)
+	}
+	return a, err
+}
+
+func (s *Server) getAction(ctx *fasthttp.RequestCtx, id string, epoch uint64) {
+	offset, err := offsetOf(ctx)
+	if err != nil {
+		fail(ctx, err)
+		return
+	}
+	act, r, frame, err := s.find(id, epoch, offset)
+	s.reply(ctx, act, r, frame, err)
+}
+
+// reply answers with what admit or find gave.
+func (s *Server) reply(ctx *fasthttp.RequestCtx, act *action, r *reader, frame []byte, err error) {
+	if err != nil {
+		fail(ctx, err)
+		return
+	}
+	s.contact.note()
+	if act != nil {
+		s.answer(ctx, act, r)
+		return
+	}
+	ctx.SetContentType(framesType)
+	ctx.Response.SetBodyRaw(frame)
+}
+
+const framesType = "application/octet-stream"
+
+func (s *Server) interruptAction(ctx *fasthttp.RequestCtx, id string, epoch uint64) {
+	act, r, _, err := s.find(id, epoch, 0)
+	if act != nil {
+		r.leave()
+		err = act.interrupt()
+	} else if err == nil {
+		err = refused(sandbox.Conflict, "interrupt", "the action is done")
+	}
+	if err != nil {
+		fail(ctx, err)
+		return
+	}
+	s.contact.note()
+	ctx.SetStatusCode(fasthttp.StatusNoContent)
+}
+
+// offsetOf reads ?offset=, 0 if it is absent.
+func offsetOf(ctx *fasthttp.RequestCtx) (uint64, error) {
+	args := ctx.QueryArgs()
+	if !args.Has("offset") {
+		return 0, nil
+	}
+	n, err := args.GetUint("offset")
+	if err != nil {
+		return 0, refused(sandbox.Invalid, "action", fmt.Sprintf("offset %.40q is no number of bytes", args.Peek("offset")))
+	}
+	return uint64(n), nil
+}

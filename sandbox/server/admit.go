@@ -1,0 +1,158 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/shell"
+)
+
+const (
+	// maxWaiting is how many actions may wait for their turn. A controller sends one at a time.
+	maxWaiting = 256
+	// Actions that are done are kept for readers that come again for the rest of the output, the newest ones, as long
+	// as they are no more than maxRecent and their output takes no more than maxRecentBytes.
+	maxRecent      = 16
+	maxRecentBytes = 8 << 20
+)
+
+// admit receives an action: it is begun if its id is new, else joined, or found done. The reader follows it from offset on;
+// if the output is no longer held the action is nil and the frame is all there is. epoch is that of the asker; 0 none.
+// Codes: Invalid, Conflict (fenced, or another body), Exhausted, Unavailable.
+func (s *Server) admit(a sandbox.Action, body [sha256.Size]byte, epoch, offset uint64) (*action, *reader, []byte, error) {
+	// One lock from the look at the epoch to the record: an action that a newer controller was told is unknown cannot
+	// be received after that from an older one.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.fenceLocked(epoch); err != nil {
+		return nil, nil, nil, err
+	}
+	if act := s.actions[a.ID]; act == nil && s.waiting >= maxWaiting {
+		return nil, nil, nil, refused(sandbox.Exhausted, "action", "too many actions wait for their turn")
+	}
+	if s.stopping {
+		return nil, nil, nil, refused(sandbox.Unavailable, "server", "it is stopping")
+	}
+	entry, fresh, err := s.ledger.Begin(a.ID, body)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if !fresh {
+		if act := s.actions[a.ID]; act != nil {
+			return act, act.follow(offset, plenty), nil, nil
+		}
+		frame, _ := entry.Answer() // what is not in actions is done
+		return nil, nil, frame, nil
+	}
+	act := newAction(a, entry, s.config.MaxOutput)
+	r := act.follow(offset, plenty)
+	s.actions[a.ID] = act
+	s.waiting++
+	s.working.Go(func() { s.work(act) })
+	return act, r, nil, nil
+}
+
+// find joins an action that was received earlier, or gives its last frame. Codes: NotFound, Conflict.
+func (s *Server) find(id string, epoch, offset uint64) (*action, *reader, []byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.fenceLocked(epoch); err != nil {
+		return nil, nil, nil, err
+	}
+	if act := s.actions[id]; act != nil {
+		return act, act.follow(offset, plenty), nil, nil
+	}
+	if entry, ok := s.ledger.Lookup(id); ok {
+		frame, _ := entry.Answer()
+		return nil, nil, frame, nil
+	}
+	if s.ledger.Known(id) {
+		return nil, nil, nil, refused(sandbox.Conflict, "action", "it was performed long ago: its answer is no longer kept")
+	}
+	return nil, nil, nil, refused(sandbox.NotFound, "action", "it was never received")
+}
+
+// fenceLocked refuses an asker that a newer one has replaced, and notes the epoch of one that is newer itself.
+func (s *Server) fenceLocked(epoch uint64) error {
+	if epoch == 0 || epoch == s.ledger.Epoch() {
+		return nil
+	}
+	return s.ledger.Raise(epoch)
+}
+
+// fence is fenceLocked for requests that are no actions.
+func (s *Server) fence(epoch uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fenceLocked(epoch)
+}
+
+// work waits for the action's turn, performs it and records the answer. It does not end with any client.
+func (s *Server) work(act *action) {
+	o, err := s.inTurn(act)
+	frame := lastFrame(o, err, act.length())
+	if err := act.entry.Done(frame); err != nil {
+		s.log.Error("recording an answer", "action", act.ID, "err", err)
+	}
+	act.Action = sandbox.Action{ID: act.ID} // its text may be long and is not needed any more
+	act.finish(frame)
+	s.mu.Lock()
+	s.waiting--
+	s.retireLocked(act)
+	s.mu.Unlock()
+}
+
+const (
+	textDropped  = "The action was interrupted before its turn came. It has not run and will not."
+	textStopping = "The server of the sandbox was stopped before the action's turn came. It has not run and will not."
+)
+
+func (s *Server) inTurn(act *action) (sandbox.Observation, error) {
+	select {
+	case s.turn <- struct{}{}: // those who wait at a channel are served in the order they came
+		defer func() { <-s.turn }()
+	case <-act.dropped:
+		return sandbox.Failed(sandbox.ErrorInterrupted, textDropped), nil
+	case <-s.life.Done():
+		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
+	}
+	if !act.begin() {
+		return sandbox.Failed(sandbox.ErrorInterrupted, textDropped), nil
+	}
+	return s.performed(s.life, act.Action, act.print, act.in)
+}
+
+// performed is perform, with an observation that was cut off by the end of the server marked as such.
+func (s *Server) performed(ctx context.Context, a sandbox.Action, out sandbox.Output, in func(*shell.Session)) (sandbox.Observation, error) {
+	o, err := s.perform(ctx, a, out, in)
+	if r, ok := o.Result.(sandbox.ErrorResult); ok && r.ErrorID == "" && err == nil && ctx.Err() != nil {
+		o.Result = sandbox.ErrorResult{ErrorID: sandbox.ErrorInterrupted}
+	}
+	return o, err
+}
+
+// retireLocked puts an action that is done among the recent ones and forgets the oldest of those.
+func (s *Server) retireLocked(act *action) {
+	s.recent = append(s.recent, act)
+	s.recentBytes += act.held()
+	for len(s.recent) > 1 && (len(s.recent) > maxRecent || s.recentBytes > maxRecentBytes) {
+		oldest := s.recent[0]
+		s.recent[0] = nil
+		s.recent = s.recent[1:]
+		s.recentBytes -= oldest.held()
+		delete(s.actions, oldest.ID)
+	}
+}
+
+// interrupted is the answer to an action that the server before this one was performing when it was killed.
+func interrupted(all bool) []byte {
+	text := "The server of the sandbox was killed while this action was waiting or running. " +
+		"How far it came is not known; it will not run again."
+	if all {
+		text += " Everything that it had started has been ended."
+	} else {
+		text += " Not everything that it had started could be ended."
+	}
+	return lastFrame(sandbox.Failed(sandbox.ErrorInterrupted, text), nil, 0)
+}

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/valyala/fasthttp"
+)
+
+// tooLong is a body beyond Config.MaxBody.
+var errTooLong = errors.New("the request is too long")
+
+// body reads the whole body of a request, into memory only as it comes and never more than Config.MaxBody.
+// Code: Invalid (too long, or cut short).
+func (s *Server) body(ctx *fasthttp.RequestCtx) ([]byte, error) {
+	invalid := func(err error) ([]byte, error) {
+		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "server", Err: err}
+	}
+	limit := s.config.MaxBody
+	n := int64(ctx.Request.Header.ContentLength()) // negative: in chunks, or none
+	if n > limit {
+		return invalid(fmt.Errorf("%w: %d bytes, over %d", errTooLong, n, limit))
+	}
+	r := ctx.RequestBodyStream()
+	if r == nil {
+		return ctx.Request.Body(), nil
+	}
+	if n >= 0 {
+		b := make([]byte, n)
+		if _, err := io.ReadFull(r, b); err != nil {
+			return invalid(fmt.Errorf("read the body: %w", err))
+		}
+		return b, nil
+	}
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return invalid(fmt.Errorf("read the body: %w", err))
+	}
+	if int64(len(b)) > limit {
+		return invalid(fmt.Errorf("%w: over %d bytes", errTooLong, limit))
+	}
+	return b, nil
+}
+
+// failBody answers for an error of body.
+func failBody(ctx *fasthttp.RequestCtx, err error) {
+	fail(ctx, err)
+	if errors.Is(err, errTooLong) {
+		ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
+	}
+}
+
+// streamedBody is the body of an upload, of any length. One that is cut short is an error, not an end.
+func streamedBody(ctx *fasthttp.RequestCtx) io.Reader {
+	r := ctx.RequestBodyStream()
+	if r == nil {
+		return eof{}
+	}
+	if n := ctx.Request.Header.ContentLength(); n >= 0 {
+		return &exactly{r, int64(n)}
+	}
+	return r // chunks end with an empty one, and the library sees to that
+}
+
+type eof struct{}
+
+func (eof) Read([]byte) (int, error) { return 0, io.EOF }
+
+// exactly reads n bytes.
+type exactly struct {
+	r io.Reader
+	n int64
+}
+
+func (e *exactly) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if e.n -= int64(n); err == io.EOF && e.n > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}

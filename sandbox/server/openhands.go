@@ -1,0 +1,233 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/shell"
+	"github.com/sandtree/sandtree/sandbox/wire"
+	"github.com/valyala/fasthttp"
+)
+
+// The texts of the original's answers.
+const (
+	unexpected   = "An unexpected error occurred. Please try again later."
+	badParams    = "Invalid request parameters"
+	internal     = "Internal server error: "
+	noJupyter    = "JupyterRequirement not found. Unable to run IPython action."
+	noBrowser    = "Browser functionality is not supported or disabled."
+	unparsable   = "There was an error parsing the body"
+	notAList     = "Request must be a list of MCP tools to sync"
+	mcpUpdated   = "MCP server updated successfully"
+	methodDetail = "Method Not Allowed"
+)
+
+// openHands routes a request of the OpenHands form.
+func (s *Server) openHands(ctx *fasthttp.RequestCtx, path []byte) {
+	method, handler := fasthttp.MethodPost, (func(*fasthttp.RequestCtx))(nil)
+	early := false // may be asked before the server is ready
+	switch string(path) {
+	case "/alive":
+		method, handler, early = fasthttp.MethodGet, s.alive, true
+	case "/server_info":
+		method, handler, early = fasthttp.MethodGet, s.serverInfo, true
+	case "/execute_action":
+		handler = s.executeAction
+	case "/list_files":
+		handler = s.listFiles
+	case "/upload_file":
+		handler = s.uploadFile
+	case "/download_files":
+		method, handler = fasthttp.MethodGet, s.downloadFiles
+	case "/vscode/connection_token":
+		method, handler = fasthttp.MethodGet, s.vscodeToken
+	case "/update_mcp_server":
+		handler = s.updateMCP
+	}
+	switch {
+	case handler == nil:
+		detail(ctx, fasthttp.StatusNotFound, "Not Found")
+	case string(ctx.Method()) != method:
+		ctx.Response.Header.Set("Allow", method)
+		detail(ctx, fasthttp.StatusMethodNotAllowed, methodDetail)
+	case !early && !s.isReady():
+		detail(ctx, fasthttp.StatusServiceUnavailable, "not initialized")
+	default:
+		handler(ctx)
+	}
+}
+
+// detail answers with an error in OpenHands' form.
+func detail(ctx *fasthttp.RequestCtx, status int, text string) {
+	answerJSON(ctx, status, struct {
+		Detail string `json:"detail"`
+	}{text})
+}
+
+// unprocessable answers a request whose parameters have the wrong form.
+func unprocessable(ctx *fasthttp.RequestCtx, what string) {
+	answerJSON(ctx, fasthttp.StatusUnprocessableEntity, struct {
+		Detail string `json:"detail"`
+		Errors string `json:"errors"`
+	}{badParams, what})
+}
+
+// textOf is what of err goes into an answer of the original's form: its cause, without our words around it.
+func textOf(err error) string {
+	if e, ok := errors.AsType[*sandbox.Error](err); ok && e.Err != nil {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+func (s *Server) alive(ctx *fasthttp.RequestCtx) {
+	ctx.SetContentType("application/json")
+	if s.isReady() {
+		ctx.SetBodyString(`{"status":"ok"}`)
+		return
+	}
+	ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+	ctx.SetBodyString(`{"status":"not initialized"}`)
+}
+
+func (s *Server) executeAction(ctx *fasthttp.RequestCtx) {
+	s.executed.Store(int64(time.Since(s.contact.began)))
+	body, err := s.body(ctx)
+	switch {
+	case errors.Is(err, errTooLong):
+		detail(ctx, fasthttp.StatusRequestEntityTooLarge, textOf(err))
+		return
+	case err != nil || !utf8.Valid(body):
+		detail(ctx, fasthttp.StatusBadRequest, unparsable)
+		return
+	}
+	var request map[string]json.RawMessage
+	if err := json.Unmarshal(body, &request); err != nil {
+		unprocessable(ctx, fmt.Sprintf("[{'type': 'json_invalid', 'loc': ('body',), 'msg': 'JSON decode error: %s'}]", err))
+		return
+	}
+	event := bytes.TrimLeft(request["action"], " \t\r\n")
+	if len(event) == 0 || event[0] != '{' {
+		unprocessable(ctx, "[{'type': 'dict_type', 'loc': ('body', 'action'), 'msg': 'Input should be a valid dictionary'}]")
+		return
+	}
+	o, err := s.execute(ctx.Conn(), event)
+	if err != nil {
+		detail(ctx, fasthttp.StatusInternalServerError, internal+textOf(err))
+		return
+	}
+	ctx.SetContentType("application/json")
+	ctx.Response.SetBodyRaw(wire.AppendObservation(nil, o))
+}
+
+// execute performs one event for a client that has no action id, and so no second chance.
+func (s *Server) execute(conn net.Conn, event []byte) (sandbox.Observation, error) {
+	a, err := wire.ParseAction(event)
+	if err != nil {
+		return sandbox.Observation{}, err
+	}
+	if o, err, done := s.unsupported(a); done {
+		return o, err
+	}
+	if !s.enter() {
+		return sandbox.Observation{}, refused(sandbox.Unavailable, "server", "it is stopping")
+	}
+	defer s.working.Done()
+	s.contact.hold(conn)
+	defer s.contact.release(conn)
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-s.life.Done():
+		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
+	}
+	o, err := s.performed(s.life, a, nil, func(*shell.Session) {})
+	if args, ok := a.Args.(sandbox.RunArgs); ok && err != nil {
+		if args.Hidden {
+			return unstarted(args, textOf(err)), nil
+		}
+		return sandbox.Failed("", textOf(err)), nil
+	}
+	return o, err
+}
+
+// enter counts a request among the work that a stop waits for; false if the server is stopping.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopping {
+		s.working.Add(1)
+	}
+	return !s.stopping
+}
+
+// unsupported gives the original's answer to what it does not perform, or what this server does not.
+func (s *Server) unsupported(a sandbox.Action) (o sandbox.Observation, err error, done bool) {
+	switch args := a.Args.(type) {
+	case sandbox.IPythonArgs:
+		if !s.config.has("jupyter") {
+			return o, refused(sandbox.Unsupported, "run_ipython", noJupyter), true
+		}
+		// A client that asked for the plugin runs a cell while it connects and gives up on anything but an observation.
+		return sandbox.Observation{Content: "This server does not run Python cells.", Result: sandbox.IPythonResult{Code: args.Code}}, nil, true
+	case sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs:
+		return sandbox.Failed("", noBrowser), nil, true
+	case sandbox.EditArgs:
+		if args.Impl != "oh_aci" {
+			return o, &sandbox.Error{Code: sandbox.Invalid, Op: "edit", Err: errors.New("")}, true
+		}
+	case sandbox.MCPArgs, sandbox.OtherArgs:
+		return o, refused(sandbox.Unsupported, string(a.Kind()), fmt.Sprintf("'ActionExecutor' object has no attribute '%s'", a.Kind())), true
+	}
+	if err := unperformable(a); err != nil {
+		if args, ok := a.Args.(sandbox.RunArgs); ok {
+			return unstarted(args, "ERROR: "+textOf(err)), nil, true
+		}
+		return o, err, true
+	}
+	return o, nil, false
+}
+
+// vscodeToken says that there is no VS Code.
+func (s *Server) vscodeToken(ctx *fasthttp.RequestCtx) {
+	ctx.SetContentType("application/json")
+	ctx.SetBodyString(`{"token":null}`)
+}
+
+// updateMCP takes an empty list of tool servers, and says of any other that there will be none.
+func (s *Server) updateMCP(ctx *fasthttp.RequestCtx) {
+	body, err := s.body(ctx)
+	if errors.Is(err, errTooLong) {
+		detail(ctx, fasthttp.StatusRequestEntityTooLarge, textOf(err))
+		return
+	}
+	var list []json.RawMessage
+	if err == nil {
+		var v any
+		if err = json.Unmarshal(body, &v); err == nil {
+			if _, ok := v.([]any); !ok {
+				detail(ctx, fasthttp.StatusBadRequest, notAList)
+				return
+			}
+			err = json.Unmarshal(body, &list)
+		}
+	}
+	if err != nil {
+		detail(ctx, fasthttp.StatusInternalServerError, unexpected)
+		return
+	}
+	log := ""
+	if len(list) > 0 {
+		log = "this server runs no MCP servers"
+	}
+	answerJSON(ctx, fasthttp.StatusOK, struct {
+		Detail string `json:"detail"`
+		Log    string `json:"router_error_log"`
+	}{mcpUpdated, log})
+}

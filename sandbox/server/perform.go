@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/shell"
+	"github.com/sandtree/sandtree/sandbox/wire"
+)
+
+// perform does what a asks for. The caller has the turn. out gets what it prints; in is told of the session it runs in.
+// A panic is an error of code Internal.
+func (s *Server) perform(ctx context.Context, a sandbox.Action, out sandbox.Output, in func(*shell.Session)) (o sandbox.Observation, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("an action panicked", "action", a.ID, "kind", a.Kind(), "panic", p, "stack", string(debug.Stack()))
+			err = &sandbox.Error{Code: sandbox.Internal, Op: "perform", Err: errors.New("a bug in the server, see its log")}
+		}
+	}()
+	switch args := a.Args.(type) {
+	case sandbox.RunArgs:
+		return s.run(ctx, args, a, out, in)
+	case sandbox.ReadArgs:
+		return s.files.Read(s.sessions.main.Cwd(), args)
+	case sandbox.WriteArgs:
+		return s.files.Write(s.sessions.main.Cwd(), args)
+	case sandbox.EditArgs:
+		return s.files.Edit(args)
+	}
+	return o, unperformable(a)
+}
+
+func (s *Server) run(ctx context.Context, args sandbox.RunArgs, a sandbox.Action, out sandbox.Output, in func(*shell.Session)) (sandbox.Observation, error) {
+	session := s.sessions.main
+	if args.IsStatic {
+		var err error
+		if session, err = s.sessions.static(args.Cwd); err != nil {
+			if sandbox.CodeOf(err) != sandbox.NotFound {
+				return sandbox.Observation{}, err
+			}
+			return unstarted(args, fmt.Sprintf("ERROR: no such directory: %s", args.Cwd)), nil
+		}
+		defer func() {
+			if err := s.sessions.end(session); err != nil {
+				s.log.Error("closing a static session", "action", a.ID, "err", err)
+			}
+		}()
+	}
+	in(session)
+	defer in(nil)
+	return session.Run(ctx, args, a.Timeout, out)
+}
+
+// unstarted is the observation of a command that could not be started. OpenHands clients cannot take an error
+// observation as the answer to a hidden command, so it is a run observation.
+func unstarted(args sandbox.RunArgs, text string) sandbox.Observation {
+	return sandbox.Observation{Content: text, Result: sandbox.RunResult{Command: args.Command, Hidden: args.Hidden,
+		Metadata: sandbox.RunMetadata{ExitCode: 1, PID: -1}}}
+}
+
+// unperformable is why this server does not perform a; nil if it does.
+func unperformable(a sandbox.Action) error {
+	switch args := a.Args.(type) {
+	case sandbox.RunArgs:
+		if !args.IsInput && strings.ContainsRune(args.Command, 0) {
+			return refused(sandbox.Invalid, "run", "a command cannot have a NUL byte")
+		}
+		if strings.ContainsRune(args.Cwd, 0) {
+			return refused(sandbox.Invalid, "run", "a path cannot have a NUL byte")
+		}
+	case sandbox.ReadArgs:
+		return nulInPath(args.Kind(), args.Path)
+	case sandbox.WriteArgs:
+		return nulInPath(args.Kind(), args.Path)
+	case sandbox.EditArgs:
+		if args.Impl != "oh_aci" && args.Impl != "" {
+			return refused(sandbox.Invalid, "edit", "the editor "+args.Impl+" runs at the client")
+		}
+		return nulInPath(args.Kind(), args.Path)
+	case sandbox.IPythonArgs, sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs, sandbox.MCPArgs:
+		return refused(sandbox.Unsupported, string(a.Kind()), "this server does not perform it")
+	default:
+		return refused(sandbox.Invalid, string(a.Kind()), "no sandbox performs it")
+	}
+	return nil
+}
+
+func nulInPath(kind sandbox.Kind, path string) error {
+	if strings.ContainsRune(path, 0) {
+		return refused(sandbox.Invalid, string(kind), "a path cannot have a NUL byte")
+	}
+	return nil
+}
+
+func refused(code sandbox.Code, op, why string) error {
+	return &sandbox.Error{Code: code, Op: op, Err: errors.New(why)}
+}
+
+// lastFrame makes the frame that ends an action which has printed so many bytes.
+func lastFrame(o sandbox.Observation, err error, printed uint64) []byte {
+	const room = 512 // bytes of an observation besides its content and command; a guess that saves a copy
+	typ, b := byte(wire.FrameDone), make([]byte, wire.FrameHeader, wire.FrameHeader+len(o.Content)+room)
+	if err == nil {
+		b = wire.AppendObservation(b, o)
+	}
+	if len(b)-wire.FrameHeader > wire.MaxAnswer {
+		err = refused(sandbox.Exhausted, "observation", fmt.Sprintf("it has more than %d MiB; the action was performed", wire.MaxAnswer>>20))
+	}
+	if err != nil {
+		typ, b = wire.FrameError, wire.AppendError(b[:wire.FrameHeader], err)
+	}
+	wire.AppendFrameHeader(b[:0], typ, printed, len(b)-wire.FrameHeader)
+	return b
+}

@@ -1,0 +1,213 @@
+// Package server is the HTTP server inside a sandbox: it performs actions, streams what they print, moves files, and
+// outlives connections.
+//
+// It speaks two forms on one listener. The OpenHands form (/execute_action, /list_files, …) is what the Python clients of
+// OpenHands know, texts included. The native form (/v1/…, see package wire) adds streaming, errors with codes, and exactly
+// once: an action that comes with an id is received once, performed once and answered as often as it is asked for. All
+// actions, of both forms, are performed one at a time in the order they came; a client that goes away changes nothing.
+//
+// What a server starts ends with it. If it is killed, the next one with the same state directory ends what is left, by
+// cgroup, session and mark, before it answers for the actions that were running; those are never run again. A server that
+// nobody has asked anything for a while says so (Orphaned), and a controller that another one has replaced is refused by
+// its epoch.
+//
+// Whoever can reach the server and has its key can do whatever its user can: guarding that user is the sandbox's work.
+// The native file requests alone are confined to the directories that the server was given.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sandtree/sandtree/internal/reap"
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/files"
+	"github.com/sandtree/sandtree/sandbox/ledger"
+	"github.com/valyala/fasthttp"
+)
+
+// Server serves one sandbox. Make it with New; it is ready a few milliseconds later.
+type Server struct {
+	config  Config
+	log     *slog.Logger
+	key     []byte
+	http    *fasthttp.Server
+	conns   *conns
+	contact *contact
+	load    *load
+
+	life    context.Context // ends when the server stops: what it bounds is no request but the work of the server
+	end     context.CancelFunc
+	turn    chan struct{} // held by the action being performed
+	working sync.WaitGroup
+	adopter *reap.Adopter // nil unless Config.Adopt
+	record  *reap.Record  // nil without StateDir
+	files   *files.Store
+	ledger  *ledger.Ledger
+
+	ready    chan struct{} // closed when what follows is set
+	failed   error
+	sessions *sessions
+
+	mu          sync.Mutex
+	actions     map[string]*action // waiting, running and recent
+	recent      []*action          // done, oldest first
+	recentBytes int
+	waiting     int // waiting or running
+	stopping    bool
+	listeners   []net.Listener
+
+	shut     sync.Once
+	shutErr  error
+	executed atomic.Int64 // when the latest OpenHands action began, nanoseconds since contact.began
+}
+
+// New makes a server and begins to make it ready: it ends what an earlier one has left, then starts the shell. ctx bounds
+// nothing but New itself. Codes: Invalid, Conflict (another server has StateDir, or Epoch is older than one seen),
+// Exhausted, Internal.
+func New(ctx context.Context, c Config) (*Server, error) {
+	c, err := c.check()
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, &sandbox.Error{Code: sandbox.Canceled, Op: "server.New", Err: err}
+	}
+	s := &Server{config: c, log: c.Log, key: []byte(c.Key), conns: newConns(), load: newLoad(), turn: make(chan struct{}, 1),
+		ready: make(chan struct{}), actions: map[string]*action{}}
+	left, err := s.open()
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.contact = newContact(c.OrphanAfter, c.Keep)
+	s.http = s.newHTTP()
+	s.working.Go(func() { s.start(left) })
+	return s, nil
+}
+
+// Ready is closed when the server answers, or has failed to come to that, in which case Serve returns why.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Orphaned is closed when nobody who may has asked anything for Config.OrphanAfter. The owner of the server then stops it.
+func (s *Server) Orphaned() <-chan struct{} { return s.contact.orphaned }
+
+// Serve answers on ln until Shutdown, and then returns nil; ln is closed when it returns. It may be called before the
+// server is ready, and for several listeners.
+func (s *Server) Serve(ln net.Listener) error {
+	defer ln.Close()
+	s.mu.Lock()
+	if s.stopping {
+		s.mu.Unlock()
+		return nil
+	}
+	s.listeners = append(s.listeners, ln)
+	s.mu.Unlock()
+	err := s.http.Serve(ln)
+	s.mu.Lock()
+	stopping := s.stopping
+	s.mu.Unlock()
+	select {
+	case <-s.ready:
+		if s.failed != nil {
+			return s.failed
+		}
+	default:
+	}
+	if stopping {
+		return nil
+	}
+	return err
+}
+
+// answerGrace is how long answers under way are waited for at the end: their actions have ended, so only a slow client
+// or a long file can hold them up.
+const answerGrace = time.Second
+
+// Shutdown stops the server: the running action ends with an observation that says so, every process that the server has
+// started is killed, answers under way are finished, and connections closed. ctx bounds the waiting. It may be called
+// several times; all return when the first has ended.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.shut.Do(func() { s.shutErr = s.shutdown(ctx) })
+	return s.shutErr
+}
+
+func (s *Server) shutdown(ctx context.Context) error {
+	s.contact.stop()
+	s.stopAccepting()
+	s.end()
+	var err error
+	if !s.isReady() && s.adopter != nil { // a shell that is starting can take as long as its user's files please
+		_, err = reap.Kill(ctx, reap.Descendants(os.Getpid()))
+	}
+	err = errors.Join(err, s.awaitWork(ctx))
+	if s.sessions != nil {
+		err = errors.Join(err, s.sessions.close())
+	}
+	err = errors.Join(err, s.killAll(ctx))
+	err = errors.Join(err, s.conns.drain(ctx, answerGrace))
+	return errors.Join(err, s.close())
+}
+
+func (s *Server) stopAccepting() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopping = true
+	for _, ln := range s.listeners {
+		ln.Close()
+	}
+}
+
+// awaitWork returns when no action is being performed and the start is over.
+func (s *Server) awaitWork(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		s.working.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// killAll ends what has slipped out of its session.
+func (s *Server) killAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reap.Patience)
+	defer cancel()
+	_, err := reap.KillCgroup(ctx, s.config.Cgroup)
+	if s.adopter != nil {
+		s.adopter.Close()
+		_, e := reap.KillTree(ctx)
+		err = errors.Join(err, e)
+	}
+	if err == nil && s.record != nil { // nothing is left that the next server would have to look for
+		err = s.record.Remove()
+		s.record = nil
+	}
+	return err
+}
+
+// close lets go of what open has opened.
+func (s *Server) close() error {
+	var errs []error
+	if s.record != nil {
+		errs = append(errs, s.record.Close())
+	}
+	if s.adopter != nil {
+		s.adopter.Close()
+	}
+	if s.ledger != nil {
+		errs = append(errs, s.ledger.Close())
+	}
+	return errors.Join(errs...)
+}

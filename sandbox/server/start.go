@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sandtree/sandtree/internal/reap"
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/files"
+	"github.com/sandtree/sandtree/sandbox/ledger"
+	"github.com/sandtree/sandtree/sandbox/shell"
+)
+
+// leftovers says where to look for what an earlier server has left.
+type leftovers struct {
+	leaders  []reap.Proc // of its sessions
+	possible bool        // there was such a server, and it did not stop in good order
+}
+
+// open opens everything that can fail for what the caller said, before anything is started.
+func (s *Server) open() (left leftovers, err error) {
+	c := s.config
+	failed := func(what string, err error) (leftovers, error) {
+		if sandbox.CodeOf(err) != sandbox.Internal {
+			return left, err
+		}
+		return left, &sandbox.Error{Code: sandbox.Internal, Op: "server.New", Err: fmt.Errorf("%s: %w", what, err)}
+	}
+	if err := os.MkdirAll(c.Dir, 0o775); err != nil {
+		return failed("working directory", err)
+	}
+	if s.files, err = files.New(filesConfig(c)); err != nil {
+		return left, err
+	}
+	ledgerPath := ""
+	if c.StateDir != "" {
+		if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
+			return failed("state directory", err)
+		}
+		ledgerPath = filepath.Join(c.StateDir, "ledger")
+	}
+	if s.ledger, err = ledger.Open(ledger.Config{Path: ledgerPath}); err != nil {
+		return left, err
+	}
+	if err := s.fence(c.Epoch); err != nil {
+		return left, err
+	}
+	if c.StateDir != "" { // the ledger's lock keeps other servers off the record too
+		if s.record, left.leaders, left.possible, err = reap.OpenRecord(filepath.Join(c.StateDir, "sessions")); err != nil {
+			return failed("record of sessions", err)
+		}
+	}
+	if c.Adopt {
+		if s.adopter, err = reap.Adopt(s.log); err != nil {
+			return failed("adopting orphans", err)
+		}
+	}
+	return left, nil
+}
+
+func filesConfig(c Config) files.Config {
+	fc := files.Config{Dir: c.Dir, Roots: c.FilesRoots, UID: -1, GID: -1}
+	if c.User != nil {
+		fc.UID, fc.GID = int(c.User.Uid), int(c.User.Gid)
+	}
+	return fc
+}
+
+// start makes the server ready.
+func (s *Server) start(left leftovers) {
+	defer close(s.ready)
+	s.settle(left)
+	c := s.config
+	sessions, err := openSessions(shell.Config{Dir: c.Dir, Env: append(c.environment(), gitWithoutPager), User: c.User,
+		NoChange: c.NoChange, Cgroup: c.Cgroup, Processes: c.Processes, OnStart: s.started})
+	if err != nil {
+		s.failed = err
+		s.stopAccepting() // which ends Serve
+		return
+	}
+	s.sessions = sessions
+	s.contact.note()
+}
+
+// gitWithoutPager is what `git --no-pager` does: nobody is there to press a key.
+const gitWithoutPager = "GIT_PAGER=cat"
+
+// started is told of every shell before it runs anything.
+func (s *Server) started(pid int) {
+	if s.adopter != nil {
+		s.adopter.Own(pid)
+	}
+	if s.record == nil {
+		return
+	}
+	if err := s.record.Add(pid); err != nil {
+		s.log.Error("recording a session", "pid", pid, "err", err)
+	}
+}
+
+// settle ends what an earlier server has left running and then answers for the actions that it was performing.
+func (s *Server) settle(left leftovers) {
+	ctx, cancel := context.WithTimeout(s.life, reap.Patience)
+	defer cancel()
+	killed, err := reap.KillCgroup(ctx, s.config.Cgroup)
+	if left.possible {
+		n, e := reap.Kill(ctx, reap.Any(reap.Marked(EnvMark, s.config.Mark), reap.InSessions(left.leaders)))
+		killed, err = killed+n, errors.Join(err, e)
+		if err == nil {
+			err = s.record.Forget()
+		}
+	}
+	pending := s.ledger.Interrupted()
+	if killed > 0 || len(pending) > 0 || err != nil {
+		s.log.Warn("an earlier server was killed", "processes", killed, "actions", len(pending), "err", err)
+	}
+	for _, id := range pending {
+		if err := s.ledger.Settle(id, interrupted(err == nil)); err != nil {
+			s.log.Error("recording an interruption", "action", id, "err", err)
+		}
+	}
+}

@@ -32,15 +32,17 @@ type bash struct {
 	modes  unix.Termios    // of the terminal when it was new
 	wake   chan struct{}   // has room for one: a report came, or bash ended
 
-	mu     sync.Mutex
-	want   []byte // secret of the report awaited; empty if none
-	last   report
-	done   bool // the report awaited has come
-	agains int  // how many times it was asked for again
-	dead   bool
-	code   int    // exit code, once dead
-	unread []byte // typed, and not yet taken by the terminal
-	typing bool   // typeOn runs
+	mu      sync.Mutex
+	secret  secret // of the report that was asked for last
+	waiting bool   // it has not come yet
+	done    bool   // it has
+	agains  int    // how many times it was asked for again
+	last    report
+	number  int // of the command sent last
+	dead    bool
+	code    int    // exit code, once dead
+	unread  []byte // typed, and not yet taken by the terminal
+	typing  bool   // typeOn runs
 
 	line []byte // buffer of send
 	gone chan struct{}
@@ -188,10 +190,12 @@ func (b *bash) take(p *reportParser, buf []byte) (came bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for field, rest := p.next(buf); field != nil; field, rest = p.next(rest) {
-		if p.field(field, b.want) {
+		if b.waiting && p.field(field, b.secret[:]) {
 			b.last = p.report
-			b.want = b.want[:0]
-			b.done, came = true, true
+			if b.last.of == b.number {
+				b.last.code = b.last.marked
+			}
+			b.waiting, b.done, came = false, true, true
 		}
 	}
 	return came
@@ -200,7 +204,7 @@ func (b *bash) take(p *reportParser, buf []byte) (came bool) {
 // interrupt does what ^C does, whatever the terminal's modes are.
 func (b *bash) interrupt() {
 	b.mu.Lock()
-	running := len(b.want) > 0
+	running := b.waiting
 	b.mu.Unlock()
 	if group := b.foreground(); running && group > 0 {
 		_ = unix.Kill(-group, unix.SIGINT)

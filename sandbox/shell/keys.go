@@ -81,17 +81,17 @@ func (s *Session) typeIn(c *call) error {
 
 // feedHeld adds c to the command that is held because its here-document has no end, and executes it once it has.
 func (s *Session) feedHeld(c *call) error {
+	command := s.held
 	switch c.key {
 	case 'c': // the shell drops what has been typed so far
 		s.held = ""
 		s.view.mu.Lock()
 		s.view.takeLocked([]byte("^C\r\n"))
 		s.view.mu.Unlock()
-		return s.execute("(exit 130)")
+		return s.execute("(exit 130)", false)
 	case 'd':
-		command := s.held
 		s.held = ""
-		return s.execute(command)
+		return s.execute(command, true)
 	case 0:
 	default:
 		return nil
@@ -104,7 +104,6 @@ func (s *Session) feedHeld(c *call) error {
 	if _, unended := inspect(s.held); unended {
 		return nil
 	}
-	command := s.held
-	s.held = ""
-	return s.execute(command)
+	command, s.held = s.held, ""
+	return s.execute(command, false)
 }

@@ -9,7 +9,7 @@ import (
 
 // complete makes the observation of a command that has ended.
 func (s *Session) complete(b *bash, c *call, r report) sandbox.Observation {
-	s.open = false
+	s.open, s.status = false, r.code
 	v := &s.view
 	v.mu.Lock()
 	v.drainLocked(b)
@@ -24,6 +24,7 @@ func (s *Session) complete(b *bash, c *call, r report) sandbox.Observation {
 	if r.prompt != "" {
 		text = withoutPrompt(text, r.prompt)
 	}
+	text = s.trace.strip(text, b.secret[:])
 	content := s.content(text, c.echo)
 	if !c.Hidden {
 		content = truncate(content)
@@ -84,22 +85,13 @@ func (s *Session) fresh(b *bash, echo string) string {
 	return s.content(text, echo)
 }
 
-var traceOfEval = []byte("+ builtin eval -- ")
-
-// content is text without blanks around it, without the echo of what was typed, and, under set -x, without the trace of
-// the line that delivered the command.
+// content is text without blanks around it and without the echo of what was typed.
 func (s *Session) content(text []byte, echo string) string {
 	s.text = text
 	if cap(text) > maxKept {
 		s.text = nil
 	}
 	text = bytes.TrimLeftFunc(text, unicode.IsSpace)
-	if s.traced {
-		s.traced = false
-		if bytes.HasPrefix(text, traceOfEval) {
-			_, text, _ = bytes.Cut(text, []byte{'\n'})
-		}
-	}
 	if echo != "" {
 		text = bytes.TrimPrefix(text, []byte(echo))
 	}
@@ -108,13 +100,17 @@ func (s *Session) content(text []byte, echo string) string {
 
 const maxKept = 1 << 20 // bytes of the buffer of answers that stay between answers
 
-// withoutPrompt takes a prompt off the end of text that bash has printed there because the command set PS1.
+// withoutPrompt takes a prompt off the end of text. Bash has printed it before it read the next lines, because the
+// command set PS1.
 func withoutPrompt(text []byte, prompt string) []byte {
 	screen := newScreen(defaultCols, defaultRows, 0)
 	screen.feed(bytes.ReplaceAll([]byte(prompt), []byte("\n"), []byte("\r\n")))
 	shown, _ := screen.appendNew(nil)
 	shown = bytes.TrimSpace(shown)
-	return bytes.TrimSuffix(bytes.TrimRightFunc(text, unicode.IsSpace), shown)
+	for range 3 { // one for each line since the command's
+		text = bytes.TrimSuffix(bytes.TrimRightFunc(text, unicode.IsSpace), shown)
+	}
+	return text
 }
 
 // idleKey answers for a special key while no command runs. ^C at a prompt only shows; the others do nothing, and those

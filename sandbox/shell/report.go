@@ -8,11 +8,12 @@ import (
 // A report is what bash tells after a command.
 type report struct {
 	code   int
+	marked int // exit code of the last command that was not bare
+	of     int // and the number of that command
 	pid    int // $!, -1 if there is none
 	dir    string
 	path   string // $PATH
-	traced bool   // set -x is on
-	prompt string // what the command made bash print as a prompt, expanded; nearly always ""
+	prompt string // what the command has set as prompts; nearly always ""
 }
 
 // A reportParser finds reports in what comes from bash: fields that end in NUL, of which the first is the secret.
@@ -67,19 +68,21 @@ func (p *reportParser) field(f, secret []byte) (complete bool) {
 	case 1:
 		r.code = number(f)
 	case 2:
-		r.pid = number(f)
+		code, of, _ := bytes.Cut(f, []byte{':'})
+		r.marked, r.of = number(code), number(of)
 	case 3:
+		r.pid = number(f)
+	case 4:
 		if string(f) != r.dir {
 			r.dir = string(f)
 		}
-	case 4:
+	case 5:
 		if string(f) != r.path {
 			r.path = string(f)
 		}
-	case 5:
-		r.traced = bytes.IndexByte(f, 'x') >= 0
 	case 6:
 		r.prompt = string(f)
+	case 7: // only there to be $_
 		p.index = 0
 		return true
 	}

@@ -106,18 +106,18 @@ func (s *Session) act(c *call, busy, unended bool) error {
 	case busy:
 		return s.typeIn(c)
 	case c.key == 'd': // ^D at the prompt
-		return s.execute("exit")
+		return s.execute("exit", false)
 	case unended && !c.Blocking:
 		// Typed into a terminal, it would wait for the rest, and so it does. A blocking one would do so for ever; bash
 		// takes the end of the text for the end of the document, with a warning.
 		s.held = c.command
 		return nil
 	}
-	return s.execute(c.command)
+	return s.execute(c.command, unended)
 }
 
-// execute gives command to the shell.
-func (s *Session) execute(command string) error {
+// execute gives command to the shell. bare says that it does not end, see send.
+func (s *Session) execute(command string, bare bool) error {
 	b, err := s.current()
 	if err != nil {
 		return err
@@ -127,9 +127,7 @@ func (s *Session) execute(command string) error {
 	s.view.mu.Unlock()
 	b.settle(s.typed)
 	s.open, s.typed = false, false
-	r, _, _, _ := b.news()
-	s.traced = r.traced
-	_ = b.send(command) // a failure means that bash is gone, which await sees
+	_ = b.send(command, s.status, bare) // a failure means that bash is gone, which await sees
 	return nil
 }
 
@@ -142,9 +140,13 @@ func (s *Session) await(ctx context.Context, c *call) (sandbox.Observation, erro
 	r, why := s.wait(ctx, b, c)
 	switch why {
 	case completed:
+		if r.prompt != "" {
+			r.prompt = s.tidy(ctx, b)
+		}
 		return s.complete(b, c, r), nil
 	case died:
 		o := s.complete(b, c, r)
+		s.status = 0
 		_, _ = s.replace(b) // if it fails, the next call tries again, and tells
 		return o, nil
 	case canceled:
@@ -181,6 +183,19 @@ func (s *Session) wait(ctx context.Context, b *bash, c *call) (report, outcome) 
 			return r, canceled
 		}
 	}
+}
+
+// tidy has the shell take back the prompts that a command has set, and gives what it has printed for them.
+func (s *Session) tidy(ctx context.Context, b *bash) (prompt string) {
+	if err := b.tidy(); err != nil {
+		return ""
+	}
+	// A command that bash runs for the prompt may take its time, but not for ever.
+	r, why := s.wait(ctx, b, &call{start: time.Now(), timeout: time.Second})
+	if why != completed {
+		return ""
+	}
+	return r.prompt
 }
 
 // limits is how long c may go on before a limit is reached, and which one that will be. Where both are due, the soft

@@ -1,53 +1,103 @@
 package shell
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	"strconv"
+)
 
-// setup is what every shell runs first, after the user's ~/.bashrc. The function __sandtree writes a report: to the
-// socket, which is standard output there. It leaves $? as the command left it, and takes back prompts that a command
-// (a virtual environment's activate script, say) has set, for they would be printed between commands.
-const setup = `
-__sandtree() {
-  \builtin printf '\0%s\0%s\0%s\0%s\0%s\0%s\0%s\0' "$1" "$2" "${!-}" "${PWD-}" "${PATH-}" "$-" "${PS1:+${PS1@P}}" || exit "$2"
-  PS0= PS1= PS2=
-  \builtin unset -v PROMPT_COMMAND
-  \builtin return "$2"
-}
-readonly -f __sandtree
-set +o history +o histexpand
-shopt -s expand_aliases
-unset -v HISTFILE
-alias git='git --no-pager'
-[[ -t 255 ]] || exec 255<>/dev/tty
-exec 10<&255 11<&255 12<&255 13<&255 14<&255 15<&255 16<&255 17<&255 18<&255 19<&255
-`
+// terminalFD is the descriptor in bash that stands for the terminal. It is a copy of bash's own (255), which is
+// close-on-exec, and so is the copy. It is low, because bash needs descriptors above it for what it sets aside, and
+// commands lower their limit (ulimit -n 64); and odd, because scripts like 9, 10, 42, 99 and 200.
+const terminalFD = "57"
 
-// startup is what an interactive shell that is no login shell reads.
-const startup = `
+const (
+	// prelude makes terminalFD. A shell with few descriptors has its own below 255.
+	prelude = `if [[ -t 255 ]]; then exec ` + terminalFD + `<&255; else exec ` + terminalFD + `<>/dev/tty; fi`
+	// startup is what an interactive shell that is no login shell reads.
+	startup = `
 if [ -r /etc/bash.bashrc ]; then . /etc/bash.bashrc; fi
 if [ -r ~/.bashrc ]; then . ~/.bashrc; fi
 `
+	// setup is what every shell runs then. The function sets $? to its argument.
+	setup = `
+__sandtree_status() { \builtin return "$1"; }
+readonly -f __sandtree_status
+set +o history +o histexpand
+shopt -s expand_aliases
+history -c
+unset -v HISTFILE
+alias git='git --no-pager'
+`
+	// noPrompts takes back what would be printed or run between commands.
+	noPrompts = "PS0= PS1= PS2=; \\builtin unset -v PROMPT_COMMAND"
+)
 
-// send has bash run command, and report when it is done. Nothing may be running.
-//
-// Two lines go out. The first evaluates the command with the terminal as standard input (255 is bash's own descriptor
-// for it, closed in programs). The second makes the report: a line of its own, because an interrupt ends the whole
-// line that it hits, and because bash prints news of jobs between lines, which belong to the command before.
-func (b *bash) send(command string) error {
-	var secret [16]byte
-	newSecret(&secret)
-	b.line = append(b.line[:0], ` \builtin eval -- `...)
-	b.line = appendQuoted(b.line, command)
-	b.line = append(b.line, " <&255\n"...)
-	b.line = appendReport(b.line, secret[:])
-	return b.post(secret[:])
+// begin has bash read rc, a script, with the terminal as standard input, and then what every shell needs.
+func (b *bash) begin(rc string) error {
+	b.line = append(append(b.line[:0], prelude...), '\n')
+	if rc != "" {
+		b.line = append(b.line, `eval `...)
+		b.line = appendQuoted(b.line, rc)
+		b.line = append(b.line, " <&"+terminalFD+"\n"...)
+	}
+	b.line = append(b.line, `\builtin eval `...)
+	b.line = appendQuoted(b.line, setup)
+	b.line = append(b.line, "\n"+noPrompts+"\n"...)
+	return b.post()
 }
 
-// post sends b.line, after which a report with secret is awaited.
-func (b *bash) post(secret []byte) error {
+// send has bash run command, and report when it is done. Nothing may be running. status is what $? is to be.
+//
+// Two lines go out. The first evaluates the command with the terminal as standard input. The second makes the report: a
+// line of its own, because an interrupt ends the whole line that it hits, and because bash prints news of jobs between
+// lines, which belong to the command before. The blank in front is what gets lost should an interrupt come while bash
+// waits for the line.
+//
+// Unless bare, what is evaluated ends with the assignment of $? and $_ to variables, for two reasons: eval is itself a
+// command, so if it failed with the command, set -e and a trap on ERR would strike where they must not (false && true);
+// and it leaves its own $_. The assignments stand after an empty line, so that a backslash at the end of the command
+// does not reach them. A command that does not end (a here-document without its end) would swallow them: that is bare.
+func (b *bash) send(command string, status int, bare bool) error {
 	b.mu.Lock()
-	b.want = append(b.want[:0], secret...)
-	b.done, b.agains = false, 0
+	b.number++
 	b.mu.Unlock()
+	b.line = append(b.line[:0], ' ')
+	if status != 0 {
+		b.line = append(b.line, `{ __sandtree_status `...)
+		b.line = strconv.AppendInt(b.line, int64(status), 10)
+		b.line = append(b.line, `; } 2>&0 || `...) // || also keeps set -e from seeing the status; 2>&0 hides its trace
+	}
+	b.line = append(b.line, `\builtin eval -- `...)
+	b.line = appendQuoted(b.line, command)
+	if !bare {
+		b.line = append(b.line, `$'\n\n__sandtree=$?:`...)
+		b.line = strconv.AppendInt(b.line, int64(b.number), 10)
+		b.line = append(b.line, ` __sandtree_last=${_::4096}'`...)
+	}
+	b.line = append(b.line, " <&"+terminalFD+"\n"...)
+	return b.post()
+}
+
+// tidy has bash report its prompt as it is printed, and then forget all prompts, which a command has set.
+func (b *bash) tidy() error {
+	b.expect()
+	b.line = appendReport(b.line[:0], b.secret[:], `"${PS1@P}"`, noPrompts)
+	_, err := b.socket.Write(b.line)
+	return err
+}
+
+// expect makes the secret of a report that is awaited from now on.
+func (b *bash) expect() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	newSecret(&b.secret)
+	b.waiting, b.done, b.agains = true, false, 0
+}
+
+// post sends b.line and the line that makes the report.
+func (b *bash) post() error {
+	b.expect()
+	b.line = appendReport(b.line, b.secret[:], prompts, "")
 	if len(b.line) <= directWrite {
 		_, err := b.socket.Write(b.line)
 		return err
@@ -66,9 +116,9 @@ const directWrite = 64 << 10
 func (b *bash) again() {
 	b.mu.Lock()
 	var line []byte
-	if len(b.want) > 0 && b.agains < maxAgain {
+	if b.waiting && b.agains < maxAgain {
 		b.agains++
-		line = appendReport(nil, b.want)
+		line = appendReport(nil, b.secret[:], prompts, "")
 	}
 	b.mu.Unlock()
 	if line != nil {
@@ -76,39 +126,32 @@ func (b *bash) again() {
 	}
 }
 
-const maxAgain = 500 // what the socket takes without waiting, in lines
+const maxAgain = 500 // lines that the socket takes without waiting
 
-// appendReport appends the line that makes bash report. Its own output, its errors and its trace (set -x) go to the
-// socket; && keeps set -e and a trap on ERR from seeing the status that it hands on. The blank in front is what gets
-// lost should an interrupt come while bash waits for the line.
-func appendReport(dst, secret []byte) []byte {
-	dst = append(dst, "\n  { __sandtree "...)
+// appendReport appends the line that makes bash report. It is a simple command, for after a syntax error in eval bash
+// does not know a reserved word at the beginning of a line; and without a function, for speed.
+// Its last field is prompt, a word; then is done after it.
+func appendReport(dst, secret []byte, prompt, then string) []byte {
+	dst = append(dst, ` \builtin printf '\0%s\0%s\0%s\0%s\0%s\0%s\0%s\0%s\0' `...)
 	dst = append(dst, secret...)
-	return append(dst, ` "$?" && \builtin :; } >&0 2>&0`+"\n"...)
+	dst = append(dst, ` "$?" "${__sandtree-}" "${!-}" "${PWD-}" "${PATH-}" `...)
+	dst = append(dst, prompt...)
+	dst = append(dst, ` "${__sandtree_last-}" >&0 || exit`...) // its last argument is $_ for the next command
+	if then != "" {
+		dst = append(append(dst, "; "...), then...)
+	}
+	return append(dst, '\n')
 }
 
-// newSecret makes a fresh word that no one else knows.
-func newSecret(s *[16]byte) {
-	var b [8]byte
+const prompts = `"${PS0-}${PS1-}${PS2-}${PROMPT_COMMAND-}"`
+
+// A secret is a word that no one else knows.
+type secret [16]byte
+
+func newSecret(s *secret) {
+	var b [len(s) / 2]byte
 	rand.Read(b[:])
 	for i, c := range b {
 		s[2*i], s[2*i+1] = hex[c>>4], hex[c&15]
 	}
-}
-
-// begin has bash read rc, a script, with the terminal as standard input, and then what every shell needs.
-func (b *bash) begin(rc string) error {
-	var secret [16]byte
-	newSecret(&secret)
-	b.line = b.line[:0]
-	if rc != "" {
-		b.line = append(b.line, ` eval `...)
-		b.line = appendQuoted(b.line, rc)
-		b.line = append(b.line, " <&255\n"...)
-	}
-	b.line = append(b.line, ` \builtin eval `...)
-	b.line = appendQuoted(b.line, setup)
-	b.line = append(b.line, '\n')
-	b.line = appendReport(b.line, secret[:])
-	return b.post(secret[:])
 }

@@ -45,7 +45,8 @@ type Session struct {
 	open   bool       // the last answer was a timeout: there is more to come
 	held   string     // a command whose here-document has no end yet; it waits for input, not for bash
 	typed  bool       // something has been typed since the last command began
-	traced bool       // the answer may begin with the trace (set -x) of the line that delivered the command
+	status int        // exit code of the last command
+	trace  trace
 	timer  *time.Timer
 	text   []byte   // buffer of answers
 	old    []leader // shells that have died; what they started may live

@@ -2,7 +2,6 @@ package shell
 
 import (
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -73,13 +72,4 @@ func run(t testing.TB, s *Session, command string, exit int) seen {
 func input(t testing.TB, s *Session, text string) seen {
 	t.Helper()
 	return do(t, s, sandbox.RunArgs{Command: text, IsInput: true}, 0)
-}
-
-func TestFirst(t *testing.T) {
-	s := start(t, Config{NoChange: time.Second})
-	for _, c := range []string{"echo hi", "true", "false", "echo $?", "nonexist_x", "echo 'abc", "sleep 0.1 & echo b", "sleep 0.2", "true", "cd /tmp", "pwd", "ls -l /proc/self/fd", "tty; stty size", "echo $-", "set -x", "echo hi", "set +x", "kill -9 $$", "echo $$", "exit 3", "pwd", strings.Repeat("x", 100)} {
-		now := time.Now()
-		o := do(t, s, sandbox.RunArgs{Command: c}, 0)
-		t.Logf("%s → %q %d %d %v %q", c, o.content, o.exit, o.pid, time.Since(now), s.Cwd())
-	}
 }

@@ -1,0 +1,44 @@
+package shell
+
+import "bytes"
+
+// A trace hides what bash says of our own lines: their trace while a command has that on (set -x), and our part of a
+// text that does not parse.
+type trace struct {
+	on bool // since an earlier command
+}
+
+var (
+	ours        = []byte("__sandtree")
+	traceOfEval = []byte("+ builtin eval -- ")
+	traceOfMark = []byte("+ __sandtree=")
+	endOfEval   = []byte(`__sandtree_last=${_::4096}'` + "\n")
+	badToken    = []byte("`__sandtree_last=${_::4096}'")
+	endOfText   = []byte("`newline'") // what bash says of a text that ends too early
+)
+
+// strip takes the traces of the line that delivered a command and of the one that reported its end off its text. The
+// latter has the secret in it; it is also how the trace being on is known.
+func (t *trace) strip(text, secret []byte) []byte {
+	if !t.on && !bytes.Contains(text, ours) {
+		return text
+	}
+	if t.on && bytes.HasPrefix(text, traceOfEval) {
+		if _, rest, ok := bytes.Cut(text, endOfEval); ok {
+			text = rest
+		} else {
+			_, text, _ = bytes.Cut(text, []byte{'\n'})
+		}
+	}
+	i := bytes.LastIndex(text, secret)
+	if t.on = i >= 0; t.on {
+		text = fromLine(text, i)
+		if i := bytes.LastIndex(text, traceOfMark); i >= 0 {
+			text = fromLine(text, i)
+		}
+	}
+	return bytes.ReplaceAll(text, badToken, endOfText)
+}
+
+// fromLine cuts text off before the line that has byte i.
+func fromLine(text []byte, i int) []byte { return text[:bytes.LastIndexByte(text[:i], '\n')+1] }

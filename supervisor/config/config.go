@@ -1,0 +1,165 @@
+// Package config reads how sandtree is to work: defaults, over them a file (TOML or YAML), over that environment
+// variables named SANDTREE_…, over those command line flags.
+//
+// Each value keeps where it came from. A key that nobody knows is an error that names the closest one that somebody
+// does, in a file and in the environment alike, because a limit that is misspelled is a limit that does not hold.
+// The package asks nothing of the system but the file: environment, directories and flags are arguments.
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/sandtree/sandtree/actors/journal"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// Config is how sandtree works. In a file, durations are texts such as "3s" or "1m30s", and sizes are numbers or texts
+// such as "2 GB" or "512 MiB".
+type Config struct {
+	// StateDir holds the journal and what backends keep; processes with the same one see the same runtimes.
+	// The default is /var/lib/sandtree for root, else $XDG_STATE_HOME/sandtree, else ~/.local/state/sandtree.
+	StateDir string `koanf:"state_dir" kind:"path"`
+	// Backend places runtimes for which no other is asked; default "local".
+	Backend string `koanf:"backend"`
+	// OrphanAfter is how long a sandbox outlives its last controller; 0 means 10 minutes, negative for ever.
+	OrphanAfter time.Duration `koanf:"orphan_after"`
+	// Queue is how many actions may wait at one runtime; one more is Exhausted. Default 1024, at least 1.
+	Queue int `koanf:"queue"`
+
+	Journal Journal `koanf:"journal"`
+	Lease   Lease   `koanf:"lease"`
+	Restart Restart `koanf:"restart"`
+	Action  Action  `koanf:"action"`
+	Limits  Limits  `koanf:"limits"`
+	Git     Git     `koanf:"git"`
+	Log     Log     `koanf:"log"`
+
+	// Env is given to every process in every runtime; values are secret.
+	Env map[string]string `koanf:"env" secret:"true"`
+	// Backends holds the options of each driver by its name, as in [backends.local].
+	Backends map[string]map[string]any `koanf:"backends"`
+}
+
+// Journal is the part [journal].
+type Journal struct {
+	// Sync is what an acknowledged event survives: "process" (the default) SIGKILL of any process; "full" also loss of
+	// power, at the price of an fsync each.
+	Sync string `koanf:"sync"`
+}
+
+// Lease is the part [lease].
+type Lease struct {
+	// TTL is how long a controller that has stopped renewing keeps others from its runtimes; default 3s, at least 100ms.
+	TTL time.Duration `koanf:"ttl"`
+}
+
+// Restart is the part [restart]: what becomes of a runtime that fails.
+type Restart struct {
+	// Intensity is how many restarts in Window are tried before the runtime is given up; default 5, 0 tries none.
+	Intensity int `koanf:"intensity"`
+	// Window is the time in which restarts are counted; default 1m.
+	Window time.Duration `koanf:"window"`
+	// Base is the pause before the first restart, doubled for each one more; default 100ms, 0 does not pause.
+	Base time.Duration `koanf:"base"`
+	// Cap is the longest pause; default 10s, not below Base.
+	Cap time.Duration `koanf:"cap"`
+}
+
+// Action is the part [action].
+type Action struct {
+	// Timeout is that of an action which brings none; 0 means 10 minutes, negative none.
+	Timeout time.Duration `koanf:"timeout"`
+}
+
+// Limits is the part [limits]: what one runtime may use. 0 is the default where the backend can enforce it; a limit that
+// is named is enforced, or the runtime is refused; negative means no limit.
+type Limits struct {
+	CPU         float64  `koanf:"cpu"`         // cores
+	Memory      Quantity `koanf:"memory"`      // bytes
+	Disk        Quantity `koanf:"disk"`        // bytes
+	Network     Quantity `koanf:"network"`     // bit/s
+	Connections int      `koanf:"connections"` // at a time
+	Processes   int      `koanf:"processes"`   // and threads
+}
+
+// Git is the part [git]: who commits in a runtime, and who clones into it.
+type Git struct {
+	Token string `koanf:"token" secret:"true"` // given by a credential helper, never stored; "" none
+	User  string `koanf:"user"`                // user.name; "" leaves it
+	Email string `koanf:"email"`               // user.email; "" leaves it
+}
+
+// Log is the part [log].
+type Log struct {
+	Level  string `koanf:"level"`  // debug, info, warn (the default) or error
+	Format string `koanf:"format"` // text (the default) or json
+}
+
+func defaults() Config {
+	return Config{
+		Backend: "local",
+		Queue:   1024,
+		Journal: Journal{Sync: "process"},
+		Lease:   Lease{TTL: 3 * time.Second},
+		Restart: Restart{Intensity: 5, Window: time.Minute, Base: 100 * time.Millisecond, Cap: 10 * time.Second},
+		Log:     Log{Level: "warn", Format: "text"},
+	}
+}
+
+// check answers the key that is wrong, and why.
+func (c Config) check() (string, error) {
+	positive := func(d time.Duration) error {
+		if d <= 0 {
+			return fmt.Errorf("want more than 0, have %v", d)
+		}
+		return nil
+	}
+	switch {
+	case !filepath.IsAbs(c.StateDir):
+		return "state_dir", fmt.Errorf("want an absolute path, have %q", c.StateDir)
+	case sandbox.ID(c.Backend).Check() != nil:
+		return "backend", fmt.Errorf("want the name of a backend, have %q", c.Backend)
+	case c.Queue < 1:
+		return "queue", fmt.Errorf("want at least 1, have %d", c.Queue)
+	case c.Lease.TTL < 100*time.Millisecond:
+		return "lease.ttl", fmt.Errorf("want at least 100ms, have %v: it is renewed three times as often", c.Lease.TTL)
+	case c.Restart.Intensity < 0:
+		return "restart.intensity", fmt.Errorf("want 0 or more, have %d", c.Restart.Intensity)
+	case positive(c.Restart.Window) != nil:
+		return "restart.window", positive(c.Restart.Window)
+	case c.Restart.Base < 0:
+		return "restart.base", fmt.Errorf("want 0 or more, have %v", c.Restart.Base)
+	case c.Restart.Cap < c.Restart.Base:
+		return "restart.cap", fmt.Errorf("want at least restart.base, %v, have %v", c.Restart.Base, c.Restart.Cap)
+	}
+	for _, w := range []struct{ key, have, want string }{
+		{"journal.sync", c.Journal.Sync, "process full"},
+		{"log.level", c.Log.Level, "debug info warn error"},
+		{"log.format", c.Log.Format, "text json"},
+	} {
+		if err := oneOf(w.have, w.want); err != nil {
+			return w.key, err
+		}
+	}
+	return "", nil
+}
+
+// JournalConfig is where the journal is, and how safe.
+func (c Config) JournalConfig() journal.Config {
+	sync := journal.SyncProcess
+	if c.Journal.Sync == "full" {
+		sync = journal.SyncFull
+	}
+	return journal.Config{Path: filepath.Join(c.StateDir, "journal.db"), Sync: sync}
+}
+
+// SandboxLimits are the limits of a runtime, with the time of an action.
+func (c Config) SandboxLimits() sandbox.Limits {
+	l := c.Limits
+	return sandbox.Limits{
+		CPU: l.CPU, Memory: int64(l.Memory), Disk: int64(l.Disk), Network: int64(l.Network),
+		Connections: l.Connections, Processes: l.Processes, ActionTimeout: c.Action.Timeout,
+	}
+}

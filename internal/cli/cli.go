@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"github.com/sandtree/sandtree/sandbox"
@@ -22,6 +23,46 @@ type Call struct {
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
+
+	interrupts *interrupts
+}
+
+// Interrupts is for a program that hands SIGINT on to what it runs: from now on each is a value in the channel, which
+// has room for two, and does not end ctx or the program. The other signals do as before.
+func (c Call) Interrupts() <-chan struct{} {
+	if c.interrupts == nil { // the program runs in a test
+		return nil
+	}
+	return c.interrupts.take()
+}
+
+// interrupts is where SIGINT goes.
+type interrupts struct {
+	mu sync.Mutex
+	to chan struct{} // nil: it ends the context
+}
+
+func (i *interrupts) take() <-chan struct{} {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.to == nil {
+		i.to = make(chan struct{}, 2)
+	}
+	return i.to
+}
+
+// handOn says whether s is somebody else's matter.
+func (i *interrupts) handOn(s os.Signal) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if s != os.Interrupt || i.to == nil {
+		return false
+	}
+	select {
+	case i.to <- struct{}{}:
+	default: // whoever does not take two takes no third
+	}
+	return true
 }
 
 // Run is a program. ctx ends with the first SIGINT, SIGTERM or SIGHUP.
@@ -40,7 +81,8 @@ func Main(name string, run Run) int {
 }
 
 func runWith(name string, run Run, c Call) int {
-	ctx, stop := signalContext()
+	c.interrupts = &interrupts{}
+	ctx, stop := signalContext(c.interrupts)
 	err := run(ctx, c)
 	stop()
 	var status Status
@@ -62,7 +104,7 @@ type signaled struct{ syscall.Signal }
 
 func (s signaled) Error() string { return s.Signal.String() }
 
-func signalContext() (context.Context, func()) {
+func signalContext(i *interrupts) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
@@ -73,13 +115,17 @@ func signalContext() (context.Context, func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for first := true; ; first = false {
+		for first := true; ; {
 			select {
 			case s := <-signals:
+				if i.handOn(s) {
+					continue
+				}
 				sig := s.(syscall.Signal) // all of them are, on Unix
 				if !first {
 					os.Exit(128 + int(sig))
 				}
+				first = false
 				cancel(signaled{sig})
 			case <-done:
 				return

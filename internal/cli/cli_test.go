@@ -72,3 +72,30 @@ func TestACleanStopIsStatusZero(t *testing.T) {
 		t.Errorf("status %d, want 0", got)
 	}
 }
+
+func TestInterruptsCanBeTaken(t *testing.T) {
+	got := runWith("prog", func(ctx context.Context, c Call) error {
+		interrupts := c.Interrupts()
+		for range 3 { // each is taken, and none ends the program
+			if err := syscall.Kill(syscall.Getpid(), syscall.SIGINT); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-interrupts:
+			case <-ctx.Done():
+				t.Error("an interrupt has ended the context")
+			}
+		}
+		if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}, Call{})
+	if got != 128+15 {
+		t.Errorf("status %d, want 143", got)
+	}
+	if (Call{}).Interrupts() != nil {
+		t.Error("a call that nobody made has interrupts")
+	}
+}

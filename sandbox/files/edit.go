@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -35,10 +36,15 @@ type change struct{ output, before, after string }
 
 // Edit performs an edit action: view, create, str_replace, insert or undo_edit. What the editor refuses is the content
 // of an edit observation that begins with "ERROR:". A changed file keeps its mode, owner, encoding and line endings.
-// Codes: Invalid (an editor other than oh_aci: that one runs at the client).
+// Codes: Invalid (text that is not UTF-8; an editor other than oh_aci: that one runs at the client).
 func (s *Store) Edit(a sandbox.EditArgs) (sandbox.Observation, error) {
 	if a.Impl != "" && a.Impl != implEditor {
 		return sandbox.Observation{}, refuse(sandbox.Invalid, "Edit", a.Path, "impl_source %q is none of the server's", a.Impl)
+	}
+	for _, arg := range []*string{&a.Path, a.FileText, a.OldStr, a.NewStr} {
+		if arg != nil && !utf8.ValidString(*arg) {
+			return sandbox.Observation{}, refuse(sandbox.Invalid, "Edit", a.Path, "an argument is not valid UTF-8")
+		}
 	}
 	c, err := s.edit(a)
 	if err != nil {

@@ -18,10 +18,13 @@ const newFileMode = 0o664
 // Write performs a write action; cwd is the shell's directory, below which a relative path is. Parents are made.
 // Every piece of the content between newlines gets one, so there is always one at the end. Lines that are kept stay as
 // they are. A path that is a directory or a file that is not UTF-8 makes an error observation.
-// Codes: Invalid (what no file can be called), Denied, Exhausted, NotFound (a parent is a file).
+// Codes: Invalid (what no file can be called or no text can hold), Denied, Exhausted, NotFound (a parent is a file).
 func (s *Store) Write(cwd string, a sandbox.WriteArgs) (sandbox.Observation, error) {
 	if err := checkPath(a.Path); err != nil {
 		return sandbox.Observation{}, refuse(sandbox.Invalid, "Write", a.Path, "%w", err)
+	}
+	if !utf8.ValidString(a.Content) {
+		return sandbox.Observation{}, refuse(sandbox.Invalid, "Write", a.Path, "the content is not valid UTF-8")
 	}
 	p := resolve(cwd, a.Path)
 	s.mu.Lock()

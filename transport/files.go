@@ -14,7 +14,11 @@ import (
 
 // List implements sandbox.Files.
 func (c *Client) List(ctx context.Context, path string) ([]string, error) {
-	b, err := c.call(ctx, "List", &request{method: "GET", target: at(wire.PathList, path), quiet: fileStall})
+	target, err := c.at("List", wire.PathList, path)
+	if err != nil {
+		return nil, err
+	}
+	b, err := c.call(ctx, "List", &request{method: "GET", target: target, quiet: fileStall})
 	if err != nil {
 		return nil, err
 	}
@@ -28,34 +32,47 @@ func (c *Client) List(ctx context.Context, path string) ([]string, error) {
 // Get implements sandbox.Files, in constant memory. It tries again only as long as nothing has been written to w: after
 // Lost, w has the beginning of the file, or nothing. A failure of w is Internal.
 func (c *Client) Get(ctx context.Context, path string, w io.Writer) error {
-	return c.download(ctx, "Get", at(wire.PathFiles, path), w)
+	return c.download(ctx, "Get", wire.PathFiles, path, w)
 }
 
 // GetTree implements sandbox.Files, as Get does.
 func (c *Client) GetTree(ctx context.Context, path string, w io.Writer) error {
-	return c.download(ctx, "GetTree", at(wire.PathTree, path), w)
+	return c.download(ctx, "GetTree", wire.PathTree, path, w)
 }
 
 // Put implements sandbox.Files, in constant memory. It tries again if r is an io.Seeker, or nothing has been read of it
 // yet; it reads from where r stands. A failure of r is Internal, and leaves the old file as it was. ctx does not end a
 // Read of r that waits.
 func (c *Client) Put(ctx context.Context, path string, r io.Reader) error {
-	return c.upload(ctx, "Put", at(wire.PathFiles, path), r)
+	return c.upload(ctx, "Put", wire.PathFiles, path, r)
 }
 
 // PutTree implements sandbox.Files, as Put does; but entries unpacked before a failure stay.
 func (c *Client) PutTree(ctx context.Context, path string, r io.Reader) error {
-	return c.upload(ctx, "PutTree", at(wire.PathTree, path), r)
+	return c.upload(ctx, "PutTree", wire.PathTree, path, r)
 }
 
-func at(route, path string) string { return route + "?path=" + url.QueryEscape(path) }
+// maxPath is the longest path that a system call takes, PATH_MAX; escaped, it still fits the head of a request.
+const maxPath = 4096
+
+// at makes the target of a request for path. Code: Invalid.
+func (c *Client) at(op, route, path string) (string, error) {
+	if len(path) > maxPath {
+		return "", c.error(op, &failure{code: sandbox.Invalid, err: fmt.Errorf("a path of %d bytes: at most %d", len(path), maxPath)})
+	}
+	return route + "?path=" + url.QueryEscape(path), nil
+}
 
 // transferBuffer is how much of a file is in memory, in bytes: more is not faster, less is.
 const transferBuffer = 256 << 10
 
 var transferBuffers = sync.Pool{New: func() any { b := make([]byte, transferBuffer); return &b }}
 
-func (c *Client) download(ctx context.Context, op, target string, w io.Writer) error {
+func (c *Client) download(ctx context.Context, op, route, path string, w io.Writer) error {
+	target, err := c.at(op, route, path)
+	if err != nil {
+		return err
+	}
 	r := &request{method: "GET", target: target, quiet: fileStall}
 	var t tries
 	for {
@@ -99,7 +116,11 @@ func (c *Client) receive(ctx context.Context, r *request, w io.Writer) (n int64,
 	}
 }
 
-func (c *Client) upload(ctx context.Context, op, target string, r io.Reader) error {
+func (c *Client) upload(ctx context.Context, op, route, path string, r io.Reader) error {
+	target, err := c.at(op, route, path)
+	if err != nil {
+		return err
+	}
 	u := newUpload(r)
 	q := &request{method: "PUT", target: target, stream: u, quiet: fileStall}
 	var t tries

@@ -67,6 +67,7 @@ func TestFilesThereAndBack(t *testing.T) {
 			t.Error(names, err)
 		}
 		wantCode(t, c.Get(t.Context(), "none", io.Discard), sandbox.NotFound)
+		wantCode(t, c.Put(t.Context(), strings.Repeat("x/", 5000), strings.NewReader("")), sandbox.Invalid)
 		if n.Conns() != 1 {
 			t.Errorf("%d connections", n.Conns())
 		}

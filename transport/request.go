@@ -41,6 +41,9 @@ const maxErrorBody = 64 << 10
 // open sends r and reads the head of the answer, unless the breaker says no. The caller reads the body and must then
 // release the connection. A status that is no success is a failure.
 func (c *Client) open(ctx context.Context, r *request) (k *conn, f *failure) {
+	if ctx.Err() != nil { // before the breaker, which would say something else
+		return nil, canceled(ctx, nil)
+	}
 	c.counts.requests.Add(1)
 	if r.ready {
 		return c.exchange(ctx, r)
@@ -67,9 +70,6 @@ func (c *Client) refused() *failure {
 
 // exchange sends r and reads the head of the answer.
 func (c *Client) exchange(ctx context.Context, r *request) (*conn, *failure) {
-	if ctx.Err() != nil {
-		return nil, canceled(ctx, nil)
-	}
 	k, f := c.acquire(ctx, r)
 	if f != nil {
 		return nil, f

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,19 +19,26 @@ import (
 	"github.com/sandtree/sandtree/testing/leak"
 	"github.com/sandtree/sandtree/testing/need"
 	"github.com/sandtree/sandtree/testing/pipenet"
+	"github.com/sandtree/sandtree/testing/runtimetest"
 	"github.com/sandtree/sandtree/transport"
 )
 
 // real serves the server of a sandbox in this process, on a Unix socket, and gives its working directory.
 func real(t testing.TB) (dir string, dial transport.Dialer) {
 	t.Helper()
+	l, dial := unixListener(t)
+	return realOn(t, l), dial
+}
+
+func realOn(t testing.TB, l net.Listener) (dir string) {
+	t.Helper()
 	need.Tool(t, "bash")
 	dir = t.TempDir()
-	s, err := server.New(t.Context(), server.Config{Dir: dir, StateDir: t.TempDir(), Key: "key", Env: []string{"PATH=" + os.Getenv("PATH")}})
+	s, err := server.New(t.Context(), server.Config{Dir: dir, StateDir: t.TempDir(), Key: "key",
+		Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, dial := unixListener(t)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
@@ -43,7 +51,24 @@ func real(t testing.TB) (dir string, dial transport.Dialer) {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	return dir, dial
+	return dir
+}
+
+func TestRuntimeContract(t *testing.T) {
+	for _, network := range []struct {
+		name string
+		real func(t *testing.T) transport.Dialer
+	}{
+		{"unix", func(t *testing.T) transport.Dialer { _, dial := real(t); return dial }},
+		{"pipe", func(t *testing.T) transport.Dialer { n := pipenet.Listen(); realOn(t, n); return n.Dial }},
+	} {
+		t.Run(network.name, func(t *testing.T) {
+			runtimetest.Run(t, func(t *testing.T) sandbox.Runtime {
+				leak.Check(t)
+				return ready(t, network.real(t), transport.Config{Key: "key"})
+			})
+		})
+	}
 }
 
 func ready(t testing.TB, dial transport.Dialer, c transport.Config) *transport.Client {

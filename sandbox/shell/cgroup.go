@@ -15,26 +15,21 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// confine puts b under the limits of the session, before it has read anything. The session has a cgroup of its own
+// confine puts b into the session's cgroup, if it is to have one, before it has read anything. The session has a cgroup of its own
 // below the one it is given: sessions share that, and yet each can be ended alone. What b starts is born into it.
 func (s *Session) confine(b *bash) error {
-	switch {
-	case s.config.Cgroup != "":
-		if s.cgroup == "" {
-			dir := filepath.Join(s.config.Cgroup, "shell-"+sandbox.RandomHex(6))
-			if err := os.Mkdir(dir, 0o755); err != nil {
-				return startError(fmt.Errorf("make the session's cgroup: %w", err))
-			}
-			s.cgroup = dir
+	if s.config.Cgroup == "" {
+		return nil // see begin for the limit that there is then
+	}
+	if s.cgroup == "" {
+		dir := filepath.Join(s.config.Cgroup, "shell-"+sandbox.RandomHex(6))
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return startError(fmt.Errorf("make the session's cgroup: %w", err))
 		}
-		if err := writeControl(s.cgroup, "cgroup.procs", strconv.Itoa(b.pid)); err != nil {
-			return startError(fmt.Errorf("join the session's cgroup: %w", err))
-		}
-	case s.config.Processes > 0:
-		n := uint64(s.config.Processes)
-		if err := unix.Prlimit(b.pid, unix.RLIMIT_NPROC, &unix.Rlimit{Cur: n, Max: n}, nil); err != nil {
-			return startError(fmt.Errorf("limit the number of processes: %w", err))
-		}
+		s.cgroup = dir
+	}
+	if err := writeControl(s.cgroup, "cgroup.procs", strconv.Itoa(b.pid)); err != nil {
+		return startError(fmt.Errorf("join the session's cgroup: %w", err))
 	}
 	return nil
 }

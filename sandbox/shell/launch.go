@@ -44,7 +44,11 @@ func (s *Session) prepare(b *bash, rc string) error {
 	s.view.screen.reply = b.reply
 	s.view.mu.Unlock()
 	b.wg.Go(func() { s.view.pump(b) })
-	if err := b.begin(rc); err != nil {
+	processes := s.config.Processes
+	if s.config.Cgroup != "" {
+		processes = 0
+	}
+	if err := b.begin(processes, rc); err != nil {
 		return startError(err)
 	}
 	s.timer.Reset(startupLimit)

@@ -32,9 +32,15 @@ alias git='git --no-pager'
 	noPrompts = "PS0= PS1= PS2=; \\builtin unset -v PROMPT_COMMAND"
 )
 
-// begin has bash read rc, a script, with the terminal as standard input, and then what every shell needs.
-func (b *bash) begin(rc string) error {
-	b.line = append(append(b.line[:0], prelude...), '\n')
+// begin has bash limit itself to a number of processes (of its user; 0: leave it), read rc, a script, with the terminal
+// as standard input, and then what every shell needs.
+func (b *bash) begin(processes int, rc string) error {
+	b.line = b.line[:0]
+	if processes > 0 {
+		b.line = append(b.line, "ulimit -u "...)
+		b.line = append(strconv.AppendInt(b.line, int64(processes), 10), '\n')
+	}
+	b.line = append(append(b.line, prelude...), '\n')
 	if rc != "" {
 		b.line = append(b.line, `eval `...)
 		b.line = appendQuoted(b.line, rc)

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"context"
 	"os"
 	"testing"
 	"time"
@@ -72,4 +73,8 @@ func run(t testing.TB, s *Session, command string, exit int) seen {
 func input(t testing.TB, s *Session, text string) seen {
 	t.Helper()
 	return do(t, s, sandbox.RunArgs{Command: text, IsInput: true}, 0)
+}
+
+func contextAfter(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(t.Context(), d)
 }

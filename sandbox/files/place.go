@@ -126,26 +126,31 @@ func follow(root *os.Root, dirs []string, p string) (string, error) {
 		if links++; links > maxLinks {
 			return "", &fs.PathError{Op: "open", Path: p, Err: syscall.ELOOP}
 		}
-		to, err := root.Readlink(here)
+		to, fromTop, err := linkTarget(root, dirs, here)
 		if err != nil {
 			return "", err
 		}
-		if filepath.IsAbs(to) {
-			rest, ok := "", false
-			for _, dir := range dirs {
-				if rest, ok = below(dir, tidy(to)); ok {
-					break
-				}
-			}
-			if !ok {
-				return "", errOutside
-			}
-			to, done = rest, nil
+		if fromTop {
+			done = nil
 		}
-		todo = append(strings.Split(to, "/"), todo...)
+		todo = append(to, todo...)
 	}
 	if len(done) == 0 {
 		return ".", nil
 	}
 	return strings.Join(done, "/"), nil
+}
+
+// linkTarget is where the link here leads: names to go on with, from the top if the link is absolute and comes back in.
+func linkTarget(root *os.Root, dirs []string, here string) (names []string, fromTop bool, err error) {
+	to, err := root.Readlink(here)
+	if err != nil || !filepath.IsAbs(to) {
+		return strings.Split(to, "/"), false, err
+	}
+	for _, dir := range dirs {
+		if rest, ok := below(dir, tidy(to)); ok {
+			return strings.Split(rest, "/"), true, nil
+		}
+	}
+	return nil, false, errOutside
 }

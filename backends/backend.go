@@ -97,18 +97,16 @@ func (b *Backend) Attach(ctx context.Context, id sandbox.ID, epoch uint64) (*San
 	if err := id.Check(); err != nil {
 		return nil, b.wrap("Attach", id, err)
 	}
-	s, err := retry(ctx, b.config.Attempts, b.retrying("Attach", id), func() (*Sandbox, error) {
-		inst, err := b.driver.Attach(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if l, ok := inst.(Labeler); ok {
-			if err := l.Relabel(ctx, epoch); err != nil {
-				return nil, err
-			}
-		}
-		return b.connect(ctx, inst, sandbox.Spec{ID: id, Epoch: epoch})
+	inst, err := retry(ctx, b.config.Attempts, b.retrying("Attach", id), func() (Instance, error) {
+		return b.driver.Attach(ctx, id)
 	})
+	if l, ok := inst.(Labeler); ok && err == nil {
+		err = l.Relabel(ctx, epoch)
+	}
+	var s *Sandbox
+	if err == nil { // once: what does not answer now is Start's to revive
+		s, err = b.connect(ctx, inst, sandbox.Spec{ID: id, Epoch: epoch})
+	}
 	if err != nil {
 		return nil, b.wrap("Attach", id, b.canceled(ctx, err))
 	}

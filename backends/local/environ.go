@@ -12,9 +12,9 @@ import (
 // markName is the variable by which every process of a sandbox is known as one of its own.
 const markName = "SANDTREE_SANDBOX"
 
-// inherited are the variables that a sandbox takes from the program that starts it: where programs are, and how people
-// here write and count the hours. None of them can be a secret.
-var inherited = []string{"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"}
+// inherited are the variables that a sandbox takes from the program that starts it: where programs and their settings
+// are, and how people here write and count the hours. None of them can be a secret.
+var inherited = []string{"PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ"}
 
 const loginPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

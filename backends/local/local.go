@@ -33,8 +33,8 @@ type Config struct {
 	StateDir string `koanf:"-"`
 	// Sandboxd is the path of the server's program; "" looks beside the running program, then on PATH.
 	Sandboxd string `koanf:"sandboxd"`
-	// Environ is where PATH, LANG and TZ of the sandboxes are taken from, as KEY=VALUE; what it lacks has the values
-	// of a fresh login. Nothing else of it reaches a sandbox.
+	// Environ is where PATH, HOME, LANG and TZ of the sandboxes are taken from, as KEY=VALUE; what it lacks has the
+	// values of a fresh login. Nothing else of it reaches a sandbox.
 	Environ []string `koanf:"-"`
 	// Log is told what a caller would not see; nil discards.
 	Log *slog.Logger `koanf:"-"`

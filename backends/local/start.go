@@ -69,7 +69,10 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 			return nil, err
 		}
 		// Before anybody hears that what the dead server ran was interrupted, it is.
-		if err := d.sweep(ctx, l); err != nil {
+		sweeping, cancel := context.WithTimeout(ctx, reap.Patience)
+		err := d.sweep(sweeping, l)
+		cancel()
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -15,7 +15,8 @@ func (w *world) escapees(s *backends.Sandbox) []int {
 	if !w.shared(s) {
 		return nil
 	}
-	out := w.run(s, `dir=$(mktemp -d)
+	out := w.run(s, `{
+dir=$(mktemp -d)
 sleep 100001 & echo $! >$dir/background
 nohup sleep 100002 >/dev/null 2>&1 & echo $! >$dir/nohup
 mkfifo $dir/ready
@@ -23,7 +24,8 @@ setsid sh -c 'echo $$ >'$dir'/setsid; echo >'$dir'/ready; exec sleep 100003' >/d
 read <$dir/ready
 ( (setsid sh -c 'trap "" TERM HUP INT; echo $$ >'$dir'/orphan; echo >'$dir'/ready; while :; do sleep 100004; done' >/dev/null 2>&1 &) & )
 read <$dir/ready
-cat $dir/background $dir/nohup $dir/setsid $dir/orphan; rm -r $dir`)
+cat $dir/background $dir/nohup $dir/setsid $dir/orphan; rm -r $dir
+}`)
 	var pids []int
 	for _, f := range strings.Fields(out) {
 		pid, err := strconv.Atoi(f)

@@ -18,9 +18,11 @@ package journal
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"zombiezen.com/go/sqlite"
 
@@ -90,14 +92,6 @@ func (j *Journal) open(mode string) (err error) {
 	if err := os.MkdirAll(filepath.Dir(j.path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE, 0o600) // SQLite would make it readable by all
-	if err != nil {
-		return err
-	}
-	// Before SQLite locks anything: closing any descriptor of a file drops the process's locks on it.
-	if err := f.Close(); err != nil {
-		return err
-	}
 	if j.bell, err = openBell(j.path + "-bell"); err != nil {
 		return err
 	}
@@ -110,6 +104,9 @@ func (j *Journal) open(mode string) (err error) {
 		return err
 	}
 	defer j.bell.endTurn()
+	if err := create(j.path); err != nil {
+		return err
+	}
 	if j.w, err = openWriter(j.path, mode); err != nil {
 		return err
 	}
@@ -118,6 +115,22 @@ func (j *Journal) open(mode string) (err error) {
 		j.w.conn.Close()
 	}
 	return err
+}
+
+// create makes the file where it is missing, for this user alone; SQLite would let all read it. One that is there is not
+// touched: closing any descriptor of a file drops the locks that SQLite has on it for another Journal of this process.
+func create(path string) error {
+	switch stat, err := os.Stat(path); {
+	case err == nil && stat.IsDir():
+		return &fs.PathError{Op: "open", Path: path, Err: syscall.EISDIR}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // Close ends subscriptions, waits for writers and closes the file. It may be called twice.

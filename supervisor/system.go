@@ -114,9 +114,21 @@ func (s *System) grow() error {
 		Store: actors.Keep(s.journal), Owner: s.owner, TTL: c.LeaseTTL, Queue: c.Queue, Restart: OneForOne(restart),
 		Interval: c.Interval, Misses: c.Misses, Grace: c.Grace, Notify: notify, Log: c.Log,
 	}, OneForOne(Restart{Fatal: actors.Fatal, Spent: GiveUp}))
-	members = append(members, s.runtimes.Member())
-	_, err := kit.Spawn(s.tree, "system", kit.Permanent, kit.Group(OneForOne(Restart{}), members...))
-	return err
+	up := make(chan struct{})
+	var once sync.Once
+	members = append(members, s.runtimes.Member(), func(*kit.Context[kit.None]) error {
+		once.Do(func() { close(up) }) // those before it have started; the group may start again
+		return nil
+	})
+	if _, err := kit.Spawn(s.tree, "system", kit.Permanent, kit.Group(OneForOne(Restart{}), members...)); err != nil {
+		return err
+	}
+	select {
+	case <-up:
+		return nil
+	case <-s.tree.Done():
+		return s.tree.Err()
+	}
 }
 
 func (s *System) died(path string, e kit.ChildEvent, again bool) {

@@ -1,0 +1,121 @@
+// Command controller is what the chaos test kills: a program that embeds the supervisor and performs numbered actions in
+// several runtimes at once. It prints "ID NUMBER WORD" when an action has ended: done, interrupted, or lost.
+package main
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/local"
+	"github.com/sandtree/sandtree/internal/cli"
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/supervisor"
+)
+
+func main() { os.Exit(cli.Main("controller", run)) }
+
+// run takes pairs ID=NUMBER, the first action of each runtime, and goes on until it is killed or has reached -to.
+func run(ctx context.Context, call cli.Call) error {
+	flags := flag.NewFlagSet("controller", flag.ContinueOnError)
+	state := flags.String("state", "", "state directory")
+	sandboxd := flags.String("sandboxd", "", "path of sandboxd")
+	to := flags.Int("to", 0, "last number")
+	mean := flags.Int("cut", 0, "bytes on a connection between cuts, on average")
+	seed := flags.Uint64("seed", 1, "of the cuts")
+	if err := flags.Parse(call.Args); err != nil {
+		return err
+	}
+	driver, err := local.New(local.Config{StateDir: *state, Sandboxd: *sandboxd, Environ: os.Environ()})
+	if err != nil {
+		return err
+	}
+	system, err := supervisor.Open(ctx, supervisor.Config{
+		StateDir: *state,
+		Drivers:  map[string]backends.Driver{"local": cutter{driver, *seed, *mean}},
+		LeaseTTL: 500 * time.Millisecond,
+		Restart:  supervisor.Restart{Intensity: 1000, Window: time.Minute, Base: time.Millisecond, Cap: 20 * time.Millisecond},
+		Log:      slog.New(slog.NewTextHandler(call.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return err
+	}
+	defer system.Close(context.WithoutCancel(ctx))
+	out := &lines{w: bufio.NewWriter(call.Stdout)}
+	var wg sync.WaitGroup
+	for _, arg := range flags.Args() {
+		id, first, _ := strings.Cut(arg, "=")
+		n, err := strconv.Atoi(first)
+		if err != nil {
+			return err
+		}
+		wg.Go(func() { drive(ctx, system, sandbox.ID(id), n, *to, out) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// drive performs the actions of one runtime. It asks again under the same id until it knows the end.
+func drive(ctx context.Context, system *supervisor.System, id sandbox.ID, n, to int, out *lines) {
+	var rt *supervisor.Runtime
+	for ctx.Err() == nil && n <= to {
+		var err error
+		if rt == nil {
+			if rt, err = system.Runtime(ctx, sandbox.Spec{ID: id}); err != nil {
+				rt = nil
+				out.print(id, n, "open:"+string(sandbox.CodeOf(err)), err)
+				time.Sleep(20 * time.Millisecond) // the lease of the one before has to lapse
+				continue
+			}
+		}
+		word, err := act(ctx, rt, n)
+		if err != nil {
+			out.print(id, n, "retry:"+string(sandbox.CodeOf(err)), err)
+			rt = nil
+			continue
+		}
+		out.print(id, n, word, nil)
+		n++
+	}
+}
+
+func act(ctx context.Context, rt *supervisor.Runtime, n int) (string, error) {
+	seen, err := rt.Do(ctx, sandbox.Action{
+		ID:   ActionID(n),
+		Args: sandbox.RunArgs{Command: fmt.Sprintf("echo %d >> numbers", n), Blocking: true},
+	}, nil)
+	switch {
+	case err != nil:
+		return "", err
+	case seen.Interrupted():
+		return "interrupted", nil
+	}
+	if r, ok := seen.Result.(sandbox.RunResult); ok && r.Metadata.ExitCode == 0 {
+		return "done", nil
+	}
+	return fmt.Sprintf("odd:%s:%q", seen.Kind(), seen.Content), nil
+}
+
+// ActionID names the action with number n.
+func ActionID(n int) string { return fmt.Sprintf("n-%d", n) }
+
+// lines prints whole lines, at once, so that what was printed was known.
+type lines struct {
+	mu sync.Mutex
+	w  *bufio.Writer
+}
+
+func (l *lines) print(id sandbox.ID, n int, word string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintln(l.w, id, n, word, err)
+	l.w.Flush()
+}

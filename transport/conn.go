@@ -150,11 +150,10 @@ func (k *conn) silent() bool {
 		return true
 	}
 	alive := false
-	err := k.raw.Read(func(fd uintptr) bool {
+	err := k.raw.Control(func(fd uintptr) { // not Read: it fails when an old deadline has passed
 		var b [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		alive = err == syscall.EAGAIN
-		return true
+		alive = err == syscall.EAGAIN || err == syscall.EINTR
 	})
 	return err == nil && alive
 }

@@ -28,7 +28,7 @@ func TestTheServerIsKilled(t *testing.T) {
 		Breaker: breaker.Config{Cooldown: 50 * time.Millisecond}})
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	alive := make(chan struct{}, 1) // an action has ended
-	var said []string // by the number of the action
+	var said []string               // by the number of the action
 	go func() {
 		defer close(stopped)
 		for i := 0; ; i++ {

@@ -71,6 +71,23 @@ func TestADeadConnectionIsNotUsed(t *testing.T) {
 	}
 }
 
+func TestAnIdleConnectionIsUsedAgain(t *testing.T) {
+	leak.Check(t)
+	l, dial := unixListener(t)
+	f := &fake{perform: echo}
+	f.serve(t, l)
+	c := client(t, dial, transport.Config{Stall: time.Second})
+	for range 3 {
+		if _, err := c.Do(t.Context(), run("", "x"), nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(1100 * time.Millisecond) // longer than what a read may take
+	}
+	if n := c.Stats().Dials; n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
 // noting tells of the connections it accepts.
 type noting struct {
 	net.Listener

@@ -10,7 +10,10 @@ type grid struct {
 	chunks []*[chunkLines]line
 }
 
-const chunkLines = 256
+const (
+	chunkLines = 256
+	keptText   = 256 // bytes of a line's buffer that outlive clear: more than most lines have
+)
 
 func (g *grid) slot(n int) *line {
 	n %= g.keep
@@ -51,7 +54,7 @@ func (g *grid) clear() {
 	if g.count > 0 {
 		c := g.chunks[0]
 		for i := range min(g.first+g.count, chunkLines) {
-			if cap(c[i].text) > 4*defaultCols || c[i].cells != nil {
+			if cap(c[i].text) > keptText || cap(c[i].cells) > keptText/4 {
 				c[i] = line{}
 			}
 		}

@@ -6,54 +6,48 @@ import (
 )
 
 // A line is one row of a grid. While all of it is ASCII, as nearly always, it is text, one byte to a column; the first
-// other character turns it into cells.
+// other character turns it into cells, one rune to a column.
 type line struct {
 	text    []byte
-	cells   []cell // in use if not nil
-	wrapped bool   // goes on in the next row
+	cells   []rune         // rightHalf follows a character that takes two columns
+	marks   map[int]string // what combines with the character in a column; nil if nothing does
+	wide    bool           // it is cells
+	wrapped bool           // it goes on in the next row
 }
 
-// A cell is one column: its character, 0 for the right half of a wide one, and marks that combine with it.
-type cell struct {
-	r     rune
-	marks string
-}
+const rightHalf rune = -1
 
-const maxMarks = 32 // bytes of combining marks kept in one cell: real text has two or three, jokes have hundreds
+const maxMarks = 32 // bytes of combining marks kept in one column: real text has two or three, jokes have hundreds
 
+// reset makes the line empty and keeps its memory.
 func (l *line) reset() {
-	l.text = l.text[:0]
-	l.cells = nil
-	l.wrapped = false
+	l.text, l.cells, l.marks = l.text[:0], l.cells[:0], nil
+	l.wide, l.wrapped = false, false
 }
 
 // size is the number of columns that have been written.
 func (l *line) size() int {
-	if l.cells != nil {
+	if l.wide {
 		return len(l.cells)
 	}
 	return len(l.text)
 }
 
 // length is the number of columns without trailing blanks.
-func (l *line) length() int {
-	if l.cells == nil {
-		n := len(l.text)
-		for n > 0 && l.text[n-1] == ' ' {
-			n--
+func (l *line) length() (n int) {
+	if l.wide {
+		for n = len(l.cells); n > 0 && l.cells[n-1] == ' ' && l.marks[n-1] == ""; n-- {
 		}
 		return n
 	}
-	n := len(l.cells)
-	for n > 0 && l.cells[n-1] == (cell{r: ' '}) {
-		n--
+	for n = len(l.text); n > 0 && l.text[n-1] == ' '; n-- {
 	}
 	return n
 }
 
 // write puts ASCII from column x on and reports whether the line looks different.
 func (l *line) write(x int, p []byte) (changed bool) {
-	if l.cells != nil {
+	if l.wide {
 		for i, c := range p {
 			changed = l.set(x+i, rune(c), 1) || changed
 		}
@@ -82,43 +76,41 @@ func blank(p []byte) bool {
 
 // set puts a character of w columns at column x and reports whether the line looks different.
 func (l *line) set(x int, r rune, w int) (changed bool) {
-	if l.cells == nil {
+	if !l.wide {
 		if r < utf8.RuneSelf {
 			b := [1]byte{byte(r)}
 			return l.write(x, b[:])
 		}
 		l.widen()
 	}
-	l.extend(x + w)
+	for len(l.cells) < x+w {
+		l.cells = append(l.cells, ' ')
+	}
 	l.split(x)
 	l.split(x + w)
-	changed = l.cells[x] != (cell{r: r})
-	l.cells[x] = cell{r: r}
+	changed = l.cells[x] != r || l.marks[x] != ""
+	l.cells[x] = r
+	delete(l.marks, x)
 	if w == 2 {
-		l.cells[x+1] = cell{}
+		l.cells[x+1] = rightHalf
+		delete(l.marks, x+1)
 	}
 	return changed
 }
 
 // widen turns text into cells.
 func (l *line) widen() {
-	l.cells = make([]cell, len(l.text), len(l.text)+16)
-	for i, c := range l.text {
-		l.cells[i].r = rune(c)
+	for _, c := range l.text {
+		l.cells = append(l.cells, rune(c))
 	}
-	l.text = l.text[:0]
+	l.text, l.wide = l.text[:0], true
 }
 
-func (l *line) extend(n int) {
-	for len(l.cells) < n {
-		l.cells = append(l.cells, cell{r: ' '})
-	}
-}
-
-// split blanks a wide character that lies across the border before column x: half of it is about to go.
+// split blanks a character that lies across the border before column x, for half of it is about to go.
 func (l *line) split(x int) {
-	if x > 0 && x < len(l.cells) && l.cells[x].r == 0 {
-		l.cells[x-1], l.cells[x] = cell{r: ' '}, cell{r: ' '}
+	if x > 0 && x < len(l.cells) && l.cells[x] == rightHalf {
+		l.cells[x-1], l.cells[x] = ' ', ' '
+		delete(l.marks, x-1)
 	}
 }
 
@@ -127,14 +119,17 @@ func (l *line) combine(x int, r rune) {
 	if x < 0 || x >= l.size() {
 		return
 	}
-	if l.cells == nil {
+	if !l.wide {
 		l.widen()
 	}
-	if l.cells[x].r == 0 && x > 0 {
+	if l.cells[x] == rightHalf {
 		x--
 	}
-	if c := &l.cells[x]; len(c.marks) < maxMarks {
-		c.marks += string(r)
+	if len(l.marks[x]) < maxMarks {
+		if l.marks == nil {
+			l.marks = map[int]string{}
+		}
+		l.marks[x] += string(r)
 	}
 }
 
@@ -144,22 +139,23 @@ func (l *line) erase(from, to int) (changed bool) {
 	if from >= to {
 		return false
 	}
-	if l.cells == nil {
+	if !l.wide {
 		changed = !blank(l.text[from:to])
 		if to == len(l.text) {
 			l.text = l.text[:from]
-		} else {
-			for i := from; i < to; i++ {
-				l.text[i] = ' '
-			}
+			return changed
+		}
+		for i := from; i < to; i++ {
+			l.text[i] = ' '
 		}
 		return changed
 	}
 	l.split(from)
 	l.split(to)
 	for i := from; i < to; i++ {
-		changed = changed || l.cells[i] != cell{r: ' '}
-		l.cells[i] = cell{r: ' '}
+		changed = changed || l.cells[i] != ' ' || l.marks[i] != ""
+		l.cells[i] = ' '
+		delete(l.marks, i)
 	}
 	return changed
 }
@@ -170,17 +166,24 @@ func (l *line) insert(x, n, cols int) {
 		return
 	}
 	n = min(n, cols-x)
-	if l.cells == nil {
-		l.text = slices.Insert(l.text, x, spaces[:n]...)
+	if !l.wide {
+		l.text = append(l.text, make([]byte, n)...)
+		copy(l.text[x+n:], l.text[x:])
+		for i := range n {
+			l.text[x+i] = ' '
+		}
 		l.text = l.text[:min(len(l.text), cols)]
 		return
 	}
 	l.split(x)
-	for range n {
-		l.cells = slices.Insert(l.cells, x, cell{r: ' '})
+	l.cells = append(l.cells, make([]rune, n)...)
+	copy(l.cells[x+n:], l.cells[x:])
+	for i := range n {
+		l.cells[x+i] = ' '
 	}
 	l.split(cols)
 	l.cells = l.cells[:min(len(l.cells), cols)]
+	l.moveMarks(x, x, n)
 }
 
 // remove takes n columns out at x; the rest moves left.
@@ -189,13 +192,30 @@ func (l *line) remove(x, n int) {
 		return
 	}
 	n = min(n, l.size()-x)
-	if l.cells == nil {
+	if !l.wide {
 		l.text = slices.Delete(l.text, x, x+n)
 		return
 	}
 	l.split(x)
 	l.split(x + n)
 	l.cells = slices.Delete(l.cells, x, x+n)
+	l.moveMarks(x, x+n, -n)
+}
+
+// moveMarks moves the marks from column after on by n columns; those in [from, after) are gone.
+func (l *line) moveMarks(from, after, n int) {
+	if l.marks == nil {
+		return
+	}
+	moved := make(map[int]string, len(l.marks))
+	for x, m := range l.marks {
+		if x < from {
+			moved[x] = m
+		} else if x >= after && x+n < len(l.cells) {
+			moved[x+n] = m
+		}
+	}
+	l.marks = moved
 }
 
 // appendText appends the line from column x on, without trailing blanks unless all is true.
@@ -207,21 +227,16 @@ func (l *line) appendText(dst []byte, x int, all bool) []byte {
 	if x >= n {
 		return dst
 	}
-	if l.cells == nil {
+	if !l.wide {
 		return append(dst, l.text[x:n]...)
 	}
-	for _, c := range l.cells[x:n] {
-		if c.r != 0 {
-			dst = utf8.AppendRune(dst, c.r)
+	for i := x; i < n; i++ {
+		if r := l.cells[i]; r != rightHalf {
+			dst = utf8.AppendRune(dst, r)
 		}
-		dst = append(dst, c.marks...)
+		if l.marks != nil {
+			dst = append(dst, l.marks[i]...)
+		}
 	}
 	return dst
 }
-
-var spaces = func() (b [defaultCols]byte) {
-	for i := range b {
-		b[i] = ' '
-	}
-	return b
-}()

@@ -88,10 +88,11 @@ func (s *screen) multibyte(b []byte) []byte {
 	return b[1:]
 }
 
-// flushPartial shows that a character never got its rest.
+// flushPartial shows that a character never got its rest: one sign for each byte of it, as for other bad bytes.
 func (s *screen) flushPartial() {
-	s.have = 0
-	s.put(utf8.RuneError)
+	for ; s.have > 0; s.have-- {
+		s.put(utf8.RuneError)
+	}
 }
 
 func (s *screen) character(r rune) {

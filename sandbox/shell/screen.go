@@ -118,7 +118,8 @@ func (s *screen) put(r rune) {
 	}
 	w := width(r)
 	if w == 0 {
-		s.line(s.y).combine(min(s.x, s.cols)-1, r)
+		s.line(s.y).combine(s.x-1, r)
+		s.touch(s.x-1, s.y)
 		return
 	}
 	s.last = r

@@ -1,0 +1,95 @@
+package shell
+
+import (
+	"bytes"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/sandtree/sandtree/testing/need"
+)
+
+func TestReportParser(t *testing.T) {
+	const stream = "+ trace\n\x00other\x00junk\x00\x000123456789abcdef\x003\x003:7\x0042\x00/a b\x00/usr/bin:/bin\x00$ \x00x\x00"
+	for n := 1; n <= len(stream); n++ {
+		var p reportParser
+		came := 0
+		for rest := []byte(stream); len(rest) > 0; {
+			k := min(n, len(rest))
+			for f, r := p.next(rest[:k]); f != nil; f, r = p.next(r) {
+				if p.field(f, []byte("0123456789abcdef")) {
+					came++
+				}
+			}
+			rest = rest[k:]
+		}
+		r := p.report
+		if came != 1 || r.code != 3 || r.marked != 3 || r.of != 7 || r.pid != 42 || r.dir != "/a b" || r.path != "/usr/bin:/bin" || r.prompt != "$ " {
+			t.Fatalf("in pieces of %d: %d reports, %+v", n, came, r)
+		}
+	}
+}
+
+// FuzzReportParser: whatever a command writes on the socket, memory is bounded, and no report comes without the secret.
+func FuzzReportParser(f *testing.F) {
+	f.Add([]byte("\x00a\x00b\x00"), uint8(1))
+	f.Fuzz(func(t *testing.T, stream []byte, n uint8) {
+		var p reportParser
+		secret := []byte("0123456789abcdef")
+		for rest := stream; len(rest) > 0; {
+			k := min(int(n)+1, len(rest))
+			for f, r := p.next(rest[:k]); f != nil; f, r = p.next(r) {
+				if p.field(f, secret) && !bytes.Contains(stream, secret) {
+					t.Fatal("forged")
+				}
+			}
+			rest = rest[k:]
+		}
+		if len(p.part) > maxField {
+			t.Fatal("too long")
+		}
+	})
+}
+
+// What is quoted comes out of bash as it went in.
+func TestQuote(t *testing.T) {
+	need.Tool(t, "bash")
+	var all strings.Builder
+	for i := 1; i < 256; i++ {
+		all.WriteByte(byte(i))
+	}
+	for _, s := range []string{"", "plain", all.String(), "a\n\nb", "!!", "äöü€😀", "\xff\xfe\xc3", "\xffa1\x7f0", "\\n\\x41'\"`$", "\x01\x01\x7f\x7f"} {
+		q := appendQuoted(nil, s)
+		if bytes.IndexByte(q, '\n') >= 0 {
+			t.Errorf("%q: more than one line", q)
+		}
+		for _, locale := range []string{"C", "C.UTF-8"} {
+			cmd := exec.Command("bash", "-c", "printf %s "+string(q))
+			cmd.Env = []string{"LC_ALL=" + locale}
+			out, err := cmd.Output()
+			if err != nil || string(out) != s {
+				t.Errorf("%q in %s: %q, %v", s, locale, out, err)
+			}
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	for name, want := range map[string]int{"C-c": 3, "C-d": 4, "C-z": 26, "C-C": 3, "C-[": 27, "C-@": 0, "C-?": 127, "C-": -1, "c-c": -1, "C-cc": -1, "^C": -1} {
+		got := -1
+		if b, ok := controlKey(name); ok {
+			got = int(b)
+		}
+		if got != want {
+			t.Errorf("%s: %d, want %d", name, got, want)
+		}
+	}
+	for name, want := range map[string]string{"Enter": "\r", "Up": "\x1b[A\r", "Tab": "\t\r", "BSpace": "\x7f\r", "up": "", "enter": ""} {
+		if got, _ := namedKey(name, false); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if got, _ := namedKey("Up", true); got != "\x1bOA\r" {
+		t.Errorf("%q", got)
+	}
+}

@@ -49,13 +49,11 @@ type bash struct {
 	wg   sync.WaitGroup
 }
 
-// start starts a bash that has read nothing yet. Its terminal is read by whoever calls pump.
+// startBash starts a bash that has read nothing yet. Its terminal is read by whoever calls pump.
 func startBash(c Config, dir string) (*bash, error) {
-	path, err := exec.LookPath("/bin/bash")
+	path, err := lookBash()
 	if err != nil {
-		if path, err = exec.LookPath("bash"); err != nil {
-			return nil, &sandbox.Error{Code: sandbox.Unsupported, Op: "shell.Start", Err: err}
-		}
+		return nil, err
 	}
 	master, slave, err := openTerminal(c.User, defaultCols, defaultRows)
 	if err != nil {
@@ -88,6 +86,17 @@ func startBash(c Config, dir string) (*bash, error) {
 	b.wg.Go(b.wait)
 	b.wg.Go(b.readReports)
 	return b, nil
+}
+
+func lookBash() (string, error) {
+	if path, err := exec.LookPath("/bin/bash"); err == nil {
+		return path, nil
+	}
+	path, err := exec.LookPath("bash")
+	if err != nil {
+		return "", &sandbox.Error{Code: sandbox.Unsupported, Op: "shell.Start", Err: err}
+	}
+	return path, nil
 }
 
 // startError says what a failure to start means.

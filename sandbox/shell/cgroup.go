@@ -15,23 +15,39 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// confine puts b into the session's cgroup, if it is to have one, before it has read anything. The session has a cgroup of its own
-// below the one it is given: sessions share that, and yet each can be ended alone. What b starts is born into it.
-func (s *Session) confine(b *bash) error {
+// confine puts b into the session's cgroup, if it is to have one, before it has read anything. The session has a cgroup of
+// its own below the one it is given: sessions share that, and yet each can be ended alone. What b starts is born into it.
+func (s *Session) confine(b *bash) (err error) {
 	if s.config.Cgroup == "" {
 		return nil // see begin for the limit that there is then
 	}
 	if s.cgroup == "" {
-		dir := filepath.Join(s.config.Cgroup, "shell-"+sandbox.RandomHex(6))
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			return startError(fmt.Errorf("make the session's cgroup: %w", err))
+		if s.cgroup, err = makeCgroup(s.config.Cgroup); err != nil {
+			return err
 		}
-		s.cgroup = dir
 	}
-	if err := writeControl(s.cgroup, "cgroup.procs", strconv.Itoa(b.pid)); err != nil {
+	return joinCgroup(s.cgroup, b.pid)
+}
+
+// makeCgroup makes a cgroup for one session below dir.
+func makeCgroup(dir string) (string, error) {
+	dir = filepath.Join(dir, "shell-"+sandbox.RandomHex(6))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", startError(fmt.Errorf("make the session's cgroup: %w", err))
+	}
+	return dir, nil
+}
+
+func joinCgroup(dir string, pid int) error {
+	if err := writeControl(dir, "cgroup.procs", strconv.Itoa(pid)); err != nil {
 		return startError(fmt.Errorf("join the session's cgroup: %w", err))
 	}
 	return nil
+}
+
+// endCgroup kills what is in dir and removes it.
+func endCgroup(dir string) error {
+	return errors.Join(KillCgroup(dir), removeCgroup(dir, time.Now().Add(killLimit)))
 }
 
 func writeControl(dir, name, value string) error {

@@ -144,7 +144,7 @@ func (s *Session) sweep() error {
 	}
 	s.old = nil
 	if s.cgroup != "" {
-		err = errors.Join(err, KillCgroup(s.cgroup), removeCgroup(s.cgroup, time.Now().Add(killLimit)))
+		err = errors.Join(err, endCgroup(s.cgroup))
 		s.cgroup = ""
 	}
 	return err

@@ -10,6 +10,10 @@ func width(r rune) int {
 	switch {
 	case r < 0x300: // the soft hyphen (U+00AD) too: it is of class Cf, but terminals show it
 		return 1
+	case r >= 0x2500 && r < 0x2580: // boxes, of which there are many
+		return 1
+	case r >= 0x4e00 && r < 0xa000:
+		return 2
 	case r == 0x200d || r >= 0xfe00 && r <= 0xfe0f:
 		return 0
 	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):

@@ -54,7 +54,7 @@ func TestChaosExactlyOnce(t *testing.T) {
 	for f.kills < s.kills {
 		f.run(func(pid int) { f.rage(pid) })
 	}
-	f.run(func(int) { time.Sleep(2 * time.Second) }) // a calm stretch, so that what was left open is settled
+	f.run(func(int) { f.awaitWord(); time.Sleep(2 * time.Second) }) // a calm stretch: what was left open is settled
 	f.check()
 }
 
@@ -68,6 +68,7 @@ type field struct {
 	told                     map[sandbox.ID]map[int]string // the word for each number whose end was told
 	kills, sandboxKills      int
 	retries                  map[string]int
+	heard                    chan struct{} // closed when the present controller has told of an end
 }
 
 func build(t *testing.T) string {
@@ -97,6 +98,7 @@ func (f *field) run(trouble func(pid int)) {
 		f.t.Fatal(err)
 	}
 	read := make(chan struct{})
+	f.heard = make(chan struct{})
 	go func() {
 		defer close(read)
 		f.listen(out)
@@ -111,6 +113,7 @@ func (f *field) run(trouble func(pid int)) {
 
 // listen takes down what a controller tells, until it dies.
 func (f *field) listen(out io.Reader) {
+	first := true
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		words := strings.SplitN(lines.Text(), " ", 4)
@@ -125,6 +128,10 @@ func (f *field) listen(out io.Reader) {
 				f.t.Errorf("%s was told of %d after %d", id, n, len(f.told[id]))
 			}
 			f.told[id][n] = word
+			if first {
+				first = false
+				close(f.heard)
+			}
 		case strings.HasPrefix(word, "open:"), strings.HasPrefix(word, "retry:"):
 			f.note(word)
 			if code := word[strings.IndexByte(word, ':')+1:]; code == "invalid" || code == "internal" || code == "denied" {
@@ -143,8 +150,12 @@ func (f *field) note(word string) {
 	f.retries[word]++
 }
 
-// rage kills sandboxes at random moments, and returns when it is the controller's turn.
+// rage kills sandboxes at random moments, and returns when it is the controller's turn. Most controllers live to see the
+// end of an action, some do not.
 func (f *field) rage(int) {
+	if f.random.IntN(5) > 0 {
+		f.awaitWord()
+	}
 	for {
 		time.Sleep(time.Duration(f.random.ExpFloat64() * float64(f.between)))
 		f.kills++
@@ -154,6 +165,14 @@ func (f *field) rage(int) {
 		if f.killSandbox(f.ids[f.random.IntN(len(f.ids))]) {
 			f.sandboxKills++
 		}
+	}
+}
+
+func (f *field) awaitWord() {
+	select {
+	case <-f.heard:
+	case <-time.After(time.Minute):
+		f.t.Fatalf("a controller came to nothing in a minute: %v", f.retries)
 	}
 }
 

@@ -42,7 +42,7 @@ func run(ctx context.Context, call cli.Call) error {
 		StateDir: *state,
 		Drivers:  map[string]backends.Driver{"local": cutter{driver, *seed, *mean}},
 		LeaseTTL: 500 * time.Millisecond,
-		Restart:  supervisor.Restart{Intensity: 1000, Window: time.Minute, Base: time.Millisecond, Cap: 20 * time.Millisecond},
+		Restart:  supervisor.Restart{Intensity: 200, Window: 10 * time.Second, Base: time.Millisecond, Cap: 20 * time.Millisecond},
 		Log:      slog.New(slog.NewTextHandler(call.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

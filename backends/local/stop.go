@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -147,28 +148,11 @@ func (d *Driver) clear(ctx context.Context, h home, l label) error {
 	if err := os.Rename(string(h), gone); err != nil {
 		return err
 	}
-	return errors.Join(l.removeSocket(h), removeGroup(l.Cgroup), removeTree(gone))
-}
-
-// removeGroup removes an empty control group and those below it. "" is none.
-func removeGroup(dir string) error {
-	if dir == "" {
-		return nil
+	err := l.removeSocket(h)
+	if l.Cgroup != "" {
+		err = errors.Join(err, cgroup.Remove(l.Cgroup))
 	}
-	var dirs []string
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil && e.IsDir() {
-			dirs = append(dirs, path)
-		}
-		return err
-	})
-	for i := len(dirs) - 1; i >= 0 && err == nil; i-- {
-		err = removeFile(dirs[i])
-	}
-	return err
+	return errors.Join(err, removeTree(gone))
 }
 
 // exited says whether the sandbox of a home has no living server and nobody is about to start one.

@@ -1,29 +1,59 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
-	"unsafe"
 
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/server"
 )
 
-// takeKey gives the environment without the server's key, and the key. It wipes the key where the kernel shows the
-// environment of this process to programs of the same user (/proc/PID/environ): the runtime's strings lie there.
+// takeKey gives the environment without the server's key, and the key, which it also wipes where the kernel shows this
+// process's environment to programs of the same user: /proc/PID/environ.
 func takeKey(environ []string) (rest []string, key string) {
-	if v, ok := os.LookupEnv(server.EnvKey); ok && v != "" {
-		key = strings.Clone(v)
-		clear(unsafe.Slice(unsafe.StringData(v), len(v)))
-		os.Unsetenv(server.EnvKey)
-	}
 	for _, v := range environ {
-		if !strings.HasPrefix(v, server.EnvKey+"=") {
-			rest = append(rest, v)
+		if value, ok := strings.CutPrefix(v, server.EnvKey+"="); ok {
+			key = value
+			os.Unsetenv(server.EnvKey)
+			wipe(v)
+			continue
 		}
+		rest = append(rest, v)
 	}
 	return rest, key
+}
+
+// wipe overwrites the value of a variable in the memory that the kernel set up for the environment. Where there is no
+// such /proc, nothing shows it either.
+func wipe(variable string) {
+	shown, err := os.ReadFile("/proc/self/environ")
+	if err != nil {
+		return
+	}
+	at := bytes.Index(append([]byte{0}, shown...), append([]byte{0}, variable...))
+	stat, err := os.ReadFile("/proc/self/stat")
+	if err != nil || at < 0 {
+		return
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	const envStart = 50 - 3 // fields are counted from 1, and these begin with the third
+	if len(fields) <= envStart {
+		return
+	}
+	start, err := strconv.ParseInt(string(fields[envStart]), 10, 64)
+	if err != nil || start == 0 {
+		return
+	}
+	memory, err := os.OpenFile("/proc/self/mem", os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	defer memory.Close()
+	name := len(server.EnvKey) + 1
+	_, _ = memory.WriteAt(make([]byte, len(variable)-name), start+int64(at+name))
 }
 
 // variable is the value of a variable, "" if there is none.

@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/sandtree/sandtree/internal/cli"
@@ -28,6 +30,7 @@ func main() { os.Exit(cli.Main("sandboxd", run)) }
 const stopTime = 20 * time.Second
 
 func run(ctx context.Context, c cli.Call) error {
+	defer inheritNoIgnored()()
 	environ, key := takeKey(os.Environ())
 	f, err := parse(c.Args, environ)
 	switch {
@@ -90,6 +93,18 @@ func serve(ctx context.Context, config server.Config, ln net.Listener, readyFD i
 	defer cancel()
 	stopErr := s.Shutdown(bound)
 	return errors.Join(err, <-served, stopErr)
+}
+
+// inheritNoIgnored keeps programs from inheriting that a signal is ignored, as those of a script's background job do:
+// C-c would do nothing to them. What is caught here is the default there.
+func inheritNoIgnored() (stop func()) {
+	dropped := make(chan os.Signal, 1)
+	for s := syscall.Signal(1); s < 65; s++ {
+		if signal.Ignored(s) {
+			signal.Notify(dropped, s)
+		}
+	}
+	return func() { signal.Stop(dropped) }
 }
 
 // tellReady writes one byte to a descriptor that whoever started us has handed down.

@@ -40,7 +40,7 @@ func (s *Server) postAction(ctx *fasthttp.RequestCtx, id string, epoch uint64) {
 	}
 	body, err := s.body(ctx)
 	if err != nil {
-		failBody(ctx, err)
+		s.failBody(ctx, err)
 		return
 	}
 	a, err := nativeForm(body)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/valyala/fasthttp"
@@ -44,12 +46,35 @@ func (s *Server) body(ctx *fasthttp.RequestCtx) ([]byte, error) {
 	return b, nil
 }
 
-// failBody answers for an error of body.
-func failBody(ctx *fasthttp.RequestCtx, err error) {
+// failBody answers for an error of body in the native form.
+func (s *Server) failBody(ctx *fasthttp.RequestCtx, err error) {
 	fail(ctx, err)
 	if errors.Is(err, errTooLong) {
-		ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
+		s.hangUp(ctx)
 	}
+}
+
+// drainTime is how long a client whose request is too long may go on sending before its connection is cut.
+const drainTime = 2 * time.Second
+
+// hangUp answers that the request is too long, with the body that ctx has already, and closes the connection. Closing at
+// once would lose the answer: the client is still sending, and gets a broken pipe instead.
+func (s *Server) hangUp(ctx *fasthttp.RequestCtx) {
+	ctx.SetStatusCode(fasthttp.StatusRequestEntityTooLarge)
+	ctx.SetConnectionClose()
+	answer := []byte(ctx.Response.String())
+	ctx.HijackSetNoResponse(true)
+	ctx.Hijack(func(conn net.Conn) {
+		defer s.conns.gone(underlying(conn))
+		_ = conn.SetDeadline(time.Now().Add(drainTime))
+		if _, err := conn.Write(answer); err != nil {
+			return
+		}
+		if c, ok := underlying(conn).(interface{ CloseWrite() error }); ok {
+			_ = c.CloseWrite()
+		}
+		_, _ = io.Copy(io.Discard, conn)
+	})
 }
 
 // streamedBody is the body of an upload, of any length. One that is cut short is an error, not an end.

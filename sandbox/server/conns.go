@@ -86,3 +86,11 @@ func (c *conns) close(states ...fasthttp.ConnState) {
 		}
 	}
 }
+
+// underlying is the connection that fasthttp's hook was told of.
+func underlying(conn net.Conn) net.Conn {
+	if h, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
+		return h.UnsafeConn()
+	}
+	return conn
+}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -111,10 +112,11 @@ func (c *counter) Write(p []byte) (int, error) {
 func answerJSON(ctx *fasthttp.RequestCtx, status int, v any) {
 	ctx.SetStatusCode(status)
 	ctx.SetContentType("application/json")
-	w := ctx.Response.BodyWriter()
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		panic(err) // v is ours
 	}
+	ctx.Response.SetBodyRaw(bytes.TrimSuffix(b.Bytes(), []byte{'\n'}))
 }

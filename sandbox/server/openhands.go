@@ -102,6 +102,7 @@ func (s *Server) executeAction(ctx *fasthttp.RequestCtx) {
 	switch {
 	case errors.Is(err, errTooLong):
 		detail(ctx, fasthttp.StatusRequestEntityTooLarge, textOf(err))
+		s.hangUp(ctx)
 		return
 	case err != nil || !utf8.Valid(body):
 		detail(ctx, fasthttp.StatusBadRequest, unparsable)
@@ -205,6 +206,7 @@ func (s *Server) updateMCP(ctx *fasthttp.RequestCtx) {
 	body, err := s.body(ctx)
 	if errors.Is(err, errTooLong) {
 		detail(ctx, fasthttp.StatusRequestEntityTooLarge, textOf(err))
+		s.hangUp(ctx)
 		return
 	}
 	var list []json.RawMessage

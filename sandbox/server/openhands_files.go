@@ -20,6 +20,7 @@ func (s *Server) listFiles(ctx *fasthttp.RequestCtx) {
 	body, err := s.body(ctx)
 	if errors.Is(err, errTooLong) {
 		detail(ctx, fasthttp.StatusRequestEntityTooLarge, textOf(err))
+		s.hangUp(ctx)
 		return
 	}
 	var request map[string]json.RawMessage

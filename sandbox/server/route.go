@@ -169,7 +169,7 @@ func (s *Server) native(ctx *fasthttp.RequestCtx, path []byte) {
 	case wire.PathList:
 		byMethod(ctx, s.list, nil)
 	case wire.PathTerminal:
-		wrongMethod(ctx)
+		byMethod(ctx, s.terminal, nil)
 	default:
 		fail(ctx, refused(sandbox.NotFound, "server", "no such route"))
 	}

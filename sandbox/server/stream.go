@@ -62,6 +62,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, a *action, r *reader) {
 	r.want(1)
 	conn := ctx.Conn()
 	s.contact.hold(conn)
+	ctx.Response.ImmediateHeaderFlush = true // so that the client knows that the action has been received
 	ctx.SetBodyStream(&stream{a: a, r: r, conn: conn, contact: s.contact}, -1)
 }
 

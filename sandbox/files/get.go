@@ -10,8 +10,6 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-const directoryFlag = syscall.O_DIRECTORY
-
 // Get opens one regular file for reading. size is what it has now; a file that others write to may turn out longer or
 // shorter. The caller closes it. Codes: Invalid (not a regular file), Denied, NotFound.
 func (s *Store) Get(path string) (f *os.File, size int64, err error) {
@@ -31,8 +29,8 @@ func (s *Store) Get(path string) (f *os.File, size int64, err error) {
 }
 
 // Put makes or replaces one regular file with what r gives: readers see the old content or the new, and if r fails
-// nothing has changed. Missing parents are made. A file that exists keeps its mode and, where the server may give files
-// away, its owner; mode, if not 0, overrides the one; a new file has mode, or 0666 cut by the umask. A link is followed;
+// nothing has changed. Missing parents are made. A file that exists keeps its owner, where the server may give files away,
+// and its mode, unless mode is other than 0; a new file has mode, or 0666 cut by the umask. A link is followed;
 // other names of the same file (hard links) keep the old content.
 // Codes: Invalid (not a regular file), Denied, NotFound, Exhausted, Canceled (r failed).
 func (s *Store) Put(path string, r io.Reader, mode fs.FileMode) error {

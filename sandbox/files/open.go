@@ -6,10 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"unsafe"
 )
 
 // openFlags open for reading what turns out not to be a regular file without waiting for it or becoming its terminal.
 const openFlags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOCTTY
+
+// directoryFlag has an open fail on what is not a directory.
+const directoryFlag = syscall.O_DIRECTORY
 
 // openRegular opens a regular file, links followed, and nothing else. It looks before it opens, for opening a device
 // is enough to start or end things, and looks again, for the file may have been swapped in between.
@@ -95,3 +99,6 @@ func readRegular(name string, limit int64) ([]byte, fs.FileInfo, error) {
 		}
 	}
 }
+
+// asString is b as a string without a copy: the caller never changes b again.
+func asString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

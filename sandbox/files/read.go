@@ -93,7 +93,7 @@ func readText(p string, start, end int, limit int64) (string, error) {
 	if !utf8.Valid(b) {
 		return "", errNotText
 	}
-	return sliceLines(newlines(string(b)), start, end), nil
+	return sliceLines(newlines(asString(b)), start, end), nil
 }
 
 // sliceLines is the part of s from line start (from 0) to line end (exclusive; -1 means all that follow), by the

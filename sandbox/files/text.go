@@ -23,10 +23,10 @@ type text struct {
 var errNotText = errors.New("is not text")
 
 // decode finds the encoding by trying: the first that gives b back when the text is encoded again. The last one takes
-// every byte, so only UTF-16 with something broken is no text.
+// every byte, so only UTF-16 with something broken is no text. The text may share b, which must not change any more.
 func decode(b []byte) (text, error) {
 	if utf8.Valid(b) {
-		return newText(string(b), nil), nil
+		return newText(asString(b), nil), nil
 	}
 	tries := []encoding.Encoding{charmap.Windows1252, charmap.ISO8859_1}
 	if order, ok := utf16Order(b); ok {
@@ -38,7 +38,7 @@ func decode(b []byte) (text, error) {
 			continue
 		}
 		if back, err := enc.NewEncoder().Bytes(s); err == nil && bytes.Equal(back, b) {
-			return newText(string(s), enc), nil
+			return newText(asString(s), enc), nil
 		}
 	}
 	return text{}, errNotText

@@ -64,7 +64,7 @@ func (s *Store) write(p string, a sandbox.WriteArgs) (ownErr, err error) {
 	if !utf8.Valid(b) { // also where nothing of it is kept: an agent that thinks it edits text is wrong
 		return nil, errNotText
 	}
-	return nil, s.rewrite(p, []byte(writeLines(newText(string(b), nil), a.Content, a.Start, a.End)), fi)
+	return nil, s.rewrite(p, []byte(writeLines(newText(asString(b), nil), a.Content, a.Start, a.End)), fi)
 }
 
 // writeLines is t with content in place of its lines from start to end. The two are Python slice bounds, but for a start
@@ -108,11 +108,12 @@ func (s *Store) makeParents(dir string) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	err := os.Mkdir(dir, 0o777)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // another was faster, or dir ends in ".."
 	}
-	if !s.gives() {
-		return nil
+	if err != nil || !s.gives() {
+		return err
 	}
 	return os.Lchown(dir, s.c.UID, s.c.GID)
 }

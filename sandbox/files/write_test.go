@@ -117,6 +117,10 @@ func TestOwner(t *testing.T) {
 		return [2]uint32{st.Uid, st.Gid}
 	}
 	text, old, repl := "a\n", "a", "b"
+	s.Write(dir, sandbox.WriteArgs{Path: "gone/../up", Content: "x", End: -1})
+	if got := owner("."); got != [2]uint32{0, 0} {
+		t.Errorf("the working directory now belongs to %v", got)
+	}
 	s.Write(dir, sandbox.WriteArgs{Path: "d/e/new", Content: "x", End: -1})
 	s.Edit(sandbox.EditArgs{Command: "create", Path: dir + "/created", FileText: &text})
 	for _, name := range []string{"d", "d/e", "d/e/new", "created"} {

@@ -25,7 +25,8 @@ func (r Reply[R]) give(a answer[R]) {
 }
 
 // Ask sends the message that ask makes around a Reply and waits for the answer. ctx bounds the wait, not the work.
-// Codes: Canceled (ctx ended), Unavailable (the actor ended before it answered), and whatever the actor answers.
+// Codes: Canceled (ctx ended), Unavailable (the actor ended before it answered; or the code of what it ended of), and
+// whatever the actor answers.
 func Ask[M, R any](ctx context.Context, to Ref[M], ask func(Reply[R]) M) (R, error) {
 	var none R
 	if to.link == nil {

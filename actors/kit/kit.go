@@ -78,12 +78,22 @@ func recovered(err *error) {
 	}
 }
 
-// gone is the answer to those who ask an actor that has ended. Nothing was done, or nothing more will be.
+// ErrGone is in the error of a question whose actor ended before it answered: the message was not taken.
+var ErrGone = errors.New("the actor has ended")
+
+// gone is the answer to those who ask an actor that has ended. If what it ended of concerns the asker too, its code is
+// kept.
 func gone(path string, why error) error {
+	e := &sandbox.Error{Code: sandbox.Unavailable, Op: path, Err: ErrGone}
 	if why == nil {
-		why = errors.New("the actor has ended")
+		return e
 	}
-	return &sandbox.Error{Code: sandbox.Unavailable, Op: path, Err: why}
+	switch c := sandbox.CodeOf(why); c {
+	case sandbox.Invalid, sandbox.NotFound, sandbox.Conflict, sandbox.Denied, sandbox.Exhausted, sandbox.Unsupported:
+		e.Code = c
+	}
+	e.Err = fmt.Errorf("%w: %w", ErrGone, why)
+	return e
 }
 
 // canceled wraps the cause of a context's end.

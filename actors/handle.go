@@ -1,0 +1,143 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/sandtree/sandtree/actors/kit"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// Steward is how others reach the steward of one runtime. It stays good across restarts of the runtime, until the
+// activation ends. Safe for concurrent use.
+//
+// Codes of all its methods: Canceled (ctx ended, which bounds the wait and not the work), Unavailable (the runtime has
+// stopped, or is being closed; or the code of what it failed of), Conflict (another controller has taken over).
+type Steward struct {
+	ref kit.Ref[stewardMsg]
+	id  sandbox.ID
+}
+
+// ID is the runtime's.
+func (s Steward) ID() sandbox.ID { return s.id }
+
+// Done is closed when the activation has ended.
+func (s Steward) Done() <-chan struct{} { return s.ref.Done() }
+
+// Do is sandbox.Runtime's, with what a sandbox alone cannot promise: the action waits while the runtime is being
+// restarted, and one that was running then is settled. An action of a kind that no sandbox performs is recorded, and its
+// observation is null. Additional codes: Exhausted (too many wait), Lost (the runtime ended before the action's end was
+// known: ask again under the same id when it is open again).
+func (s Steward) Do(ctx context.Context, a sandbox.Action, out sandbox.Output) (sandbox.Observation, error) {
+	if a.Args == nil {
+		return sandbox.Observation{}, failure(sandbox.Invalid, "runtime.Do", s.id, "an action without arguments")
+	}
+	named := a.ID != ""
+	if !named {
+		a.ID = sandbox.NewActionID()
+	} else if err := sandbox.CheckActionID(a.ID); err != nil {
+		return sandbox.Observation{}, err
+	}
+	t := newTap(out)
+	defer t.close()
+	return kit.Ask(ctx, s.ref, func(r kit.Reply[sandbox.Observation]) stewardMsg {
+		return do{Reply: r, action: a, named: named, tap: t}
+	})
+}
+
+// State says how the runtime is. It is answered at once, whatever the runtime does.
+func (s Steward) State(ctx context.Context) (State, error) {
+	return kit.Ask(ctx, s.ref, func(r kit.Reply[State]) stewardMsg { return state{r} })
+}
+
+// Ready waits until the runtime is ready, or will not be; then the error is what it failed of.
+func (s Steward) Ready(ctx context.Context) (State, error) { return s.ready(ctx, Order{}) }
+
+func (s Steward) ready(ctx context.Context, o Order) (State, error) {
+	return kit.Ask(ctx, s.ref, func(r kit.Reply[State]) stewardMsg { return ready{r, o} })
+}
+
+// Sandbox gives the sandbox itself, for files and terminals, when the runtime is ready. It is good until the runtime
+// fails or is closed; actions are not to be done with it.
+func (s Steward) Sandbox(ctx context.Context) (Sandbox, error) {
+	return kit.Ask(ctx, s.ref, func(r kit.Reply[Sandbox]) stewardMsg { return access{r} })
+}
+
+// Interrupt sends SIGINT to what the action runs in the foreground, or takes it out of the queue. id "" is the action in
+// flight. Additional code: NotFound.
+func (s Steward) Interrupt(ctx context.Context, id string) error {
+	return s.ask(ctx, func(r kit.Reply[struct{}]) stewardMsg { return interrupt{r, id} })
+}
+
+// AddEnv exports variables in the shell, after the actions that wait, and again whenever the sandbox has to be set up
+// again. Their values are secrets. Additional codes: Invalid, Exhausted.
+func (s Steward) AddEnv(ctx context.Context, vars map[string]string) error {
+	for k, v := range vars {
+		if err := sandbox.CheckEnv(k, v); err != nil {
+			return &sandbox.Error{Code: sandbox.Invalid, Op: "runtime.AddEnv", ID: s.id, Err: err}
+		}
+	}
+	if len(vars) == 0 {
+		return nil
+	}
+	vars = maps.Clone(vars)
+	return s.ask(ctx, func(r kit.Reply[struct{}]) stewardMsg { return addEnv{r, vars} })
+}
+
+// Report makes a status known that only a controller can know of, such as a failing language model; the runtime's own
+// status stays. Additional code: Invalid, if the status is one that runtimes set.
+func (s Steward) Report(ctx context.Context, status sandbox.Status, message string) error {
+	if !status.Reportable() {
+		return failure(sandbox.Invalid, "runtime.Report", s.id, fmt.Sprintf("the status %q is not for reporting", status))
+	}
+	return s.ask(ctx, func(r kit.Reply[struct{}]) stewardMsg { return report{r, status, message} })
+}
+
+// Record puts an event of the given type on record. It does not wait until it is durable.
+func (s Steward) Record(ctx context.Context, typ string, body json.RawMessage) error {
+	return s.ask(ctx, func(r kit.Reply[struct{}]) stewardMsg { return note{r, typ, body} })
+}
+
+// Reopen starts a runtime again that has stopped because it failed. It does not wait until it is ready.
+func (s Steward) Reopen(ctx context.Context) error {
+	return s.ask(ctx, func(r kit.Reply[struct{}]) stewardMsg { return reopen{r} })
+}
+
+// Close ends the activation and leaves the sandbox as it is, for the next. What waits in the queue is answered with
+// Unavailable, what is in flight with Lost.
+func (s Steward) Close(ctx context.Context) error { return s.leave(ctx, false) }
+
+// Kill ends the sandbox, and the activation.
+func (s Steward) Kill(ctx context.Context) error { return s.leave(ctx, true) }
+
+func (s Steward) leave(ctx context.Context, kill bool) error {
+	err := s.ask(ctx, func(r kit.Reply[struct{}]) stewardMsg { return leave{r, kill} })
+	if err != nil {
+		return err
+	}
+	select {
+	case <-s.ref.Done(): // at once: it has done all it had to do
+		return nil
+	case <-ctx.Done():
+		return &sandbox.Error{Code: sandbox.Canceled, Op: "runtime.Close", ID: s.id, Err: context.Cause(ctx)}
+	}
+}
+
+func (s Steward) ask(ctx context.Context, m func(kit.Reply[struct{}]) stewardMsg) error {
+	_, err := kit.Ask(ctx, s.ref, m)
+	return err
+}
+
+// defaults fills in what a Config leaves open.
+func (c Config) defaults() Config {
+	if c.Interval == 0 {
+		c.Interval = 2 * time.Second // three misses are noticed within the 10 s that a client's own retries last
+	}
+	if c.Misses == 0 {
+		c.Misses = 3
+	}
+	return c
+}

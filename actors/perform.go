@@ -1,0 +1,183 @@
+package actors
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sandtree/sandtree/actors/journal"
+	"github.com/sandtree/sandtree/actors/kit"
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/wire"
+)
+
+// work is one thing for a runtime to do: an action, or variables to add to the shell.
+type work struct {
+	id     string
+	action sandbox.Action
+	vars   map[string]string
+
+	named    bool // the id may have been used before
+	orphan   bool // it is left from an activation that died; only its end is wanted
+	recorded bool // the journal has it
+	begun    bool // it may have begun, so the sandbox must be asked what became of it
+	lost     bool // it may have begun in a sandbox that is gone with all it knew
+
+	mask masker
+	out  sandbox.Output
+}
+
+// A performer does the work of one task.
+type performer struct {
+	store   Store
+	id      sandbox.ID
+	epoch   uint64
+	sandbox Sandbox
+	steward kit.Ref[stewardMsg]
+	gen     int
+}
+
+// saveTimeout bounds the writing of an observation after everything else has been given up.
+const saveTimeout = 2 * time.Second
+
+// perform does w and tells the steward how it ended. An error is a failure of the sandbox: w is not done with.
+func (p performer) perform(ctx context.Context, w work) error {
+	var seen sandbox.Observation
+	var err error
+	switch {
+	case w.vars != nil:
+		err = furnisher{sandbox: p.sandbox}.export(ctx, w.vars)
+	case w.lost:
+		seen, err = p.save(ctx, w, cutOff("The sandbox was lost while it may have been performing this action."))
+	case w.begun:
+		seen, err = p.settle(ctx, w)
+	default:
+		seen, err = p.begin(ctx, w)
+	}
+	if ctx.Err() != nil && sandbox.CodeOf(err) == sandbox.Canceled {
+		return nil // the runtime is ending, and the next one goes on with w
+	}
+	switch code := sandbox.CodeOf(err); code {
+	case sandbox.Unavailable, sandbox.Lost:
+		p.steward.Tell(setback{p.gen, w.id, code == sandbox.Lost || w.begun})
+		return p.why(ctx, err)
+	case sandbox.Conflict:
+		if fenced := p.sandbox.Renew(ctx); sandbox.CodeOf(fenced) == sandbox.Conflict {
+			p.steward.Tell(setback{p.gen, w.id, w.begun})
+			return fenced
+		}
+	}
+	p.steward.Tell(finished{p.gen, w.id, seen, err})
+	return nil
+}
+
+// whyTimeout is how long the end of a sandbox may take to be known after its connections have broken.
+const whyTimeout = 250 * time.Millisecond
+
+// why is what stands behind a lost connection: the end of the sandbox, if it has ended.
+func (p performer) why(ctx context.Context, err error) error {
+	ctx, cancel := context.WithTimeout(ctx, whyTimeout)
+	defer cancel()
+	if exit, e := p.sandbox.Wait(ctx); e == nil {
+		return unavailable(&ExitError{exit})
+	}
+	return err
+}
+
+// begin does an action for the first time, unless one under its id has been done.
+func (p performer) begin(ctx context.Context, w work) (sandbox.Observation, error) {
+	if w.recorded {
+		return p.send(ctx, w)
+	}
+	body := w.mask.event(wire.AppendAction(nil, w.action))
+	if !wire.Runnable(w.action.Kind()) {
+		_, err := p.append(ctx, journal.Record{Type: journal.TypeNote, ActionID: w.id, Body: body})
+		return sandbox.Observation{Result: sandbox.NullResult{}}, err
+	}
+	if w.named {
+		a, o, err := p.store.FindAction(ctx, p.id, w.id)
+		switch {
+		case err != nil:
+			return sandbox.Observation{}, stored(err)
+		case a != nil && !bytes.Equal(a.Body, body):
+			return sandbox.Observation{}, failure(sandbox.Conflict, "runtime.Do", p.id, fmt.Sprintf("another action has the id %q", w.id))
+		case o != nil:
+			return wire.ParseObservation(o.Body)
+		case a != nil: // it was refused, or its asker let go of it
+			return p.settle(ctx, w)
+		}
+	}
+	if _, err := p.append(ctx, journal.Record{Type: journal.TypeAction, ActionID: w.id, Body: body}); err != nil {
+		return sandbox.Observation{}, err
+	}
+	return p.send(ctx, w)
+}
+
+// settle learns what became of an action that may have begun.
+func (p performer) settle(ctx context.Context, w work) (sandbox.Observation, error) {
+	seen, err := p.sandbox.Settle(ctx, w.id, w.out)
+	switch sandbox.CodeOf(err) {
+	case "":
+		return p.save(ctx, w, seen)
+	case sandbox.NotFound:
+		if w.orphan {
+			return p.save(ctx, w, cutOff("The controller died before this action reached the sandbox."))
+		}
+		return p.send(ctx, w)
+	case sandbox.Unavailable: // of the question; the action may have begun
+		return sandbox.Observation{}, &sandbox.Error{Code: sandbox.Lost, Op: "settle", ID: p.id, Err: err}
+	}
+	return sandbox.Observation{}, err
+}
+
+// send has the action performed. That it was refused is on record too, unless the sandbox had no room: then it may be
+// asked for again under its id.
+func (p performer) send(ctx context.Context, w work) (sandbox.Observation, error) {
+	seen, err := p.sandbox.Do(ctx, w.action, w.out)
+	switch code := sandbox.CodeOf(err); code {
+	case "":
+		return p.save(ctx, w, seen)
+	case sandbox.Unavailable, sandbox.Lost, sandbox.Canceled, sandbox.Exhausted:
+	default:
+		if code == sandbox.Conflict && sandbox.CodeOf(p.sandbox.Renew(ctx)) == sandbox.Conflict {
+			break // we are fenced; it was not refused for its own sake
+		}
+		if _, e := p.save(ctx, w, sandbox.Failed(string(code), err.Error())); e != nil {
+			return seen, e
+		}
+	}
+	return seen, err
+}
+
+// save puts the observation on record. It does so even if the runtime is ending, since it is the end of the action.
+func (p performer) save(ctx context.Context, w work, seen sandbox.Observation) (sandbox.Observation, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	body := w.mask.event(wire.AppendObservation(nil, seen))
+	_, err := p.append(ctx, journal.Record{Type: journal.TypeObservation, ActionID: w.id, Body: body})
+	return seen, err
+}
+
+func (p performer) append(ctx context.Context, r journal.Record) (uint64, error) {
+	r.Time = time.Now()
+	n, err := p.store.Append(ctx, p.id, p.epoch, r)
+	if sandbox.CodeOf(err) == sandbox.Conflict {
+		p.steward.Tell(refused{err})
+	}
+	return n, stored(err)
+}
+
+// stored makes the error of a journal that cannot be reached look unlike that of a sandbox that cannot.
+func stored(err error) error {
+	switch sandbox.CodeOf(err) {
+	case sandbox.Unavailable, sandbox.Lost:
+		return &sandbox.Error{Code: sandbox.Internal, Op: "journal", Err: err}
+	}
+	return err
+}
+
+// cutOff is the observation of an action whose end nobody can tell.
+func cutOff(why string) sandbox.Observation {
+	return sandbox.Failed(sandbox.ErrorInterrupted, why)
+}

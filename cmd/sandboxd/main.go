@@ -43,6 +43,7 @@ func run(ctx context.Context, c cli.Call) error {
 		fmt.Fprintln(c.Stdout, "sandboxd", version)
 		return nil
 	}
+	letGo(f.readyFD)
 	log := logger(c.Stderr, f)
 	for _, note := range f.notes {
 		log.Warn(note)

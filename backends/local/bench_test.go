@@ -16,6 +16,7 @@ import (
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/backends/local"
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
 
 // floor is the least that a Go program can do which serves HTTP on a Unix socket and says when it does.
@@ -42,7 +43,7 @@ func main() {
 func BenchmarkStart(b *testing.B) {
 	bare := buildFloor(b)
 	home := "HOME=" + b.TempDir() // what a person's .bashrc does, their shells pay for everywhere
-	d, err := local.New(local.Config{StateDir: b.TempDir(), Sandboxd: sandboxdPath(b), Environ: []string{home}})
+	d, err := local.New(local.Config{StateDir: b.TempDir(), Sandboxd: sandboxdtest.Binary(b), Environ: []string{home}})
 	if err != nil {
 		b.Fatal(err)
 	}

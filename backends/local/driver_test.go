@@ -14,10 +14,11 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/drivertest"
 	"github.com/sandtree/sandtree/testing/leak"
+	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
 
 func TestDriver(t *testing.T) {
-	program := sandboxdPath(t)
+	program := sandboxdtest.Binary(t)
 	drivertest.Run(t, func(t *testing.T) func() backends.Driver {
 		leak.Check(t)
 		dir := t.TempDir()
@@ -47,7 +48,7 @@ func TestInherits(t *testing.T) {
 	}
 	defer unix.Close(p[0])
 	defer unix.Close(p[1])
-	d, err := local.New(local.Config{StateDir: t.TempDir(), Sandboxd: sandboxdPath(t)})
+	d, err := local.New(local.Config{StateDir: t.TempDir(), Sandboxd: sandboxdtest.Binary(t), Environ: []string{"HOME=" + t.TempDir()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,11 @@ func TestInherits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Stop(t.Context(), 0)
+	defer func() {
+		if err := s.Stop(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+	}()
 	mine, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(p[0]))
 	if err != nil {
 		t.Fatal(err)

@@ -108,7 +108,11 @@ func (d *Driver) sweep(ctx context.Context, l label) error {
 	if _, err := reap.KillCgroup(ctx, l.Cgroup); err != nil {
 		return err
 	}
-	for range 2 { // in the middle of an exec a process has no environment, and is overlooked
+	looks := 1
+	if l.Cgroup == "" {
+		looks = 2 // in the middle of an exec a process has no environment, and is overlooked
+	}
+	for range looks {
 		if _, err := reap.Kill(ctx, reap.Marked(markName, l.Mark)); err != nil {
 			return err
 		}

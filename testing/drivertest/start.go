@@ -41,7 +41,7 @@ func testStart(t *testing.T, w *world) {
 		t.Errorf("Remove of what is gone: %v", err)
 	}
 	// The name is free again, and nothing is known of the one who had it.
-	s = w.start(b, sandbox.Spec{ID: "one", Owner: "you", Epoch: 1})
+	w.start(b, sandbox.Spec{ID: "one", Owner: "you", Epoch: 1})
 	if l := w.list(b, "you")["one"]; l.Epoch != 1 {
 		t.Errorf("the new one is listed as %+v", l)
 	}

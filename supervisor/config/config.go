@@ -61,9 +61,9 @@ type Restart struct {
 	Intensity int `koanf:"intensity"`
 	// Window is the time in which restarts are counted; default 1m.
 	Window time.Duration `koanf:"window"`
-	// Base is the pause before the first restart, doubled for each one more; default 100ms, 0 does not pause.
+	// Base is the pause before the first restart, doubled for each one more; default 200ms, 0 does not pause.
 	Base time.Duration `koanf:"base"`
-	// Cap is the longest pause; default 10s, not below Base.
+	// Cap is the longest pause; default 30s, not below Base.
 	Cap time.Duration `koanf:"cap"`
 }
 
@@ -93,7 +93,7 @@ type Git struct {
 
 // Log is the part [log].
 type Log struct {
-	Level  string `koanf:"level"`  // debug, info, warn (the default) or error
+	Level  string `koanf:"level"`  // debug, info, warn or error (the default)
 	Format string `koanf:"format"` // text (the default) or json
 }
 
@@ -103,8 +103,8 @@ func defaults() Config {
 		Queue:   1024,
 		Journal: Journal{Sync: "process"},
 		Lease:   Lease{TTL: 3 * time.Second},
-		Restart: Restart{Intensity: 5, Window: time.Minute, Base: 100 * time.Millisecond, Cap: 10 * time.Second},
-		Log:     Log{Level: "warn", Format: "text"},
+		Restart: Restart{Intensity: 5, Window: time.Minute, Base: 200 * time.Millisecond, Cap: 30 * time.Second},
+		Log:     Log{Level: "error", Format: "text"},
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 // LOCAL_STUB to what it shall do and becomes it.
 func TestMain(m *testing.M) {
 	if mode := os.Getenv("LOCAL_STUB"); mode != "" {
+		if mode == "controller" {
+			os.Exit(controller())
+		}
 		os.Exit(stub(mode))
 	}
 	os.Exit(m.Run())

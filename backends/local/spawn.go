@@ -114,9 +114,14 @@ func writeEnv(file string, env []string) error {
 	return replace(file, []byte(strings.Join(env, "\x00")+"\x00"))
 }
 
+// startLimit is how long a server may take to serve, if the caller has more patience. The shell gives a .bashrc 20 s, and
+// then starts without it.
+const startLimit = time.Minute
+
 // awaitReady returns when the server has said that it serves, which it does by one byte. If it ends before, so does
 // the pipe.
 func (p *process) awaitReady(ctx context.Context, ready *os.File) error {
+	ready.SetReadDeadline(time.Now().Add(startLimit))
 	stop := context.AfterFunc(ctx, func() { ready.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	switch _, err := ready.Read(make([]byte, 1)); {
@@ -124,6 +129,8 @@ func (p *process) awaitReady(ctx context.Context, ready *os.File) error {
 		return nil
 	case ctx.Err() != nil:
 		return coded{sandbox.Canceled, fmt.Errorf("before sandboxd was ready: %w", context.Cause(ctx))}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return coded{sandbox.Unavailable, fmt.Errorf("sandboxd is not ready after %v", startLimit)}
 	case !errors.Is(err, io.EOF):
 		return err
 	}

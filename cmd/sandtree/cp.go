@@ -71,14 +71,19 @@ func place(s string) located {
 
 // existing opens a runtime that lives, without ending it later.
 func (a *app) existing(ctx context.Context, id sandbox.ID) (*held, error) {
-	rows, err := a.runtimes(ctx)
-	if err != nil {
+	if err := a.exists(ctx, id); err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(rows, func(r listed) bool { return r.ID == id && r.lives() }) {
-		return nil, &sandbox.Error{Code: sandbox.NotFound, Op: "sandtree", ID: id, Err: errors.New("no such runtime is alive; `sandtree ls` lists those that are")}
-	}
 	return a.hold(ctx, placement{id: string(id), keep: true}, nil)
+}
+
+// exists answers NotFound if there is no living runtime of that id.
+func (a *app) exists(ctx context.Context, id sandbox.ID) error {
+	rows, err := a.runtimes(ctx)
+	if err == nil && !slices.ContainsFunc(rows, func(r listed) bool { return r.ID == id && r.lives() }) {
+		err = &sandbox.Error{Code: sandbox.NotFound, Op: "runtime", ID: id, Err: errors.New("no such runtime is alive; `sandtree ls` lists those that are")}
+	}
+	return err
 }
 
 // copying is one copy.
@@ -100,7 +105,7 @@ func (c *copying) in(ctx context.Context, from, to string) error {
 	}
 	stat, err := os.Stat(from)
 	if err != nil {
-		return &sandbox.Error{Code: sandbox.NotFound, Op: "sandtree cp", Err: err}
+		return &sandbox.Error{Code: sandbox.NotFound, Op: "cp", Err: err}
 	}
 	if base := baseName(from); base != "" && (strings.HasSuffix(to, "/") || to == "" || c.isDir(ctx, to)) {
 		to = path.Join(to, base)

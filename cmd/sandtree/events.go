@@ -56,7 +56,7 @@ is the runtime that was used last. With --follow it goes on with what happens fr
 
 // pick is the runtime that is asked for, or the one used last.
 func (a *app) pick(ctx context.Context, j *journal.Journal, args []string) (sandbox.ID, error) {
-	nothing := &sandbox.Error{Code: sandbox.NotFound, Op: "sandtree events", Err: errors.New("nothing has been run yet")}
+	nothing := &sandbox.Error{Code: sandbox.NotFound, Op: "events", Err: errors.New("nothing has been run yet")}
 	if len(args) == 1 {
 		id := sandbox.ID(args[0])
 		if err := id.Check(); err != nil {

@@ -61,12 +61,19 @@ func root(a *app, args []string) *cobra.Command {
 		Use:   "sandtree",
 		Short: "Run commands and agents in supervised sandboxes",
 		Long: `sandtree runs commands and agents in sandboxes. Each is looked after by a supervised runtime: one that dies,
-hangs or loses its connection heals by itself, keeps its id, and never runs an action twice.`,
+hangs or loses its connection heals by itself, keeps its id, and never runs an action twice.
+
+Exit status: 0 is well; run and shell give that of what they ran, or 125 if sandtree failed. The other commands: 1 for a
+fault of sandtree, 2 for a request that makes no sense, 3 not found, 4 in conflict with the present state or another
+process, 5 denied, 6 quota or space exhausted, 7 not reached, 8 lost on the way, 9 not supported by this backend; 128
+and the signal's number if a signal ended it.`,
 		Example: `  sandtree run 'uname -a'
   sandtree run --trajectory story.json
   sandtree run --keep --id web -- make test
   sandtree shell web
   sandtree events --follow web`,
+		SuggestionsMinimumDistance: 2,
+
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -98,13 +105,13 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		hint = fmt.Sprintf("did you mean %q?", near[0])
 	}
-	return &sandbox.Error{Code: sandbox.Invalid, Op: cmd.CommandPath(), Err: fmt.Errorf("there is no command %q; %s", name, hint)}
+	return &sandbox.Error{Code: sandbox.Invalid, Op: "command", Err: fmt.Errorf("there is no command %q; %s", name, hint)}
 }
 
 // misuse is the error of a command line that makes no sense.
 func misuse(cmd *cobra.Command, format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
-	return &sandbox.Error{Code: sandbox.Invalid, Op: cmd.CommandPath(), Err: fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
+	return &sandbox.Error{Code: sandbox.Invalid, Op: cmd.Name(), Err: fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
 }
 
 // wants makes a check of the number of arguments; what says what they are. most < 0 is any number.

@@ -33,15 +33,18 @@ or 125 if sandtree itself failed.`,
 		Annotations: passesStatus,
 		Args:        wants(0, 1, "one id at most"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				if p.id != "" && p.id != args[0] {
-					return misuse(cmd, "want one id, have %q and %q", args[0], p.id)
-				}
-				p.id = args[0]
-			}
 			in, ok := terminal(a.call.Stdin)
 			if !ok {
 				return misuse(cmd, "stdin is no terminal; `sandtree run` takes a script from it")
+			}
+			if len(args) == 1 {
+				if p.id != "" {
+					return misuse(cmd, "want ID, which is there, or --id, which is made if it is not")
+				}
+				p.id = args[0]
+				if err := a.exists(cmd.Context(), sandbox.ID(p.id)); err != nil {
+					return err
+				}
 			}
 			return a.shell(cmd.Context(), p, in)
 		},

@@ -86,17 +86,16 @@ func (a *app) hold(ctx context.Context, p placement, onStatus func(supervisor.St
 }
 
 func (h *held) open(ctx context.Context, p placement, spec sandbox.Spec) error {
-	lives := false
-	if p.id != "" {
-		list, err := h.system.List(ctx)
-		if err != nil {
-			return err
-		}
-		lives = slices.ContainsFunc(list, func(l supervisor.Listed) bool { return l.ID == spec.ID && l.Alive })
+	there, lives, err := h.find(ctx, p)
+	if err != nil {
+		return err
 	}
 	added := spec.Setup.Env
 	if lives { // somebody will want it after this command too, and its set-up is done
 		h.end = false
+		if err := unchanged(p, spec, there); err != nil {
+			return err
+		}
 		spec.Setup.Env = nil
 	}
 	rt, err := h.system.OpenRuntime(ctx, p.backend, spec)
@@ -108,6 +107,33 @@ func (h *held) open(ctx context.Context, p placement, spec sandbox.Spec) error {
 		return rt.AddEnv(ctx, added)
 	}
 	return nil
+}
+
+// find looks for a living runtime of the id that was asked for.
+func (h *held) find(ctx context.Context, p placement) (there supervisor.Listed, lives bool, err error) {
+	if p.id == "" {
+		return there, false, nil
+	}
+	list, err := h.system.List(ctx)
+	i := slices.IndexFunc(list, func(l supervisor.Listed) bool { return l.ID == h.id && l.Alive })
+	if i < 0 {
+		return there, false, err
+	}
+	return list[i], true, nil
+}
+
+// unchanged refuses what can only be said of a new runtime.
+func unchanged(p placement, spec sandbox.Spec, l supervisor.Listed) error {
+	what := ""
+	switch {
+	case p.workspace != "" && spec.Workspace != l.Workspace:
+		what = "has another workspace"
+	case p.repo != "" || p.branch != "":
+		what = "has been set up already, so nothing is cloned"
+	default:
+		return nil
+	}
+	return &sandbox.Error{Code: sandbox.Conflict, Op: "runtime", ID: l.ID, Err: errors.New("it is there and " + what + "; take another --id, or end it with `sandtree rm`")}
 }
 
 // close ends the runtime, or lets go of it, and leaves nothing of ours behind, also when ctx has ended.

@@ -114,22 +114,16 @@ func cause(s supervisor.State) string {
 	return s.Message
 }
 
-// lines is a writer of what a terminal printed: onto a terminal as it is, elsewhere with plain line ends.
+// lines is a writer of what a terminal printed, with plain line ends: in a file they are wanted, and a terminal of ours
+// makes its own of them.
 type lines struct {
 	w    io.Writer
-	raw  bool
 	held bool // a carriage return, of which it is not yet known what follows
 }
 
-func newLines(w io.Writer) *lines {
-	_, ok := terminal(w)
-	return &lines{w: w, raw: ok}
-}
+func newLines(w io.Writer) *lines { return &lines{w: w} }
 
 func (l *lines) Write(p []byte) (int, error) {
-	if l.raw {
-		return l.w.Write(p)
-	}
 	n := len(p)
 	if l.held && n > 0 {
 		p = append([]byte{'\r'}, p...)

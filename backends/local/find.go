@@ -14,7 +14,7 @@ func (d *Driver) sandboxd() (string, error) {
 	const name = "sandboxd"
 	missing := func(where string) error {
 		return coded{sandbox.Invalid, fmt.Errorf("%s, the server that runs inside a sandbox, is not %s: build it with `make build`, or "+
-			"say where it is with backend.local.sandboxd (SANDTREE_BACKEND_LOCAL_SANDBOXD)", name, where)}
+			"say where it is with backends.local.sandboxd (SANDTREE_BACKENDS_LOCAL_SANDBOXD)", name, where)}
 	}
 	if path := d.config.Sandboxd; path != "" {
 		if !executable(path) {

@@ -42,8 +42,7 @@ func main() {
 // first answer of a bare Go HTTP server, taken alternately in the same run. x/floor is the ratio of the medians.
 func BenchmarkStart(b *testing.B) {
 	bare := buildFloor(b)
-	home := "HOME=" + b.TempDir() // what a person's .bashrc does, their shells pay for everywhere
-	d, err := local.New(local.Config{StateDir: b.TempDir(), Sandboxd: sandboxdtest.Binary(b), Environ: []string{home}})
+	d, err := local.New(local.Config{StateDir: b.TempDir(), Sandboxd: sandboxdtest.Binary(b)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -22,8 +22,8 @@ func TestDriver(t *testing.T) {
 	drivertest.Run(t, func(t *testing.T) func() backends.Driver {
 		leak.Check(t)
 		dir := t.TempDir()
-		environ := append(os.Environ(), "HOME="+t.TempDir()) // a .bashrc can take longer than all that is tested here
-		t.Cleanup(func() {                                   // after the suite has removed what was left
+		environ := os.Environ()
+		t.Cleanup(func() { // after the suite has removed what was left
 			if left, _ := os.ReadDir(filepath.Join(dir, "local")); len(left) > 0 {
 				t.Errorf("left in the state directory: %v", left)
 			}
@@ -48,7 +48,7 @@ func TestInherits(t *testing.T) {
 	}
 	defer unix.Close(p[0])
 	defer unix.Close(p[1])
-	d, err := local.New(local.Config{StateDir: t.TempDir(), Sandboxd: sandboxdtest.Binary(t), Environ: []string{"HOME=" + t.TempDir()}})
+	d, err := local.New(local.Config{StateDir: t.TempDir(), Sandboxd: sandboxdtest.Binary(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,17 +12,21 @@ import (
 // markName is the variable by which every process of a sandbox is known as one of its own.
 const markName = "SANDTREE_SANDBOX"
 
-// inherited are the variables that a sandbox takes from the program that starts it: where programs and their settings
-// are, and how people here write and count the hours. None of them can be a secret.
-var inherited = []string{"PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ"}
+// inherited are the variables that a sandbox takes from the program that starts it: where programs are, and how people
+// here write and count the hours. None of them can be a secret.
+var inherited = []string{"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"}
 
 const loginPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // base is the environment of sandboxd itself, and what that of the programs begins with.
-func (d *Driver) base(mark string) map[string]string {
-	env := map[string]string{"PATH": loginPath, "LANG": "C.UTF-8", "TERM": "xterm-256color", "SHELL": "/bin/bash", "HOME": "/"}
+func (d *Driver) base(h home, mark string) map[string]string {
+	env := map[string]string{"PATH": loginPath, "LANG": "C.UTF-8", "TERM": "xterm-256color", "SHELL": "/bin/bash"}
 	if u, err := user.Current(); err == nil {
-		env["USER"], env["LOGNAME"], env["HOME"] = u.Username, u.Username, u.HomeDir
+		env["USER"], env["LOGNAME"] = u.Username, u.Username
+	}
+	env["HOME"] = d.config.Home
+	if env["HOME"] == "" {
+		env["HOME"] = h.homeDir()
 	}
 	for _, v := range d.config.Environ {
 		if name, value, ok := strings.Cut(v, "="); ok && value != "" && slices.Contains(inherited, name) {
@@ -34,8 +38,8 @@ func (d *Driver) base(mark string) map[string]string {
 }
 
 // programs is the environment of the programs in a sandbox. The mark cannot be taken away by it.
-func (d *Driver) programs(spec sandbox.Spec, mark string) []string {
-	env := d.base(mark)
+func (d *Driver) programs(h home, spec sandbox.Spec, mark string) []string {
+	env := d.base(h, mark)
 	maps.Copy(env, spec.Env)
 	env[markName] = mark
 	return environ(env)

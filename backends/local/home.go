@@ -23,6 +23,7 @@ import (
 //	sock        its server's socket, unless the path would be too long
 //	log         what its server says
 //	state/      its server's memory: what it has done already
+//	home/       $HOME of its programs, unless the driver was given another
 //	workspace/  unless the spec named another directory
 //
 // While there is a home there is a sandbox, dead or alive: its server can die and be revived, and remembers.
@@ -37,6 +38,7 @@ func (h home) exitFile() string  { return h.path("exit.json") }
 func (h home) envFile() string   { return h.path("env") }
 func (h home) logFile() string   { return h.path("log") }
 func (h home) stateDir() string  { return h.path("state") }
+func (h home) homeDir() string   { return h.path("home") }
 
 // label is what a home says of its sandbox. It holds no secret.
 type label struct {

@@ -33,8 +33,11 @@ type Config struct {
 	StateDir string `koanf:"-"`
 	// Sandboxd is the path of the server's program; "" looks beside the running program, then on PATH.
 	Sandboxd string `koanf:"sandboxd"`
-	// Environ is where PATH, HOME, LANG and TZ of the sandboxes are taken from, as KEY=VALUE; what it lacks has the
-	// values of a fresh login. Nothing else of it reaches a sandbox.
+	// Home is HOME of the programs; "" gives each sandbox an empty directory of its own, which ends with it, so that
+	// nobody's .bashrc slows it down and nothing that it configures (git, OpenHands' variables) changes a person's account.
+	Home string `koanf:"home"`
+	// Environ is where PATH, LANG and TZ of the sandboxes are taken from, as KEY=VALUE; what it lacks has the values of
+	// a fresh login. Nothing else of it reaches a sandbox.
 	Environ []string `koanf:"-"`
 	// Log is told what a caller would not see; nil discards.
 	Log *slog.Logger `koanf:"-"`
@@ -75,6 +78,9 @@ func New(c Config) (*Driver, error) {
 	}
 	if c.StateDir == "" {
 		return invalid(errors.New("StateDir is not set"))
+	}
+	if c.Home != "" && !filepath.IsAbs(c.Home) {
+		return invalid(fmt.Errorf("Home: %q is not an absolute path", c.Home))
 	}
 	dir, err := filepath.Abs(c.StateDir)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 
 // spawn starts a server and returns when it serves. If it does not, it has ended when spawn returns.
 func (d *Driver) spawn(ctx context.Context, h home, l label, spec sandbox.Spec, program string, b bounds) (*process, error) {
-	if err := writeEnv(h.envFile(), d.programs(spec, l.Mark)); err != nil {
+	if err := writeEnv(h.envFile(), d.programs(h, spec, l.Mark)); err != nil {
 		return nil, err
 	}
 	defer os.Remove(h.envFile()) // the server has read it when it serves, and it holds secrets
@@ -37,7 +37,7 @@ func (d *Driver) spawn(ctx context.Context, h home, l label, spec sandbox.Spec, 
 	fd := -1
 	cmd := exec.Command(program, arguments(h, l, spec, b)...)
 	cmd.Dir = "/" // so that it holds no directory that somebody may want to remove or unmount
-	cmd.Env = environ(d.base(l.Mark))
+	cmd.Env = environ(d.base(h, l.Mark))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{tell} // number 3
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, PidFD: &fd}

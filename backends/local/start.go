@@ -151,10 +151,11 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err := h.write(*l); err != nil { // from here on, the next process finds all that there is
 		return nil, err
 	}
-	for _, dir := range []string{h.stateDir(), h.path("workspace")} {
-		if dir == h.path("workspace") && l.Named {
-			continue
-		}
+	dirs := []string{h.stateDir(), h.homeDir()}
+	if !l.Named {
+		dirs = append(dirs, h.path("workspace"))
+	}
+	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}

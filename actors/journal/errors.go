@@ -63,6 +63,8 @@ func explain(err error) (sandbox.Code, string) {
 		return sandbox.Denied, "give another state directory or change its permissions"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return sandbox.Exhausted, "the disk is full, free some space"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return sandbox.Exhausted, "too many open files or inotify instances, see `ulimit -n` and fs.inotify.max_user_instances"
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, fs.ErrExist):
 		return sandbox.Invalid, "want the name of a file in a directory"
 	case errors.Is(err, errTurn):

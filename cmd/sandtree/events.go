@@ -25,7 +25,8 @@ is the runtime that was used last. With --follow it goes on with what happens fr
   sandtree events web --follow --after 120
   sandtree events web --json | jq 'select(.type == "restart")'
   sandtree events web --trajectory > story.json`,
-		Args: wants(0, 1, "one id at most"),
+		Args:              wants(0, 1, "one id at most"),
+		ValidArgsFunction: a.completeIDs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if follow && trajectory {
 				return misuse(cmd, "--trajectory is a whole, and cannot follow")

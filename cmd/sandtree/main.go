@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -122,4 +123,19 @@ func wants(least, most int, what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// completeIDs offers the runtimes there are, for the completion of a shell.
+func (a *app) completeIDs(cmd *cobra.Command, given []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	rows, err := a.runtimes(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var ids []cobra.Completion
+	for _, r := range rows {
+		if !slices.Contains(given, string(r.ID)) {
+			ids = append(ids, cobra.CompletionWithDesc(string(r.ID), r.state()))
+		}
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
 }

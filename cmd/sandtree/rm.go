@@ -18,7 +18,8 @@ func rmCommand(a *app) *cobra.Command {
 --workspace stays; one that sandtree made does not.`,
 		Example: `  sandtree rm web
   sandtree rm --ended`,
-		Args: cobra.ArbitraryArgs,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.completeIDs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && !ended {
 				return misuse(cmd, "want the ids of runtimes, or --ended")

@@ -53,6 +53,9 @@ The exit status is that of the command; 124 if it did not end within --timeout; 
 		Args:        cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // else it ends us before we have cleaned up
+			if f.timeout < 0 {
+				return misuse(cmd, "--timeout: want 0 or more, have %v", f.timeout)
+			}
 			if f.trajectory != "" {
 				if len(args) > 0 {
 					return misuse(cmd, "want a command or --trajectory, have both")
@@ -72,7 +75,7 @@ The exit status is that of the command; 124 if it did not end within --timeout; 
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // what follows the command is the command's
 	f.flags(flags)
-	flags.DurationVar(&f.timeout, "timeout", 0, "give up waiting for the command after this `duration`; 0 is action.timeout of the configuration, or never")
+	flags.DurationVar(&f.timeout, "timeout", 0, "give up waiting for a command after this `duration`; 0 is action.timeout of the configuration, or never (for --trajectory: or 10m)")
 	flags.StringVar(&f.trajectory, "trajectory", "", "perform the actions of this `file`; - is stdin")
 	flags.StringVar(&f.export, "export", "", "write what --trajectory did as a trajectory to this `file`")
 	flags.BoolVar(&f.strict, "strict", false, "end --trajectory with the first action that fails")
@@ -121,7 +124,7 @@ func (a *app) runText(ctx context.Context, f runFlags, text string) error {
 		c.Action.Timeout = -1
 	}
 	action := sandbox.Action{Timeout: f.timeout, Args: sandbox.RunArgs{Command: text, Blocking: true}}
-	p := &player{interrupts: a.call.Interrupts()}
+	p := &player{}
 	if p.tell = newTerse(a); a.json {
 		p.tell = &jsonTeller{w: a.call.Stdout}
 	}
@@ -152,7 +155,14 @@ func (a *app) runTrajectory(ctx context.Context, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	p := &player{interrupts: a.call.Interrupts(), strict: f.strict}
+	if f.timeout > 0 {
+		c, err := a.config()
+		if err != nil {
+			return err
+		}
+		c.Action.Timeout = f.timeout
+	}
+	p := &player{strict: f.strict}
 	if p.tell = newStory(a); a.json {
 		p.tell = &jsonTeller{w: a.call.Stdout}
 	}
@@ -190,7 +200,7 @@ func (a *app) withRuntime(ctx context.Context, pl placement, p *player, f func(c
 	if err != nil {
 		return err
 	}
-	p.rt = rt
+	p.rt, p.interrupts = rt, a.call.Interrupts() // until here an interrupt has ended the waiting
 	err = f(ctx)
 	if closed := rt.close(ctx); err == nil {
 		err = closed

@@ -44,6 +44,7 @@ func TestRunTellsItsOwnFailuresApart(t *testing.T) {
 	u.run("run", "--id", "../x", "true").want(t, 125).wantErr(t, "../x")
 	u.run("run", "--env", "A B=1", "true").want(t, 125).wantErr(t, "--env")
 	u.run("run", "--env", "UNSET_HERE", "true").want(t, 125).wantErr(t, "UNSET_HERE")
+	u.run("run", "--timeout", "-1s", "true").want(t, 125).wantErr(t, "--timeout")
 	u.run("run", "--strict", "true").want(t, 125).wantErr(t, "--trajectory")
 	u.run("--set", "limits.memory=1GB", "run", "true").want(t, 125).wantErr(t, "limits.memory", "unsupported")
 	r := u.run("run", "--json", "--backend", "cloud", "true").want(t, 125)
@@ -189,4 +190,18 @@ func TestTwoProcessesCannotDriveOneRuntime(t *testing.T) {
 	u.run("ls").want(t, 0, "one", "READY")
 	signalTo(t, r, syscall.SIGINT)
 	r.wait().want(t, 130)
+}
+
+func TestAnInterruptEndsTheWaitForARuntime(t *testing.T) {
+	u := newUser(t)
+	fifo := filepath.Join(u.home, ".bashrc") // the sandbox's shell waits for it
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := u.start("run", "--json", "echo never")
+	r.until("STARTING_RUNTIME")
+	signalTo(t, r, syscall.SIGINT)
+	if res := r.wait().want(t, 130); strings.Contains(res.out, "never") {
+		t.Errorf("it went on: %s", res.out)
+	}
 }

@@ -30,8 +30,9 @@ or 125 if sandtree itself failed.`,
 		Example: `  sandtree shell
   sandtree shell web
   sandtree shell --keep --id play --workspace .`,
-		Annotations: passesStatus,
-		Args:        wants(0, 1, "one id at most"),
+		Annotations:       passesStatus,
+		Args:              wants(0, 1, "one id at most"),
+		ValidArgsFunction: a.completeIDs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, ok := terminal(a.call.Stdin)
 			if !ok {

@@ -25,6 +25,16 @@ func TestTheSmallCommands(t *testing.T) {
 	}
 }
 
+func TestIDsAreCompleted(t *testing.T) {
+	u := newUser(t)
+	u.run("run", "--keep", "--id", "web", "true").want(t, 0)
+	u.run("__complete", "rm", "").want(t, 0, "web\tKEPT")
+	if r := u.run("__complete", "rm", "web", "").want(t, 0); strings.Contains(r.out, "web") {
+		t.Errorf("it is offered twice: %s", r.out)
+	}
+	u.run("rm", "web").want(t, 0)
+}
+
 func TestConfigTellsWhereValuesComeFrom(t *testing.T) {
 	u := newUser(t)
 	file := u.file("c.toml", "queue = 7\n[git]\ntoken = \"hunter2\"\n[lease]\nttl = \"4s\"\n")

@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ func main() { os.Exit(cli.Main("sandboxd", run)) }
 const stopTime = 20 * time.Second
 
 func run(ctx context.Context, c cli.Call) error {
+	oneThread()
 	defer inheritNoIgnored()()
 	environ, key := takeKey(os.Environ())
 	f, err := parse(c.Args, environ)
@@ -94,6 +96,15 @@ func serve(ctx context.Context, config server.Config, ln net.Listener, readyFD i
 	defer cancel()
 	stopErr := s.Shutdown(bound)
 	return errors.Join(err, <-served, stopErr)
+}
+
+// oneThread runs Go code on one thread unless GOMAXPROCS says otherwise. That is enough for one action at a time, and it
+// is quicker: with more, each goroutine that is woken wakes an idle thread, which looks for work on the core that the
+// shell is about to need. On two cores `true` takes 260 µs instead of 310, and a million lines as long as before.
+func oneThread() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
 }
 
 // inheritNoIgnored keeps programs from inheriting that a signal is ignored, as those of a script's background job do:

@@ -2,6 +2,7 @@ package server
 
 import (
 	"sync"
+	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/ledger"
@@ -20,23 +21,58 @@ type action struct {
 	mu      sync.Mutex
 	out     ring
 	readers []*reader
+	moved   chan struct{} // a reader has moved on or left; has room for one
 	session *shell.Session // that it runs in; nil before and after, and if it needs none
 	begun   bool
 	drop    bool // dropped is closed
 }
 
 func newAction(a sandbox.Action, e *ledger.Entry, maxOutput int) *action {
-	return &action{Action: a, entry: e, done: make(chan struct{}), dropped: make(chan struct{}), out: newRing(maxOutput)}
+	return &action{Action: a, entry: e, done: make(chan struct{}), dropped: make(chan struct{}), moved: make(chan struct{}, 1), out: newRing(maxOutput)}
 }
 
 // print is the sandbox.Output of the action.
 func (a *action) print(offset int64, p []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.hesitateLocked(uint64(offset) + uint64(len(p)))
 	a.out.write(uint64(offset), p)
 	for _, r := range a.readers {
 		if a.out.end-r.offset >= r.enough {
 			r.ring()
+		}
+	}
+}
+
+// hesitation is how long the output waits for a reader that would otherwise miss some of it. Readers that keep up on the
+// whole then miss nothing; one that has stalled is waited for once, until it has caught up.
+const hesitation = 50 * time.Millisecond
+
+// hesitateLocked waits for readers that would miss output once it goes on to end. It lets go of a.mu meanwhile.
+func (a *action) hesitateLocked(end uint64) {
+	var timer *time.Timer
+	for {
+		behind := false
+		for _, r := range a.readers {
+			behind = behind || !r.stalled && r.enough == 1 && end-min(r.offset, end) > uint64(a.out.max)
+		}
+		if !behind {
+			return
+		}
+		if timer == nil {
+			timer = time.NewTimer(hesitation)
+			defer timer.Stop()
+		}
+		a.mu.Unlock()
+		over := false
+		select {
+		case <-a.moved:
+		case <-timer.C:
+			over = true
+		}
+		a.mu.Lock()
+		for _, r := range a.readers {
+			r.stalled = r.stalled || over && end-min(r.offset, end) > uint64(a.out.max)
 		}
 	}
 }
@@ -102,8 +138,11 @@ func (a *action) interrupt() error {
 type reader struct {
 	a      *action
 	wake   chan struct{} // has room for one
-	offset uint64        // of the next byte; guarded by a.mu, as enough is
-	enough uint64        // bytes that are worth waking it for
+
+	// Guarded by a.mu:
+	offset  uint64 // of the next byte
+	enough  uint64 // bytes that are worth waking it for; 1 once it streams
+	stalled bool   // the output does not wait for it
 }
 
 // follow gives a reader of the output from offset on.
@@ -127,14 +166,18 @@ func (r *reader) leave() {
 		if other == r {
 			r.a.readers[i] = r.a.readers[len(r.a.readers)-1]
 			r.a.readers = r.a.readers[:len(r.a.readers)-1]
+			wake(r.a.moved)
 			return
 		}
 	}
 }
 
-func (r *reader) ring() {
+func (r *reader) ring() { wake(r.wake) }
+
+// wake leaves a note in a channel with room for one.
+func wake(c chan struct{}) {
 	select {
-	case r.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -40,10 +40,7 @@ func (c *conns) note(conn net.Conn, s fasthttp.ConnState) {
 		}
 	}
 	if c.stopping {
-		select {
-		case c.changed <- struct{}{}:
-		default:
-		}
+		wake(c.changed)
 	}
 }
 

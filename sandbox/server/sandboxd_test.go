@@ -168,3 +168,43 @@ func TestEnvFile(t *testing.T) {
 	b := real(t, s)
 	b.native("a", run(`printf %s "$ODD"; echo "|${EMPTY-unset}|$SANDTREE_SANDBOX"`)).wantRun(t, 0, odd+"||given")
 }
+
+// startProgram starts the program and gives what stops it.
+func startProgram(t *testing.T, env []string, args ...string) (stop func() int) {
+	t.Helper()
+	cmd := exec.Command(sandboxdtest.Binary(t), args...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
+	cmd.Stderr = testLog{t}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() int {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait() // the status tells
+		return cmd.ProcessState.ExitCode()
+	}
+}
+
+func number(s string) (int, bool) {
+	n, err := strconv.Atoi(s)
+	return n, err == nil
+}
+
+// zeros is a body of n zeros.
+func zeros(n int64) io.ReadCloser { return io.NopCloser(io.LimitReader(zero{}, n)) }
+
+type zero struct{}
+
+func (zero) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func count(t *testing.T, r io.Reader) int64 {
+	t.Helper()
+	n, err := io.Copy(io.Discard, r)
+	if err != nil {
+		t.Error(err)
+	}
+	return n
+}

@@ -20,9 +20,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/sandtree/sandtree/internal/reap"
@@ -61,6 +61,7 @@ type Server struct {
 	recentBytes int
 	waiting     int // waiting or running
 	stopping    bool
+	starting    int // pid of the latest shell
 	listeners   []net.Listener
 
 	shut     sync.Once
@@ -143,11 +144,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.contact.stop()
 	s.stopAccepting()
 	s.end()
-	var err error
-	if !s.isReady() && s.adopter != nil { // a shell that is starting can take as long as its user's files please
-		_, err = reap.Kill(ctx, reap.Descendants(os.Getpid()))
-	}
-	err = errors.Join(err, s.awaitWork(ctx))
+	err := s.awaitWork(ctx)
 	if s.sessions != nil {
 		err = errors.Join(err, s.sessions.close())
 	}
@@ -160,6 +157,9 @@ func (s *Server) stopAccepting() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopping = true
+	if s.starting > 0 && !s.isReady() { // a shell takes as long to start as its user's files please
+		_ = syscall.Kill(s.starting, syscall.SIGKILL)
+	}
 	for _, ln := range s.listeners {
 		ln.Close()
 	}

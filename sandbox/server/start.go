@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
@@ -73,8 +74,12 @@ func filesConfig(c Config) files.Config {
 func (s *Server) start(left leftovers) {
 	defer close(s.ready)
 	s.settle(left)
+	if s.life.Err() != nil {
+		s.failed = refused(sandbox.Unavailable, "server", "it is stopping")
+		return
+	}
 	c := s.config
-	sessions, err := openSessions(shell.Config{Dir: c.Dir, Env: append(c.environment(), gitWithoutPager), User: c.User,
+	sessions, err := openSessions(shell.Config{Dir: c.Dir, Env: c.environment(), User: c.User,
 		NoChange: c.NoChange, Cgroup: c.Cgroup, Processes: c.Processes, OnStart: s.started})
 	if err != nil {
 		s.failed = err
@@ -85,14 +90,17 @@ func (s *Server) start(left leftovers) {
 	s.contact.note()
 }
 
-// gitWithoutPager is what `git --no-pager` does: nobody is there to press a key.
-const gitWithoutPager = "GIT_PAGER=cat"
-
 // started is told of every shell before it runs anything.
 func (s *Server) started(pid int) {
 	if s.adopter != nil {
 		s.adopter.Own(pid)
 	}
+	s.mu.Lock()
+	s.starting = pid
+	if s.stopping && !s.isReady() {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	s.mu.Unlock()
 	if s.record == nil {
 		return
 	}

@@ -38,6 +38,8 @@ func (r *reader) take(dst []byte, limit int) []byte {
 		r.offset += uint64(len(p))
 		limit -= len(p)
 	}
+	r.stalled = r.stalled && r.offset < out.end
+	wake(r.a.moved)
 	return dst
 }
 

@@ -32,9 +32,7 @@ func (s *Server) terminal(ctx *fasthttp.RequestCtx) {
 		fail(ctx, err)
 		return
 	}
-	c := s.sessions.config
-	c.Env = s.config.environment() // with a pager: somebody is there
-	term, err := shell.OpenTerminal(c, cols, rows)
+	term, err := shell.OpenTerminal(s.sessions.config, cols, rows)
 	if err == nil {
 		err = s.sessions.add(term)
 	}
@@ -101,7 +99,7 @@ func (s *Server) talk(conn net.Conn, term *shell.Terminal) {
 			break
 		}
 	}
-	conn.Close() // ends typed
+	underlying(conn).Close() // ends typed; of a hijacked connection itself, Close does nothing
 	typing.Wait()
 }
 

@@ -108,9 +108,11 @@ func oneThread() {
 }
 
 // inheritNoIgnored keeps programs from inheriting that a signal is ignored, as those of a script's background job do:
-// C-c would do nothing to them. What is caught here is the default there.
+// C-c would do nothing to them. What is caught here is the default there. SIGPIPE is caught too, else a log that nobody
+// reads any more would end the server.
 func inheritNoIgnored() (stop func()) {
 	dropped := make(chan os.Signal, 1)
+	signal.Notify(dropped, syscall.SIGPIPE)
 	for s := syscall.Signal(1); s < 65; s++ {
 		if signal.Ignored(s) {
 			signal.Notify(dropped, s)

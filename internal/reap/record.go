@@ -3,6 +3,7 @@ package reap
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -73,19 +74,14 @@ func (r *Record) Forget() error {
 }
 
 // Remove deletes the file and closes the record, when all its sessions have ended.
-func (r *Record) Remove() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	err := os.Remove(r.f.Name())
-	if e := r.f.Close(); err == nil {
-		err = e
-	}
-	return err
-}
+func (r *Record) Remove() error { return errors.Join(os.Remove(r.f.Name()), r.Close()) }
 
-// Close keeps the file, so that the next server ends what it names.
+// Close keeps the file, so that the next server ends what it names. It may be called twice.
 func (r *Record) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.f.Close()
+	if err := r.f.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
 }

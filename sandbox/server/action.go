@@ -21,7 +21,7 @@ type action struct {
 	mu      sync.Mutex
 	out     ring
 	readers []*reader
-	moved   chan struct{} // a reader has moved on or left; has room for one
+	moved   chan struct{}  // a reader has moved on or left; has room for one
 	session *shell.Session // that it runs in; nil before and after, and if it needs none
 	begun   bool
 	drop    bool // dropped is closed
@@ -123,10 +123,14 @@ func (a *action) interrupt() error {
 	default:
 	}
 	switch {
-	case !a.begun && !a.drop:
-		a.drop = true
-		close(a.dropped)
-	case a.session != nil:
+	case !a.begun:
+		if !a.drop {
+			a.drop = true
+			close(a.dropped)
+		}
+	case a.session == nil:
+		return refused(sandbox.Conflict, "interrupt", "the action does nothing that can be interrupted")
+	default:
 		if err := a.session.Interrupt(); err != nil {
 			return &sandbox.Error{Code: sandbox.Conflict, Op: "interrupt", Err: err}
 		}
@@ -136,8 +140,8 @@ func (a *action) interrupt() error {
 
 // A reader follows the output of an action. It belongs to one goroutine.
 type reader struct {
-	a      *action
-	wake   chan struct{} // has room for one
+	a    *action
+	wake chan struct{} // has room for one
 
 	// Guarded by a.mu:
 	offset  uint64 // of the next byte

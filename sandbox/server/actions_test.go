@@ -396,3 +396,48 @@ func TestAnswersToMalformedHTTP(t *testing.T) {
 	}
 	b.native("alive", run("echo alive")).wantRun(t, 0, "alive")
 }
+
+func TestASilentActionSendsHeartbeats(t *testing.T) {
+	b := start(t, nil)
+	r, err := b.client.Do(b.request("POST", wire.PathActions+"a", event(run("sleep 5.5"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	frames := wire.NewFrameReader(r.Body)
+	for _, want := range []byte{wire.FrameHeartbeat, wire.FrameDone} {
+		if f, err := frames.Next(); err != nil || f.Type != want {
+			t.Errorf("%q, %v; want %q", f.Type, err, want)
+		}
+	}
+}
+
+// Everything that has an effect is refused while another is performed, not queued without bound.
+func TestTheQueueIsBounded(t *testing.T) {
+	b := start(t, nil)
+	hold, err := b.client.Do(b.request("POST", wire.PathActions+"hold", event(run("touch begun; while ! [ -e go ]; do sleep 0.01; done"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Body.Close()
+	b.await("begun")
+	full := false
+	for i := 0; i < 300 && !full; i++ {
+		r, err := b.client.Do(b.request("POST", fmt.Sprintf("%sq%d", wire.PathActions, i), event(run("echo x >>log"))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if full = r.StatusCode == http.StatusTooManyRequests; full {
+			body, _ := io.ReadAll(r.Body)
+			if sandbox.CodeOf(wire.ParseError(body, 0)) != sandbox.Exhausted || i < 100 {
+				t.Errorf("after %d: %s", i, body)
+			}
+		}
+		r.Body.Close()
+	}
+	if !full {
+		t.Error("there is no bound")
+	}
+	b.write("go", "")
+	b.native("q0", run("echo x >>log")).wantRun(t, 0, "")
+}

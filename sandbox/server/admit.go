@@ -117,6 +117,9 @@ func (s *Server) inTurn(act *action) (sandbox.Observation, error) {
 	case <-s.life.Done():
 		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
 	}
+	if s.life.Err() != nil { // both were so, and either case may have been chosen
+		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
+	}
 	if !act.begin() {
 		return sandbox.Failed(sandbox.ErrorInterrupted, textDropped), nil
 	}

@@ -145,7 +145,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.stopAccepting()
 	s.end()
 	err := s.awaitWork(ctx)
-	if s.sessions != nil {
+	if s.isReady() {
 		err = errors.Join(err, s.sessions.close())
 	}
 	err = errors.Join(err, s.killAll(ctx))
@@ -192,7 +192,6 @@ func (s *Server) killAll(ctx context.Context) error {
 	}
 	if err == nil && s.record != nil { // nothing is left that the next server would have to look for
 		err = s.record.Remove()
-		s.record = nil
 	}
 	return err
 }

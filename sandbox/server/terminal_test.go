@@ -43,7 +43,9 @@ func (b *box) terminal(query string) *typist {
 	if response.StatusCode != http.StatusSwitchingProtocols || response.Header.Get("Upgrade") != wire.UpgradeTerminal {
 		b.t.Fatalf("%v", response)
 	}
-	return &typist{b.t.(*testing.T), conn, wire.NewFrameReader(buffered), "", 0}
+	y := &typist{b.t.(*testing.T), conn, wire.NewFrameReader(buffered), "", 0}
+	y.until(" ") // the end of the prompt: what is typed before it may be lost when the shell sets up its terminal
+	return y
 }
 
 func (y *typist) send(frame []byte) {

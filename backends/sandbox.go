@@ -66,7 +66,10 @@ func (b *Backend) ready(ctx context.Context, inst Instance, client *transport.Cl
 			stop(fmt.Errorf("the sandbox ended before it was ready: %v", exit))
 		}
 	})
-	err := client.Ready(waiting)
+	var err error
+	if served, ok := inst.(Served); !ok || !served.Served() {
+		err = client.Ready(waiting)
+	}
 	if err == nil {
 		err = client.Renew(waiting)
 	}

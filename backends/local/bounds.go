@@ -14,9 +14,18 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// bounds are the limits that a server is started with, besides the control group, which its label names.
+// bounds are the limits of a sandbox.
 type bounds struct {
-	user int // RLIMIT_NPROC: processes and threads of this user, those outside the sandbox included; 0 is none
+	group int // processes and threads in its control group, which its label names; negative is any number
+	user  int // RLIMIT_NPROC: processes and threads of this user, those outside the sandbox included; 0 is none
+}
+
+// make makes the control group. "" is none.
+func (b bounds) make(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	return cgroup.Make(dir, b.group)
 }
 
 // Enforces names the limits that this process can enforce: the number of processes, unless it is root without the
@@ -28,15 +37,15 @@ func (d *Driver) Enforces() []string {
 	return nil
 }
 
-// bind makes what holds the processes of the sandbox together and bounds their number, and notes it in l.
-func (d *Driver) bind(l *label) (bounds, error) {
+// bind decides what holds the processes of the sandbox together and bounds their number, and names the group in l.
+func bind(l *label) (bounds, error) {
 	n := l.Limits.Processes
 	if n == 0 {
 		n = sandbox.DefaultProcesses
 	}
 	if above := groups(); above != "" {
 		l.Cgroup = filepath.Join(above, l.Mark)
-		return bounds{}, cgroup.Make(l.Cgroup, n)
+		return bounds{group: n}, nil
 	}
 	l.Cgroup = ""
 	switch {

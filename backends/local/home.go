@@ -35,7 +35,6 @@ func (h home) labelFile() string { return h.path("label.json") }
 func (h home) keyFile() string   { return h.path("key") }
 func (h home) pidFile() string   { return h.path("pid.json") }
 func (h home) exitFile() string  { return h.path("exit.json") }
-func (h home) envFile() string   { return h.path("env") }
 func (h home) logFile() string   { return h.path("log") }
 func (h home) stateDir() string  { return h.path("state") }
 func (h home) homeDir() string   { return h.path("home") }

@@ -19,12 +19,14 @@ type instance struct {
 	process *process
 	key     string
 	fresh   bool
+	served  bool
 }
 
 var (
 	_ backends.Instance = (*instance)(nil)
 	_ backends.Keyed    = (*instance)(nil)
 	_ backends.Fresh    = (*instance)(nil)
+	_ backends.Served   = (*instance)(nil)
 	_ backends.Halter   = (*instance)(nil)
 	_ backends.Labeler  = (*instance)(nil)
 )
@@ -34,6 +36,9 @@ func (i *instance) Key() string { return i.key }
 
 // Fresh says whether the Start that gave the instance made the sandbox.
 func (i *instance) Fresh() bool { return i.fresh }
+
+// Served says whether the Start that gave the instance waited for the server to be ready.
+func (i *instance) Served() bool { return i.served }
 
 // Dial connects to the server's socket.
 func (i *instance) Dial(ctx context.Context) (net.Conn, error) {

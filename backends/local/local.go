@@ -80,7 +80,7 @@ func New(c Config) (*Driver, error) {
 		return invalid(errors.New("StateDir is not set"))
 	}
 	if c.Home != "" && !filepath.IsAbs(c.Home) {
-		return invalid(fmt.Errorf("Home: %q is not an absolute path", c.Home))
+		return invalid(fmt.Errorf("%q as Home is not an absolute path", c.Home))
 	}
 	dir, err := filepath.Abs(c.StateDir)
 	if err != nil {

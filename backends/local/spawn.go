@@ -17,45 +17,102 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// spawn starts a server and returns when it serves. If it does not, it has ended when spawn returns.
-func (d *Driver) spawn(ctx context.Context, h home, l label, spec sandbox.Spec, program string, b bounds) (*process, error) {
-	if err := writeEnv(h.envFile(), d.programs(h, spec, l.Mark)); err != nil {
-		return nil, err
-	}
-	defer os.Remove(h.envFile()) // the server has read it when it serves, and it holds secrets
+// spawned is a server that has been started and may not serve yet. Its pipes are our ends; the server knows its own as
+// descriptors 3, 4 and 5.
+type spawned struct {
+	process *process
+	ready   *os.File // it writes a byte when it serves
+	key     *os.File // it reads its key, which the home has too, for the next process
+	env     *os.File // it reads the environment of its programs, which is secret and written nowhere
+}
+
+// spawn starts a server.
+func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawned, err error) {
 	log, err := os.OpenFile(h.logFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	ready, tell, err := os.Pipe()
-	if err != nil {
+	s := &spawned{}
+	var theirs [3]*os.File
+	defer func() {
+		for _, f := range theirs {
+			f.Close()
+		}
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.ready, theirs[0], err = os.Pipe(); err != nil {
 		return nil, err
 	}
-	defer ready.Close()
-
+	if theirs[1], s.key, err = os.Pipe(); err != nil {
+		return nil, err
+	}
+	if theirs[2], s.env, err = os.Pipe(); err != nil {
+		return nil, err
+	}
 	fd := -1
-	cmd := exec.Command(program, arguments(h, l, spec, b)...)
+	cmd := exec.Command(program, args...)
 	cmd.Dir = "/" // so that it holds no directory that somebody may want to remove or unmount
 	cmd.Env = environ(d.base(h, l.Mark))
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = []*os.File{tell} // number 3
+	cmd.ExtraFiles = theirs[:]
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, PidFD: &fd}
-	err = cmd.Start()
-	tell.Close()
-	if err != nil {
+	if err = cmd.Start(); err != nil {
 		return nil, err
 	}
-	p, err := d.adopt(h, cmd.Process, fd)
-	if err != nil {
+	if s.process, err = d.adopt(h, cmd.Process, fd); err != nil {
 		return nil, err
 	}
-	if err := p.awaitReady(ctx, ready); err != nil {
-		p.kill()
-		return nil, fmt.Errorf("%w%s", err, lastWords(h.logFile()))
-	}
-	return p, nil
+	return s, nil
 }
+
+// await hands over what the server waits for, and returns when it serves. When it does not, it has ended or shall.
+func (s *spawned) await(ctx context.Context, key string, env []string) error {
+	s.limit(time.Now().Add(startLimit))
+	stop := context.AfterFunc(ctx, func() { s.limit(time.Unix(1, 0)) })
+	defer stop()
+	_, err := s.key.WriteString(key)
+	s.key.Close()
+	if err == nil { // each variable is ended by a NUL byte, which none can have
+		_, err = s.env.WriteString(strings.Join(env, "\x00") + "\x00")
+	}
+	s.env.Close()
+	if err == nil {
+		_, err = s.ready.Read(make([]byte, 1))
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return coded{sandbox.Canceled, fmt.Errorf("before sandboxd was ready: %w", context.Cause(ctx))}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return coded{sandbox.Unavailable, fmt.Errorf("sandboxd is not ready after %v", startLimit)}
+	case !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE):
+		return err
+	}
+	s.process.kill() // one that closes its pipes and goes on is as useless as one that ends
+	return coded{sandbox.Unavailable, fmt.Errorf("sandboxd %v before it was ready", s.process.exit)}
+}
+
+// limit bounds the waiting on the pipes.
+func (s *spawned) limit(t time.Time) {
+	s.ready.SetReadDeadline(t)
+	s.key.SetWriteDeadline(t)
+	s.env.SetWriteDeadline(t)
+}
+
+// close closes the pipes; the server goes on.
+func (s *spawned) close() {
+	for _, f := range []*os.File{s.ready, s.key, s.env} {
+		f.Close() // of a nil file, or one closed before, an error that says so
+	}
+}
+
+// startLimit is how long a server may take to serve, if the caller has more patience. The shell gives a .bashrc 20 s, and
+// then starts without it.
+const startLimit = time.Minute
 
 // adopt takes the new child into those held and notes who it is. If it cannot, the child is killed.
 func (d *Driver) adopt(h home, child *os.Process, fd int) (*process, error) {
@@ -88,8 +145,8 @@ func arguments(h home, l label, spec sandbox.Spec, b bounds) []string {
 		"--listen", "unix:" + l.Socket,
 		"--working-dir", l.Workspace,
 		"--state-dir", h.stateDir(),
-		"--key-file", h.keyFile(),
-		"--env-file", h.envFile(),
+		"--key-file", "/dev/fd/4",
+		"--env-file", "/dev/fd/5",
 		"--owner", spec.Owner,
 		"--epoch", strconv.FormatUint(spec.Epoch, 10),
 		"--ready-fd", "3",
@@ -107,36 +164,6 @@ func arguments(h home, l label, spec sandbox.Spec, b bounds) []string {
 		args = append(args, "--processes", strconv.Itoa(b.user))
 	}
 	return args
-}
-
-// writeEnv writes variables, each ended by a NUL byte, which no value can have, into a file for this user only.
-func writeEnv(file string, env []string) error {
-	return replace(file, []byte(strings.Join(env, "\x00")+"\x00"))
-}
-
-// startLimit is how long a server may take to serve, if the caller has more patience. The shell gives a .bashrc 20 s, and
-// then starts without it.
-const startLimit = time.Minute
-
-// awaitReady returns when the server has said that it serves, which it does by one byte. If it ends before, so does
-// the pipe.
-func (p *process) awaitReady(ctx context.Context, ready *os.File) error {
-	ready.SetReadDeadline(time.Now().Add(startLimit))
-	stop := context.AfterFunc(ctx, func() { ready.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	switch _, err := ready.Read(make([]byte, 1)); {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return coded{sandbox.Canceled, fmt.Errorf("before sandboxd was ready: %w", context.Cause(ctx))}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return coded{sandbox.Unavailable, fmt.Errorf("sandboxd is not ready after %v", startLimit)}
-	case !errors.Is(err, io.EOF):
-		return err
-	}
-	p.signal(syscall.SIGKILL) // one that closes the pipe and goes on is as useless as one that ends
-	<-p.letgo
-	return coded{sandbox.Unavailable, fmt.Errorf("sandboxd %v before it was ready", p.exit)}
 }
 
 // kill ends the server by force and waits for it.

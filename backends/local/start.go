@@ -134,8 +134,8 @@ func (l label) renewed(h home, spec sandbox.Spec) label {
 	return l
 }
 
-// place makes what a server needs, of which it notes in l what is not in the home, and starts it. It leaves to the caller
-// to undo what it made.
+// place starts a server and gives it what it needs, of which it notes in l what is not in the home. It leaves to the
+// caller to undo what it made.
 func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec) (*instance, error) {
 	program, err := d.sandboxd()
 	if err != nil {
@@ -144,12 +144,34 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err := l.makeSocketDir(h); err != nil {
 		return nil, err
 	}
-	bound, err := d.bind(l)
+	bound, err := bind(l)
 	if err != nil {
 		return nil, err
 	}
 	if err := h.write(*l); err != nil { // from here on, the next process finds all that there is
 		return nil, err
+	}
+	// A program takes milliseconds before it looks for what it needs, and that is enough to make it.
+	s, err := d.spawn(h, *l, program, arguments(h, *l, spec, bound))
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	key, err := h.furnish(*l, bound)
+	if err == nil {
+		err = s.await(ctx, key, d.programs(h, spec, l.Mark))
+	}
+	if err != nil {
+		s.process.kill()
+		return nil, fmt.Errorf("%w%s", err, lastWords(h.logFile()))
+	}
+	return &instance{d: d, home: h, label: *l, process: s.process, key: key, served: true}, nil
+}
+
+// furnish makes what a server finds when it looks around, and gives the key.
+func (h home) furnish(l label, b bounds) (key string, err error) {
+	if err := b.make(l.Cgroup); err != nil {
+		return "", err
 	}
 	dirs := []string{h.stateDir(), h.homeDir()}
 	if !l.Named {
@@ -157,18 +179,10 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	}
 	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
-	key, err := h.makeKey()
-	if err != nil {
-		return nil, err
-	}
-	p, err := d.spawn(ctx, h, *l, spec, program, bound)
-	if err != nil {
-		return nil, err
-	}
-	return &instance{d: d, home: h, label: *l, process: p, key: key}, nil
+	return h.makeKey()
 }
 
 // makeKey gives the key of the home, which is made once: a revived server has the one that clients know.

@@ -41,6 +41,10 @@ func stub(mode string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if _, err := os.ReadFile(flagOf("--key-file")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	secrets, err := os.ReadFile(flagOf("--env-file"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

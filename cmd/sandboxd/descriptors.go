@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -9,7 +10,8 @@ import (
 
 // letGo closes the descriptors that whoever started us had open without wanting us to have them: a server that lives for
 // days would keep, say, the pipe of a CI job open for as long, and all that it starts would too. All that Go opens is
-// closed on exec; what is not was inherited. keep, which we were handed on purpose, is only kept from our children.
+// closed on exec; what is not was inherited. keep, and those that an argument names as /dev/fd/N, were handed down on
+// purpose and are only kept from our children.
 func letGo(keep int) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -23,7 +25,7 @@ func letGo(keep int) {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		switch {
 		case err != nil || flags&unix.FD_CLOEXEC != 0:
-		case fd == keep:
+		case fd == keep || slices.Contains(os.Args, "/dev/fd/"+e.Name()):
 			unix.CloseOnExec(fd)
 		default:
 			unix.Close(fd)

@@ -10,11 +10,14 @@ import (
 // time and nobody else waits for it. If it panics, the herald is restarted and goes on with the next change.
 type herald struct{ call func(Change) }
 
-// Receive implements kit.Actor. It is the one that may wait.
+// Receive implements kit.Actor.
 func (h *herald) Receive(_ *kit.Context[Change], ch Change) error {
 	h.call(ch)
 	return nil
 }
+
+// Waits implements kit.Waiter.
+func (h *herald) Waits() {}
 
 // Herald is how others reach the herald.
 type Herald struct {

@@ -30,7 +30,7 @@ func BenchmarkTell(b *testing.B) {
 
 func BenchmarkTask(b *testing.B) {
 	r, wait := Start(b.Context(), &puppet{name: "a", trace: &trace{}})
-	done := make(chan struct{})
+	done := make(chan struct{}, 1)
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Tell(work(func(context.Context) order { return visitAs(func(*Context[order]) { done <- struct{}{} }) }))

@@ -25,6 +25,8 @@ type cell[M any] struct {
 	make   func() Actor[M]
 	lib    actor.Context
 
+	mailbox mailbox
+
 	phase  phase
 	gen    uint64 // number of the incarnation
 	actor  Actor[M]
@@ -45,7 +47,12 @@ type cell[M any] struct {
 func spawn[M any](s *System, lib actor.SpawnerContext, parent *link, name string, make func() Actor[M]) (*link, error) {
 	l := newLink(s, parent, name)
 	c := &cell[M]{link: l, parent: parent, make: make}
-	props := actor.PropsFromProducer(func() actor.Actor { return c }, actor.WithMailbox(actor.Unbounded(rest[M]{c})))
+	c.mailbox.dead = func(m any) {
+		if l, ok := m.(*letter[M]); ok && l.gen == 0 {
+			c.link.sys.dead(c.link.path, l.m)
+		}
+	}
+	props := actor.PropsFromProducer(func() actor.Actor { return c }, actor.WithMailbox(func() actor.Mailbox { return &c.mailbox }))
 	s.born(l)
 	if _, err := lib.SpawnNamed(props, l.id); err != nil {
 		s.buried(l)
@@ -90,6 +97,7 @@ func (c *cell[M]) Receive(ctx actor.Context) {
 	case *actor.Stopping:
 		c.stopping()
 	case *actor.Stopped:
+		c.mailbox.set(&c.mailbox.over, true)
 		c.link.sys.buried(c.link)
 		close(c.link.done)
 	}
@@ -122,6 +130,9 @@ func (c *cell[M]) begin() {
 func (c *cell[M]) started() (err error) {
 	defer recovered(&err)
 	c.actor = c.make()
+	if _, ok := c.actor.(Waiter); ok {
+		c.mailbox.set(&c.mailbox.aside, true)
+	}
 	if s, ok := c.actor.(Starter[M]); ok {
 		return s.Started(c.ctx)
 	}
@@ -254,15 +265,3 @@ func (c *cell[M]) HandleFailure(_ *actor.ActorSystem, s actor.Supervisor, child 
 	c.link.sys.log.Error("a cell failed", "actor", child.Id, "err", fmt.Sprint(why))
 	s.StopChildren(child)
 }
-
-// rest tells of the letters that are still in the mailbox when the cell is over: the library drops them silently.
-type rest[M any] struct{ c *cell[M] }
-
-func (r rest[M]) MessageReceived(m any) {
-	if l, ok := m.(*letter[M]); ok && l.gen == 0 && r.c.link.gone() {
-		r.c.link.sys.dead(r.c.link.path, l.m)
-	}
-}
-func (rest[M]) MailboxStarted()   {}
-func (rest[M]) MessagePosted(any) {}
-func (rest[M]) MailboxEmpty()     {}

@@ -1,8 +1,8 @@
 // Package kit is the thin typed layer between our actors and the actor library, protoactor-go. It alone (with the
 // cluster, later) imports that library, so the library's quirks are met in one place.
 //
-// What the library gives: mailboxes, names, scheduling, the order of messages, the tree of parents and children and the
-// word that a child has gone. What is ours, because the library's own has traps that no setting takes away:
+// What the library gives: names and addresses, one message at a time, the tree of parents and children and the word that
+// a child has gone. What is ours, because the library's own has traps that no setting takes away, or costs too much:
 //
 //   - Supervision. The library restarts one child at a time, with what it started still running while it waits, and
 //     with the asker left unanswered. Here an actor that fails first hears Stopped, where it answers whoever waits; then
@@ -11,6 +11,7 @@
 //   - Ask, which has a context and no timer, and ends when the actor has gone.
 //   - Tasks: an actor's Receive never waits; what waits runs beside it and its result comes back as a message, which
 //     nobody sees if the actor has been restarted since. A panic in a task is a failure of its actor.
+//   - The mailbox, which spares most messages a switch of goroutines.
 //   - An end that waits for itself: System.Stop returns when the last actor has gone.
 //
 // Never used are the library's futures, receive timeouts, stash, and bounded or priority mailboxes.
@@ -58,6 +59,12 @@ type Supervisor interface {
 // A Watcher hears what becomes of its children. An error is a failure, as from Receive.
 type Watcher[M any] interface {
 	Child(c *Context[M], e ChildEvent) error
+}
+
+// A Waiter is an actor whose Receive may wait, because that is all it is for, as calling a function of a stranger's. Its
+// messages are handled in a goroutine of their own, and never in the sender's.
+type Waiter interface {
+	Waits()
 }
 
 // ErrNormal is what an actor returns that has done its work.

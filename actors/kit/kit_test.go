@@ -315,7 +315,7 @@ func TestDeadLetters(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *System, tr *trace) {
 		r := spawnPuppet(t, s, "a", puppet{trace: tr})
 		hold := make(chan struct{})
-		r.Tell(visitAs(func(*Context[order]) { <-hold }))
+		go r.Tell(visitAs(func(*Context[order]) { <-hold })) // in a goroutine, which is the one that handles it
 		synctest.Wait()
 		r.Tell(say{"queued"})
 		r.Stop()

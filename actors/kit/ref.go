@@ -82,15 +82,6 @@ func (l *link) halt() {
 	}
 }
 
-func (l *link) gone() bool {
-	select {
-	case <-l.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // What cells tell each other. They need no order with letters, and may come late: each is checked against the state.
 type (
 	wake  struct{} // look at link.halted

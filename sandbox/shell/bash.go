@@ -3,12 +3,12 @@ package shell
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,14 +23,17 @@ const (
 // A bash is one interactive bash on a terminal of its own. Its standard input is a socket, on which command lines go
 // in and reports come out; the terminal is what its programs read from and write to.
 type bash struct {
-	proc   *os.Process
-	pid    int
-	start  uint64          // of the process, see Started
-	socket *os.File        // our end
-	tty    *os.File        // the terminal's master side
-	conn   syscall.RawConn // of tty
-	modes  unix.Termios    // of the terminal when it was new
-	wake   chan struct{}   // has room for one: a report came, or bash ended
+	proc     *os.Process
+	pid      int
+	start    uint64                // of the process, see Started
+	socket   *os.File              // our end
+	tty      *os.File              // the terminal's master side
+	conn     syscall.RawConn       // of tty
+	reports  syscall.RawConn       // of socket
+	onReport func(fd uintptr) bool // readable, as a function made once
+	modes    unix.Termios          // of the terminal when it was new
+	alarm    time.Time             // when the reader of the socket is to wake at the latest; the zero time: not known
+	gone     chan struct{}         // closed when bash has exited
 
 	mu      sync.Mutex
 	secret  secret // of the report that was asked for last
@@ -44,9 +47,12 @@ type bash struct {
 	unread  []byte // typed, and not yet taken by the terminal
 	typing  bool   // typeOn runs
 
-	line []byte // buffer of send
-	gone chan struct{}
-	wg   sync.WaitGroup
+	closing bool // no goroutine may be started any more
+
+	line   []byte       // buffer of send
+	reader reportParser // guarded by mu too
+	buf    [4096]byte
+	wg     sync.WaitGroup
 }
 
 // startBash starts a bash that has read nothing yet. Its terminal is read by whoever calls pump.
@@ -80,11 +86,12 @@ func startBash(c Config, dir string) (*bash, error) {
 		ours.Close()
 		return nil, startError(err)
 	}
-	b := &bash{proc: proc, pid: proc.Pid, socket: ours, tty: master, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	b := &bash{proc: proc, pid: proc.Pid, socket: ours, tty: master, gone: make(chan struct{})}
 	b.start, _ = Started(b.pid)
 	b.conn, b.modes = conn, *modes
+	b.reports, _ = ours.SyscallConn() // fails only for a nil file
+	b.onReport = b.readable
 	b.wg.Go(b.wait)
-	b.wg.Go(b.readReports)
 	return b, nil
 }
 
@@ -150,6 +157,7 @@ func environment(env []string) []string {
 // wait reaps bash.
 func (b *bash) wait() {
 	state, err := b.proc.Wait()
+	b.poll() // what it reported last
 	b.mu.Lock()
 	b.dead, b.code = true, -1
 	if err == nil {
@@ -157,7 +165,7 @@ func (b *bash) wait() {
 	}
 	b.mu.Unlock()
 	close(b.gone)
-	b.ring()
+	b.nudge()
 }
 
 // exitCode is the code that a shell would report: 128 and the signal's number for one that was killed.
@@ -166,48 +174,6 @@ func exitCode(state *os.ProcessState) int {
 		return 128 + int(ws.Signal())
 	}
 	return state.ExitCode()
-}
-
-// ring wakes whoever waits for news.
-func (b *bash) ring() {
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
-
-// readReports takes what bash writes on the socket until bash is gone.
-func (b *bash) readReports() {
-	var p reportParser
-	buf := make([]byte, 4096)
-	for {
-		n, err := b.socket.Read(buf)
-		if n > 0 && b.take(&p, buf[:n]) {
-			b.ring()
-		}
-		if err != nil {
-			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) && !errors.Is(err, unix.ECONNRESET) {
-				b.kill() // nothing can be known of it any more
-			}
-			return
-		}
-	}
-}
-
-// take feeds p and reports whether the report awaited is complete.
-func (b *bash) take(p *reportParser, buf []byte) (came bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for field, rest := p.next(buf); field != nil; field, rest = p.next(rest) {
-		if b.waiting && p.field(field, b.secret[:]) {
-			b.last = p.report
-			if b.last.of == b.number {
-				b.last.code = b.last.marked
-			}
-			b.waiting, b.done, came = false, true, true
-		}
-	}
-	return came
 }
 
 // interrupt does what ^C does, whatever the terminal's modes are.
@@ -224,16 +190,21 @@ func (b *bash) interrupt() {
 // kill ends bash alone.
 func (b *bash) kill() { _ = b.proc.Kill() }
 
-// news says whether the report awaited has come and whether bash is dead.
-func (b *bash) news() (r report, done, dead bool, code int) {
+// goOn runs f in a goroutine that close waits for.
+func (b *bash) goOn(f func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.last, b.done, b.dead, b.code
+	if !b.closing {
+		b.wg.Go(f)
+	}
 }
 
 // close gives back the descriptors and waits for the goroutines. Bash must be dead or dying.
 func (b *bash) close() {
 	<-b.gone
+	b.mu.Lock()
+	b.closing = true
+	b.mu.Unlock()
 	b.socket.Close()
 	b.tty.Close()
 	b.wg.Wait()

@@ -136,17 +136,18 @@ func TestRefusalBringsOutput(t *testing.T) {
 // The old command ends while nobody looks, and a new one comes.
 func TestLateCompletion(t *testing.T) {
 	s := start(t, Config{})
-	poll := func(t *testing.T) seen { // returns once the old one has ended, without telling the session
+	awaitEnd := func() { // without telling the session
 		for {
+			s.sh.poll()
 			if _, done, _, _ := s.sh.news(); done {
-				return seen{}
+				return
 			}
 			time.Sleep(time.Millisecond)
 		}
 	}
 	o := do(t, s, sandbox.RunArgs{Command: "for i in 1 2 3; do echo $i; sleep 0.1; done; cd /"}, 150*time.Millisecond)
 	want(t, o, "1\n2", "", -1)
-	poll(t)
+	awaitEnd()
 	if s.Cwd() != "/" {
 		t.Errorf("in %q", s.Cwd())
 	}
@@ -159,12 +160,12 @@ func TestLateCompletion(t *testing.T) {
 	want(t, o, "tailexit\ntext", "", 0)
 
 	do(t, s, sandbox.RunArgs{Command: "sleep 0.1; echo tail; (exit 9)"}, 10*time.Millisecond)
-	poll(t)
+	awaitEnd()
 	o = do(t, s, sandbox.RunArgs{}, 0)
 	want(t, o, "tail", "", 9)
 
 	do(t, s, sandbox.RunArgs{Command: "sleep 0.1; echo tail; (exit 9)"}, 10*time.Millisecond)
-	poll(t)
+	awaitEnd()
 	o = input(t, s, "C-c")
 	want(t, o, "tail", "", 9)
 	o = input(t, s, "C-c")

@@ -32,8 +32,9 @@ func (b *bash) press(p []byte) error {
 			return errUnread
 		}
 		b.unread = append(b.unread, p[n:]...)
-		b.typing = true
-		b.wg.Go(b.typeOn)
+		if b.typing = !b.closing; b.typing {
+			b.wg.Go(b.typeOn)
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/user"
@@ -51,23 +52,12 @@ func (s *Session) prepare(b *bash, rc string) error {
 	if err := b.begin(processes, rc); err != nil {
 		return startError(err)
 	}
-	s.timer.Reset(startupLimit)
-	defer s.timer.Stop()
-	for {
-		_, done, dead, _ := b.news()
-		if done {
-			break
-		}
-		if dead {
-			return &sandbox.Error{Code: sandbox.Exhausted, Op: "shell.Start", Err: errNotReady}
-		}
-		select {
-		case <-b.wake:
-		case <-s.closed:
-			return errClosed
-		case <-s.timer.C:
-			return &sandbox.Error{Code: sandbox.Exhausted, Op: "shell.Start", Err: errNotReady}
-		}
+	switch _, why := s.wait(context.Background(), b, untilAt(startupLimit)); why {
+	case completed:
+	case canceled:
+		return errClosed
+	default:
+		return &sandbox.Error{Code: sandbox.Exhausted, Op: "shell.Start", Err: errNotReady}
 	}
 	s.view.mu.Lock()
 	s.view.drainLocked(b)

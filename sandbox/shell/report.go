@@ -2,92 +2,116 @@ package shell
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/base64"
 	"strconv"
 )
 
 // A report is what bash tells after a command.
 type report struct {
 	code   int
-	marked int // exit code of the last command that was not bare
-	of     int // and the number of that command
-	pid    int // $!, -1 if there is none
+	marked int    // exit code of the last command that was not bare (see send)
+	of     int    // and the number of that command
+	pid    int    // $!, -1 if there is none
+	prompt string // what the command has set as prompt; nearly always ""
 	dir    string
 	path   string // $PATH
-	prompt string // what the command has set as prompts; nearly always ""
 }
 
-// A reportParser finds reports in what comes from bash: fields that end in NUL, of which the first is the secret.
-// Whatever else a command may have written there is skipped.
+// A secret is a word that no one else knows. A report begins and ends with one.
+type secret [10]byte
+
+func newSecret(s *secret) {
+	var b [len(s)]byte
+	var text [(len(s) + 2) / 3 * 4]byte
+	rand.Read(b[:])
+	base64.RawURLEncoding.Encode(text[:], b[:])
+	copy(s[:], text[:])
+}
+
+const (
+	separator    = 0x1f
+	reportFields = 6
+	maxReport    = 1 << 20 // bytes: an environment variable has at most 128 KiB, a path 4 KiB
+)
+
+// appendReport appends the line that makes bash report. It is a simple command, for after a syntax error in eval bash
+// does not know a reserved word at the beginning of a line; and of all that would do, it is what bash does fastest.
+// prompt is what is told as the prompt; then is done afterwards.
+func appendReport(dst, secret []byte, prompt, then string) []byte {
+	dst = append(dst, ` \builtin echo "`...)
+	dst = append(dst, secret...)
+	dst = append(dst, "\x1f$?\x1f${__sandtree-}\x1f${!-}\x1f"...)
+	dst = append(dst, prompt...)
+	dst = append(dst, "\x1f${PWD-}\x1f${PATH-}"...)
+	dst = append(dst, secret...)
+	dst = append(dst, `" >&0 || exit`...)
+	if then != "" {
+		dst = append(append(dst, "; "...), then...)
+	}
+	return append(dst, '\n')
+}
+
+// A reportParser finds a report in what comes from bash. Whatever else a command may have written there is skipped.
 type reportParser struct {
-	part   []byte // beginning of a field whose end has not come yet
-	skip   bool   // the field is too long to be one of ours
-	index  int    // of the next field; 0 while none has been the secret
-	report report
+	part []byte // what may be the beginning of the report
+	report
 }
 
-const maxField = 1 << 20 // bytes: an environment variable has at most 128 KiB, a path 4 KiB
-
-// next takes one field off the front of b; nil if there is none that is complete. The field is valid until the next call.
-func (p *reportParser) next(b []byte) (field, rest []byte) {
-	if b == nil {
-		return nil, nil
-	}
-	for {
-		i := bytes.IndexByte(b, 0)
-		if i < 0 {
-			if p.skip = p.skip || len(p.part)+len(b) > maxField; p.skip {
-				p.part = p.part[:0]
-			} else {
-				p.part = append(p.part, b...)
-			}
-			return nil, nil
+// feed takes p and says whether it completes the report between two secrets.
+func (p *reportParser) feed(b, secret []byte) (complete bool) {
+	p.part = append(p.part, b...)
+	i := bytes.Index(p.part, secret)
+	if i < 0 {
+		if keep := len(secret) - 1; len(p.part) > keep {
+			p.part = append(p.part[:0], p.part[len(p.part)-keep:]...)
 		}
-		if p.skip {
-			p.skip, b = false, b[i+1:]
-			continue
-		}
-		if len(p.part) == 0 {
-			return b[:i], b[i+1:]
-		}
-		field = append(p.part, b[:i]...)
-		p.part = p.part[:0]
-		return field, b[i+1:]
-	}
-}
-
-// field takes the next field and reports whether it completes the report that begins with secret.
-func (p *reportParser) field(f, secret []byte) (complete bool) {
-	if len(secret) > 0 && bytes.Equal(f, secret) {
-		p.index = 1
 		return false
 	}
+	body, _, ok := bytes.Cut(p.part[i+len(secret):], secret)
+	if !ok {
+		if len(p.part) > maxReport {
+			p.part = p.part[:0]
+		}
+		return false
+	}
+	p.parse(body)
+	p.part = p.part[:0]
+	return true
+}
+
+// parse takes the fields, the first of which is empty, for there is a separator after the secret.
+func (p *reportParser) parse(body []byte) {
 	r := &p.report
-	switch p.index {
-	case 0:
-		return false
-	case 1:
-		r.code = number(f)
-	case 2:
-		code, of, _ := bytes.Cut(f, []byte{':'})
-		r.marked, r.of = number(code), number(of)
-	case 3:
-		r.pid = number(f)
-	case 4:
-		if string(f) != r.dir {
-			r.dir = string(f)
+	for i := 0; i <= reportFields; i++ {
+		field, rest := body, []byte(nil)
+		if end := bytes.IndexByte(body, separator); end >= 0 && i < reportFields {
+			field, rest = body[:end], body[end+1:]
 		}
-	case 5:
-		if string(f) != r.path {
-			r.path = string(f)
+		body = rest
+		switch i {
+		case 1:
+			r.code = number(field)
+		case 2:
+			code, of, _ := bytes.Cut(field, []byte{':'})
+			r.marked, r.of = number(code), number(of)
+		case 3:
+			r.pid = number(field)
+		case 4:
+			r.prompt = string(field)
+		case 5:
+			keep(&r.dir, field)
+		case 6:
+			keep(&r.path, field)
 		}
-	case 6:
-		r.prompt = string(f)
-	case 7: // only there to be $_
-		p.index = 0
-		return true
 	}
-	p.index++
-	return false
+}
+
+// keep sets s to b, without a copy if they are equal.
+func keep(s *string, b []byte) {
+	if *s != string(b) {
+		*s = string(b)
+	}
 }
 
 func number(f []byte) int {

@@ -85,6 +85,7 @@ func (s *Session) busy() bool {
 	if !s.open || b == nil {
 		return false
 	}
+	b.poll()
 	_, done, dead, _ := b.news()
 	return !done && !dead
 }
@@ -156,32 +157,53 @@ func (s *Session) await(ctx context.Context, c *call) (sandbox.Observation, erro
 	return s.pause(b, c, why), nil
 }
 
-// wait waits until the command has ended, a limit is reached, or ctx or the session ends.
+// wait waits until the command has ended, a limit of c is reached, or ctx or the session ends.
 func (s *Session) wait(ctx context.Context, b *bash, c *call) (report, outcome) {
-	defer s.timer.Stop()
+	if s.held != "" {
+		return report{}, s.hold(ctx, c)
+	}
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, b.nudge)()
+	}
 	for {
+		next, why := s.limits(c)
+		b.arm(time.Now().Add(next))
 		r, done, dead, code := b.news()
 		switch {
-		case s.held != "": // nothing runs
 		case done:
 			return r, completed
+		case s.ended() || ctx.Err() != nil:
+			return r, canceled
 		case dead:
 			r.code = code
 			return r, died
-		}
-		next, why := s.limits(c)
-		if next <= 0 {
+		case next <= 0:
 			return r, why
 		}
-		s.timer.Reset(next)
-		select {
-		case <-b.wake:
-		case <-s.timer.C:
-		case <-ctx.Done():
-			return r, canceled
-		case <-s.closed:
-			return r, canceled
-		}
+		b.block()
+	}
+}
+
+// hold waits for a limit of c, or the end of ctx or the session, while a command is held.
+func (s *Session) hold(ctx context.Context, c *call) outcome {
+	next, why := s.limits(c)
+	timer := time.NewTimer(next)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return why
+	case <-ctx.Done():
+	case <-s.closed:
+	}
+	return canceled
+}
+
+func (s *Session) ended() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -191,11 +213,16 @@ func (s *Session) tidy(ctx context.Context, b *bash) (prompt string) {
 		return ""
 	}
 	// A command that bash runs for the prompt may take its time, but not for ever.
-	r, why := s.wait(ctx, b, &call{start: time.Now(), timeout: time.Second})
+	r, why := s.wait(ctx, b, untilAt(time.Second))
 	if why != completed {
 		return ""
 	}
 	return r.prompt
+}
+
+// untilAt is a call for wait that has only a hard limit.
+func untilAt(limit time.Duration) *call {
+	return &call{RunArgs: sandbox.RunArgs{Blocking: true}, start: time.Now(), timeout: limit}
 }
 
 // limits is how long c may go on before a limit is reached, and which one that will be. Where both are due, the soft

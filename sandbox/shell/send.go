@@ -1,9 +1,6 @@
 package shell
 
-import (
-	"crypto/rand"
-	"strconv"
-)
+import "strconv"
 
 // terminalFD is the descriptor in bash that stands for the terminal. It is a copy of bash's own (255), which is
 // close-on-exec, and so is the copy. It is low, because bash needs descriptors above it for what it sets aside, and
@@ -59,10 +56,10 @@ func (b *bash) begin(processes int, rc string) error {
 // lines, which belong to the command before. The blank in front is what gets lost should an interrupt come while bash
 // waits for the line.
 //
-// Unless bare, what is evaluated ends with the assignment of $? and $_ to variables, for two reasons: eval is itself a
-// command, so if it failed with the command, set -e and a trap on ERR would strike where they must not (false && true);
-// and it leaves its own $_. The assignments stand after an empty line, so that a backslash at the end of the command
-// does not reach them. A command that does not end (a here-document without its end) would swallow them: that is bare.
+// Unless bare, what is evaluated ends with the assignment of $? to a variable: eval is itself a command, and if it failed
+// with the command, set -e and a trap on ERR would strike where they must not (false && true). The assignment stands
+// after an empty line, so that a backslash at the end of the command does not reach it. A command that does not end (a
+// here-document without its end) would swallow it: that is bare.
 func (b *bash) send(command string, status int, bare bool) error {
 	b.mu.Lock()
 	b.number++
@@ -78,7 +75,7 @@ func (b *bash) send(command string, status int, bare bool) error {
 	if !bare {
 		b.line = append(b.line, `$'\n\n__sandtree=$?:`...)
 		b.line = strconv.AppendInt(b.line, int64(b.number), 10)
-		b.line = append(b.line, ` __sandtree_last=${_::4096}'`...)
+		b.line = append(b.line, '\'')
 	}
 	b.line = append(b.line, " <&"+terminalFD+"\n"...)
 	return b.post()
@@ -87,7 +84,7 @@ func (b *bash) send(command string, status int, bare bool) error {
 // tidy has bash report its prompt as it is printed, and then forget all prompts, which a command has set.
 func (b *bash) tidy() error {
 	b.expect()
-	b.line = appendReport(b.line[:0], b.secret[:], `"${PS1@P}"`, noPrompts)
+	b.line = appendReport(b.line[:0], b.secret[:], "${PS1@P}", noPrompts)
 	_, err := b.socket.Write(b.line)
 	return err
 }
@@ -103,14 +100,14 @@ func (b *bash) expect() {
 // post sends b.line and the line that makes the report.
 func (b *bash) post() error {
 	b.expect()
-	b.line = appendReport(b.line, b.secret[:], prompts, "")
+	b.line = appendReport(b.line, b.secret[:], "${PS1-}", "")
 	if len(b.line) <= directWrite {
 		_, err := b.socket.Write(b.line)
 		return err
 	}
 	line := b.line
 	b.line = nil
-	b.wg.Go(func() { _, _ = b.socket.Write(line) }) // a failure means that bash is gone, which is seen elsewhere
+	b.goOn(func() { _, _ = b.socket.Write(line) }) // a failure means that bash is gone, which is seen elsewhere
 	return nil
 }
 
@@ -124,7 +121,7 @@ func (b *bash) again() {
 	var line []byte
 	if b.waiting && b.agains < maxAgain {
 		b.agains++
-		line = appendReport(nil, b.secret[:], prompts, "")
+		line = appendReport(nil, b.secret[:], "${PS1-}", "")
 	}
 	b.mu.Unlock()
 	if line != nil {
@@ -133,31 +130,3 @@ func (b *bash) again() {
 }
 
 const maxAgain = 500 // lines that the socket takes without waiting
-
-// appendReport appends the line that makes bash report. It is a simple command, for after a syntax error in eval bash
-// does not know a reserved word at the beginning of a line; and without a function, for speed.
-// Its last field is prompt, a word; then is done after it.
-func appendReport(dst, secret []byte, prompt, then string) []byte {
-	dst = append(dst, ` \builtin printf '\0%s\0%s\0%s\0%s\0%s\0%s\0%s\0%s\0' `...)
-	dst = append(dst, secret...)
-	dst = append(dst, ` "$?" "${__sandtree-}" "${!-}" "${PWD-}" "${PATH-}" `...)
-	dst = append(dst, prompt...)
-	dst = append(dst, ` "${__sandtree_last-}" >&0 || exit`...) // its last argument is $_ for the next command
-	if then != "" {
-		dst = append(append(dst, "; "...), then...)
-	}
-	return append(dst, '\n')
-}
-
-const prompts = `"${PS0-}${PS1-}${PS2-}${PROMPT_COMMAND-}"`
-
-// A secret is a word that no one else knows.
-type secret [16]byte
-
-func newSecret(s *secret) {
-	var b [len(s) / 2]byte
-	rand.Read(b[:])
-	for i, c := range b {
-		s[2*i], s[2*i+1] = hex[c>>4], hex[c&15]
-	}
-}

@@ -47,7 +47,6 @@ type Session struct {
 	typed  bool       // something has been typed since the last command began
 	status int        // exit code of the last command
 	trace  trace
-	timer  *time.Timer
 	text   []byte   // buffer of answers
 	old    []leader // shells that have died; what they started may live
 	cgroup string   // the session's own; "" none
@@ -69,8 +68,7 @@ func Start(c Config) (*Session, error) {
 	if c.Dir == "" {
 		c.Dir = "/"
 	}
-	s := &Session{config: c, closed: make(chan struct{}), dir: c.Dir, timer: time.NewTimer(time.Hour)}
-	s.timer.Stop()
+	s := &Session{config: c, closed: make(chan struct{}), dir: c.Dir}
 	s.view.screen = newScreen(defaultCols, defaultRows, c.History)
 	s.view.buf = make([]byte, readSize)
 	s.user, s.host = userName(c.User), hostName()
@@ -87,6 +85,7 @@ func (s *Session) Cwd() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sh != nil {
+		s.sh.poll()
 		if r, _, _, _ := s.sh.news(); strings.HasPrefix(r.dir, "/") {
 			return r.dir
 		}

@@ -2,8 +2,7 @@ package shell
 
 import "bytes"
 
-// A trace hides what bash says of our own lines: their trace while a command has that on (set -x), and our part of a
-// text that does not parse.
+// A trace hides what bash says of our own lines while a command has its trace on (set -x).
 type trace struct {
 	on bool // since an earlier command
 }
@@ -12,9 +11,6 @@ var (
 	ours        = []byte("__sandtree")
 	traceOfEval = []byte("+ builtin eval -- ")
 	traceOfMark = []byte("+ __sandtree=")
-	endOfEval   = []byte(`__sandtree_last=${_::4096}'` + "\n")
-	badToken    = []byte("`__sandtree_last=${_::4096}'")
-	endOfText   = []byte("`newline'") // what bash says of a text that ends too early
 )
 
 // strip takes the traces of the line that delivered a command and of the one that reported its end off its text. The
@@ -24,11 +20,10 @@ func (t *trace) strip(text, secret []byte) []byte {
 		return text
 	}
 	if t.on && bytes.HasPrefix(text, traceOfEval) {
-		if _, rest, ok := bytes.Cut(text, endOfEval); ok {
-			text = rest
-		} else {
-			_, text, _ = bytes.Cut(text, []byte{'\n'})
+		if i := bytes.Index(text, ours); i >= 0 {
+			text = text[i:]
 		}
+		_, text, _ = bytes.Cut(text, []byte{'\n'})
 	}
 	i := bytes.LastIndex(text, secret)
 	if t.on = i >= 0; t.on {
@@ -37,7 +32,7 @@ func (t *trace) strip(text, secret []byte) []byte {
 			text = fromLine(text, i)
 		}
 	}
-	return bytes.ReplaceAll(text, badToken, endOfText)
+	return text
 }
 
 // fromLine cuts text off before the line that has byte i.

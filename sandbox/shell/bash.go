@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -30,10 +31,12 @@ type bash struct {
 	tty      *os.File              // the terminal's master side
 	conn     syscall.RawConn       // of tty
 	reports  syscall.RawConn       // of socket
-	onReport func(fd uintptr) bool // readable, as a function made once
-	modes    unix.Termios          // of the terminal when it was new
-	alarm    time.Time             // when the reader of the socket is to wake at the latest; the zero time: not known
-	gone     chan struct{}         // closed when bash has exited
+	onReport func(fd uintptr) bool // readable, nudge and settleFD, as functions made once
+	nudged   func()
+	settled  func(fd uintptr)
+	modes    unix.Termios  // of the terminal when it was new
+	alarm    time.Time     // when the reader of the socket is to wake at the latest; the zero time: not known
+	gone     chan struct{} // closed when bash has exited
 
 	mu      sync.Mutex
 	secret  secret // of the report that was asked for last
@@ -50,13 +53,14 @@ type bash struct {
 	closing bool // no goroutine may be started any more
 
 	line   []byte       // buffer of send
+	flush  bool         // argument of settleFD
 	reader reportParser // guarded by mu too
 	buf    [4096]byte
 	wg     sync.WaitGroup
 }
 
 // startBash starts a bash that has read nothing yet. Its terminal is read by whoever calls pump.
-func startBash(c Config, dir string) (*bash, error) {
+func startBash(c Config, dir, group string) (*bash, error) {
 	path, err := lookBash()
 	if err != nil {
 		return nil, err
@@ -77,11 +81,22 @@ func startBash(c Config, dir string) (*bash, error) {
 		return nil, startError(err)
 	}
 	defer theirs.Close()
-	proc, err := os.StartProcess(path, []string{"bash", "--noediting", "--norc", "-i"}, &os.ProcAttr{
+	attr := &os.ProcAttr{
 		Dir: dir, Env: environment(c.Env), Files: []*os.File{theirs, slave, slave},
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 1, Credential: c.User},
+	}
+	var proc *os.Process
+	err = cgroup.Start(group, attr.Sys, func() (pid int, err error) { // it has read nothing yet, so moving it is in time too
+		if proc, err = os.StartProcess(path, []string{"bash", "--noediting", "--norc", "-i"}, attr); err != nil {
+			return 0, err
+		}
+		return proc.Pid, nil
 	})
 	if err != nil {
+		if proc != nil { // it runs, and could not be put into the group
+			_ = proc.Kill()
+			_, _ = proc.Wait()
+		}
 		master.Close()
 		ours.Close()
 		return nil, startError(err)
@@ -90,7 +105,7 @@ func startBash(c Config, dir string) (*bash, error) {
 	b.start, _ = Started(b.pid)
 	b.conn, b.modes = conn, *modes
 	b.reports, _ = ours.SyscallConn() // fails only for a nil file
-	b.onReport = b.readable
+	b.onReport, b.nudged, b.settled = b.readable, b.nudge, b.settleFD
 	b.wg.Go(b.wait)
 	return b, nil
 }

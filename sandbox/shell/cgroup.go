@@ -15,18 +15,13 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// confine puts b into the session's cgroup, if it is to have one, before it has read anything. The session has a cgroup of
-// its own below the one it is given: sessions share that, and yet each can be ended alone. What b starts is born into it.
-func (s *Session) confine(b *bash) (err error) {
-	if s.config.Cgroup == "" {
-		return nil // see begin for the limit that there is then
+// confine makes the session's cgroup, if it is to have one, for its bash to be born in. The session has a cgroup of its
+// own below the one it is given: sessions share that, and yet each can be ended alone.
+func (s *Session) confine() (err error) {
+	if s.config.Cgroup != "" && s.cgroup == "" { // see begin for the limit that there is without
+		s.cgroup, err = makeCgroup(s.config.Cgroup)
 	}
-	if s.cgroup == "" {
-		if s.cgroup, err = makeCgroup(s.config.Cgroup); err != nil {
-			return err
-		}
-	}
-	return joinCgroup(s.cgroup, b.pid)
+	return err
 }
 
 // makeCgroup makes a cgroup for one session below dir.

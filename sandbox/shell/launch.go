@@ -15,7 +15,10 @@ import (
 // launch starts a bash in dir and waits until it is ready.
 func (s *Session) launch(dir string) (*bash, error) {
 	for _, rc := range []string{startup, ""} {
-		b, err := startBash(s.config, dir)
+		if err := s.confine(); err != nil {
+			return nil, err
+		}
+		b, err := startBash(s.settings(), dir, s.cgroup)
 		if err != nil {
 			return nil, err
 		}
@@ -32,11 +35,8 @@ func (s *Session) launch(dir string) (*bash, error) {
 
 var errNotReady = errors.New("the shell did not become ready")
 
-// prepare limits b, has it read rc and then what every shell needs, and waits until that is done.
+// prepare has b read rc and then what every shell needs, and waits until that is done.
 func (s *Session) prepare(b *bash, rc string) error {
-	if err := s.confine(b); err != nil {
-		return err
-	}
 	if s.config.OnStart != nil {
 		s.config.OnStart(b.pid)
 	}

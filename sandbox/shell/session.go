@@ -40,6 +40,7 @@ type Session struct {
 	sh     *bash
 	dir    string // last known working directory
 	ending bool
+	added  []string // variables for bashes to come
 
 	turn   sync.Mutex // held by Run; guards what follows, and is locked before mu and view.mu
 	open   bool       // the last answer was a timeout: there is more to come
@@ -71,9 +72,13 @@ func Start(c Config) (*Session, error) {
 	s := &Session{config: c, closed: make(chan struct{}), dir: c.Dir}
 	s.view.screen = newScreen(defaultCols, defaultRows, c.History)
 	s.view.buf = make([]byte, readSize)
+	s.view.readAll = s.view.readAllLocked
 	s.user, s.host = userName(c.User), hostName()
 	sh, err := s.launch(c.Dir)
 	if err != nil {
+		if s.cgroup != "" {
+			_ = endCgroup(s.cgroup) // what is left of it is in the cgroup that was given, whose owner clears that
+		}
 		return nil, err
 	}
 	s.sh = sh

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/sandtree/sandtree/actors/journal"
@@ -14,10 +15,9 @@ import (
 func (s *steward) Started(c *kit.Context[stewardMsg]) error {
 	s.now.Status = sandbox.StatusStopped
 	s.env = map[string]string{}
-	for _, v := range s.order.Spec.Setup.Env {
-		s.secrets = append(s.secrets, v)
-	}
-	s.secrets = append(s.secrets, s.order.Spec.Setup.GitToken)
+	spec := s.order.Spec
+	s.secrets = append(slices.Collect(maps.Values(spec.Env)), spec.Setup.GitToken)
+	s.secrets = slices.AppendSeq(s.secrets, maps.Values(spec.Setup.Env))
 	s.mask = newMasker(s.secrets)
 	s.opening = true
 	c.Task(s.activate)

@@ -26,6 +26,9 @@ const (
 const maxContent = 30000 // characters of an observation's content that is not hidden
 
 func suffixDone(code int, key byte) string {
+	if code == 0 && key == 0 {
+		return "\n[The command completed with exit code 0.]"
+	}
 	s := "\n[The command completed with exit code " + strconv.Itoa(code) + "."
 	if key != 0 {
 		s += " CTRL+" + strings.ToUpper(string(rune(key))) + " was sent."

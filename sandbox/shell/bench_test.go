@@ -2,30 +2,44 @@ package shell
 
 import (
 	"bytes"
+	"fmt"
 	"os/exec"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 
 	"github.com/sandtree/sandtree/sandbox"
 )
 
+// each runs f in a loop, and tells the percentiles of the time it takes.
+func each(b *testing.B, f func()) {
+	b.ReportAllocs()
+	var took []time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		f()
+		took = append(took, time.Since(begin))
+	}
+	slices.Sort(took)
+	for _, p := range []int{10, 50, 99} {
+		b.ReportMetric(float64(took[len(took)*p/100].Nanoseconds())/1e3, fmt.Sprintf("p%d-µs", p))
+	}
+}
+
 func BenchmarkTrue(b *testing.B) {
 	s := start(b, Config{})
-	b.ReportAllocs()
-	for b.Loop() {
-		run(b, s, "true", 0)
-	}
+	each(b, func() { run(b, s, "true", 0) })
 }
 
 func BenchmarkEcho(b *testing.B) {
 	s := start(b, Config{})
-	b.ReportAllocs()
-	for b.Loop() {
+	each(b, func() {
 		if o := run(b, s, "echo hello", 0); o.content != "hello" {
 			b.Fatal(o)
 		}
-	}
+	})
 }
 
 // BenchmarkMegabyte is the time to get 1 MB of output.
@@ -67,7 +81,5 @@ func BenchmarkBarePTY(b *testing.B) {
 		}
 	}
 	ask("stty -echo; PS1=; echo rea''dy\n", "ready")
-	for b.Loop() {
-		ask("echo hel''lo\n", "hello\r\n")
-	}
+	each(b, func() { ask("echo hel''lo\n", "hello\r\n") })
 }

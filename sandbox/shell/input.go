@@ -90,20 +90,23 @@ func (b *bash) settle(typed bool) {
 			_ = b.tty.SetWriteDeadline(time.Time{})
 		}
 	}
-	_ = b.conn.Control(func(fd uintptr) {
-		t, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
-		if err != nil {
-			return
-		}
-		raw := t.Lflag&(unix.ICANON|unix.ISIG) != unix.ICANON|unix.ISIG
-		if raw {
-			t = &b.modes
-		}
-		if typed || raw {
-			// With a flush. On the master side, this means the program's side of the terminal.
-			_ = unix.IoctlSetTermios(int(fd), unix.TCSETSF, t)
-		}
-	})
+	b.flush = typed
+	_ = b.conn.Control(b.settled)
+}
+
+func (b *bash) settleFD(fd uintptr) {
+	t, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
+	if err != nil {
+		return
+	}
+	raw := t.Lflag&(unix.ICANON|unix.ISIG) != unix.ICANON|unix.ISIG
+	if raw {
+		t = &b.modes
+	}
+	if b.flush || raw {
+		// With a flush. On the master side, this means the program's side of the terminal.
+		_ = unix.IoctlSetTermios(int(fd), unix.TCSETSF, t)
+	}
 }
 
 // reply sends the terminal's answer to a query, if a program is there that reads keys one by one. Others do not wait for

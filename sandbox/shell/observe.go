@@ -16,6 +16,7 @@ func (s *Session) complete(b *bash, c *call, r report) sandbox.Observation {
 	lost := v.screen.lost
 	text, lines := v.screen.appendNew(s.text[:0])
 	v.screen.reset()
+	v.toldLocked()
 	v.mu.Unlock()
 	prefix := ""
 	if lost {
@@ -41,7 +42,7 @@ func (s *Session) metadata(r report) sandbox.RunMetadata {
 	}
 	return sandbox.RunMetadata{
 		ExitCode: r.code, PID: r.pid, Username: &s.user, Hostname: &s.host, WorkingDir: s.cwd,
-		PyPath: s.python.find(r.path, r.dir),
+		PyPath: s.python.after(r.path, r.dir),
 	}
 }
 
@@ -81,6 +82,7 @@ func (s *Session) fresh(b *bash, echo string) string {
 	}
 	text, _ := v.screen.appendNew(s.text[:0])
 	v.screen.mark()
+	v.toldLocked()
 	v.mu.Unlock()
 	return s.content(text, echo)
 }

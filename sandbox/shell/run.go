@@ -129,6 +129,7 @@ func (s *Session) execute(command string, bare bool) error {
 	b.settle(s.typed)
 	s.open, s.typed = false, false
 	_ = b.send(command, s.status, bare) // a failure means that bash is gone, which await sees
+	s.python.before()
 	return nil
 }
 
@@ -163,7 +164,7 @@ func (s *Session) wait(ctx context.Context, b *bash, c *call) (report, outcome) 
 		return report{}, s.hold(ctx, c)
 	}
 	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, b.nudge)()
+		defer context.AfterFunc(ctx, b.nudged)()
 	}
 	for {
 		next, why := s.limits(c)

@@ -22,6 +22,7 @@ type view struct {
 	backlog []byte         // raw bytes that came while nobody listened, the last of them
 	missed  int64          // how many came before those in backlog
 	buf     []byte
+	readAll func(fd uintptr) // readAllLocked, as a function made once
 }
 
 const (
@@ -76,35 +77,46 @@ func (v *view) takeLocked(p []byte) {
 		return
 	}
 	v.backlog = append(v.backlog, p...)
+	if len(v.backlog) > 2*maxBacklog {
+		v.trimLocked()
+	}
+}
+
+// trimLocked drops all but the end of the backlog.
+func (v *view) trimLocked() {
 	if over := len(v.backlog) - maxBacklog; over > 0 {
 		v.missed += int64(over)
 		v.backlog = append(v.backlog[:0], v.backlog[over:]...)
 	}
 }
 
+// toldLocked says that an answer has brought all that came.
+func (v *view) toldLocked() { v.backlog, v.missed = v.backlog[:0], 0 }
+
 // drainLocked reads all that has been written to the terminal so far. It is exact: a read of a terminal that finds
 // nothing waits for bytes that the kernel has accepted but not delivered yet (tty_buffer_flush_work), and only then
 // says EAGAIN.
-func (v *view) drainLocked(b *bash) {
-	_ = b.conn.Control(func(fd uintptr) {
-		for v.readLocked(int(fd)) == nil {
-		}
-	})
+func (v *view) drainLocked(b *bash) { _ = b.conn.Control(v.readAll) }
+
+func (v *view) readAllLocked(fd uintptr) {
+	for v.readLocked(int(fd)) == nil {
+	}
 }
 
-// listen gives what comes from now on, and what nobody has heard yet, to out.
+// listen gives what comes from now on, and what came since the last answer, to out.
 func (v *view) listen(out sandbox.Output) {
 	if out == nil {
 		return
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.trimLocked()
 	v.out, v.offset = out, v.missed
 	if len(v.backlog) > 0 {
 		out(v.offset, v.backlog)
 		v.offset += int64(len(v.backlog))
 	}
-	v.backlog, v.missed = v.backlog[:0], 0
+	v.toldLocked()
 }
 
 // unlisten ends what listen began: out is not called again.

@@ -68,6 +68,7 @@ type Sandbox interface {
 	Settle(ctx context.Context, actionID string, out sandbox.Output) (sandbox.Observation, error)
 	Interrupt(ctx context.Context, actionID string) error
 	Renew(ctx context.Context) error
+	SetEnv(ctx context.Context, vars map[string]string) error // of shells to come
 	Terminal(ctx context.Context, cols, rows uint16) (*transport.Terminal, error)
 	Wait(ctx context.Context) (sandbox.Exit, error)
 	Close() error

@@ -193,7 +193,7 @@ type box struct {
 	answers  map[string]sandbox.Observation
 	running  map[string]chan struct{}
 	ran      []string // every command that was begun
-	env      map[string]string
+	later    map[string]string
 	files    map[string][]string            // directory → names
 	replies  map[string]sandbox.Observation // command → what is seen
 	signaled []string
@@ -227,7 +227,7 @@ func (w *world) Start(_ context.Context, spec sandbox.Spec) (Sandbox, bool, erro
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.dead, b.running, b.env, b.epoch = make(chan struct{}), map[string]chan struct{}{}, maps.Clone(spec.Env), spec.Epoch
+	b.dead, b.running, b.later, b.epoch = make(chan struct{}), map[string]chan struct{}{}, map[string]string{}, spec.Epoch
 	return &line{box: b, dead: b.dead, closed: make(chan struct{}), epoch: spec.Epoch}, fresh, nil
 }
 
@@ -426,6 +426,13 @@ func (l *line) life() error {
 	case l.epoch < l.box.epoch:
 		return failure(sandbox.Conflict, "renew", "", "fenced")
 	}
+	return nil
+}
+
+func (l *line) SetEnv(_ context.Context, vars map[string]string) error {
+	l.box.mu.Lock()
+	defer l.box.mu.Unlock()
+	maps.Copy(l.box.later, vars)
 	return nil
 }
 

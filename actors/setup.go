@@ -76,10 +76,13 @@ func (f furnisher) workspace(ctx context.Context) (root string, err error) {
 	return root, f.script(ctx, root)
 }
 
-// export makes variables known to the shell.
+// export makes variables known to the shell, and to those that may follow it.
 func (f furnisher) export(ctx context.Context, vars map[string]string) error {
 	if len(vars) == 0 {
 		return nil
+	}
+	if err := f.sandbox.SetEnv(ctx, vars); err != nil {
+		return err
 	}
 	_, err := f.run(ctx, "environment", quickTimeout, exports(vars))
 	return err

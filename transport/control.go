@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -90,6 +92,17 @@ func (c *Client) Interrupt(ctx context.Context, actionID string) error {
 // Renew renews the controller's lease of the sandbox, which ends by itself when nobody does. Codes: Conflict if a newer
 // epoch has taken over, Denied, Unavailable, Lost, Canceled.
 func (c *Client) Renew(ctx context.Context) error { return c.post(ctx, "Renew", wire.PathLease) }
+
+// SetEnv gives shells and terminals that start in the sandbox from now on these variables; those that run keep what they
+// have. Codes: Invalid (a name, or a NUL in a value), Denied, Conflict (fenced), Unavailable, Lost, Canceled.
+func (c *Client) SetEnv(ctx context.Context, vars map[string]string) error {
+	var body []byte
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		body = append(append(append(append(body, name...), '='), vars[name]...), 0)
+	}
+	_, err := c.call(ctx, "SetEnv", &request{method: "PUT", target: wire.PathEnv, body: body, quiet: c.config.Stall, control: true})
+	return err
+}
 
 // post sends what is small and may arrive twice.
 func (c *Client) post(ctx context.Context, op, target string) error {

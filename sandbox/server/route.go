@@ -170,6 +170,8 @@ func (s *Server) native(ctx *fasthttp.RequestCtx, path []byte) {
 		byMethod(ctx, s.list, nil)
 	case wire.PathTerminal:
 		byMethod(ctx, s.terminal, nil)
+	case wire.PathEnv:
+		byMethod(ctx, nil, s.putEnv)
 	default:
 		fail(ctx, refused(sandbox.NotFound, "server", "no such route"))
 	}

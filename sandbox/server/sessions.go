@@ -12,10 +12,10 @@ import (
 // sessions are the shells of the sandbox: the main one, which lasts, and those beside it for one static command or one
 // terminal.
 type sessions struct {
-	config shell.Config
-	main   *shell.Session
+	main *shell.Session
 
 	mu     sync.Mutex
+	config shell.Config        // of those to come
 	beside map[closer]struct{} // to be closed with the server
 	closed bool
 }
@@ -33,7 +33,7 @@ func openSessions(c shell.Config) (*sessions, error) {
 // static starts a session for one command, in dir, which may be relative to the working directory or "". The caller
 // gives it to end.
 func (s *sessions) static(dir string) (*shell.Session, error) {
-	c := s.config
+	c := s.settings()
 	if filepath.IsAbs(dir) {
 		c.Dir = dir
 	} else {
@@ -44,6 +44,21 @@ func (s *sessions) static(dir string) (*shell.Session, error) {
 		return nil, err
 	}
 	return session, s.add(session)
+}
+
+// settings are those of the next session.
+func (s *sessions) settings() shell.Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config
+}
+
+// setEnv gives sessions to come, and the shells that take the main one's place, more variables.
+func (s *sessions) setEnv(vars []string) {
+	s.mu.Lock()
+	s.config.Env = shell.Merge(s.config.Env, vars)
+	s.mu.Unlock()
+	s.main.SetEnv(vars)
 }
 
 // add notes what is to be closed with the server; if that is closed already, c is too.

@@ -32,7 +32,7 @@ func (s *Server) terminal(ctx *fasthttp.RequestCtx) {
 		fail(ctx, err)
 		return
 	}
-	term, err := shell.OpenTerminal(s.sessions.config, cols, rows)
+	term, err := shell.OpenTerminal(s.sessions.settings(), cols, rows)
 	if err == nil {
 		err = s.sessions.add(term)
 	}

@@ -33,6 +33,9 @@ const (
 	// frames go both ways, of types FrameInput, FrameResize, FrameOutput, FrameExit.
 	PathTerminal    = "/v1/terminal"
 	UpgradeTerminal = "sandtree-terminal"
+	// PathEnv: PUT with NAME=VALUE, NUL, NAME=VALUE, … as body gives shells and terminals that start from now on these
+	// variables, byte for byte; those that run keep what they have. 204.
+	PathEnv = "/v1/env"
 	// PathLease: POST with HeaderEpoch and HeaderOwner renews the controller's lease; 204. A lower epoch is a conflict.
 	PathLease = "/v1/lease"
 )

@@ -51,6 +51,8 @@ type Server struct {
 	files   *files.Store
 	ledger  *ledger.Ledger
 
+	born     chan struct{} // closed when there is a main shell, which has read nothing yet
+	opened   chan struct{} // closed when what stands above is set, or New has failed
 	ready    chan struct{} // closed when what follows is set
 	failed   error
 	sessions *sessions
@@ -81,16 +83,19 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		return nil, &sandbox.Error{Code: sandbox.Canceled, Op: "server.New", Err: err}
 	}
 	s := &Server{config: c, log: c.Log, key: []byte(c.Key), conns: newConns(), load: newLoad(), turn: make(chan struct{}, 1),
-		ready: make(chan struct{}), actions: map[string]*action{}}
+		born: make(chan struct{}), opened: make(chan struct{}), ready: make(chan struct{}), actions: map[string]*action{}}
+	begun := s.early()
 	left, err := s.open()
 	if err != nil {
+		_ = s.giveUp(begun)
 		s.close()
 		return nil, err
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.contact = newContact(c.OrphanAfter, c.Keep)
 	s.http = s.newHTTP()
-	s.working.Go(func() { s.start(left) })
+	close(s.opened)
+	s.working.Go(func() { s.start(left, begun) })
 	return s, nil
 }
 
@@ -107,7 +112,11 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Lock()
 	if s.stopping {
 		s.mu.Unlock()
-		return nil
+		if s.life.Err() != nil {
+			return nil
+		}
+		<-s.ready // it could not start, and is about to say why
+		return s.failed
 	}
 	s.listeners = append(s.listeners, ln)
 	s.mu.Unlock()

@@ -12,13 +12,16 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/files"
 	"github.com/sandtree/sandtree/sandbox/ledger"
-	"github.com/sandtree/sandtree/sandbox/shell"
 )
+
+// recordFile is the record of sessions in the state directory.
+const recordFile = "sessions"
 
 // leftovers says where to look for what an earlier server has left.
 type leftovers struct {
 	leaders  []reap.Proc // of its sessions
 	possible bool        // there was such a server, and it did not stop in good order
+	cgroup   string      // may hold some of it; "" does not
 }
 
 // open opens everything that can fail for what the caller said, before anything is started.
@@ -50,7 +53,7 @@ func (s *Server) open() (left leftovers, err error) {
 		return left, err
 	}
 	if c.StateDir != "" { // the ledger's lock keeps other servers off the record too
-		if s.record, left.leaders, left.possible, err = reap.OpenRecord(filepath.Join(c.StateDir, "sessions")); err != nil {
+		if s.record, left.leaders, left.possible, err = reap.OpenRecord(filepath.Join(c.StateDir, recordFile)); err != nil {
 			return failed("record of sessions", err)
 		}
 	}
@@ -71,27 +74,38 @@ func filesConfig(c Config) files.Config {
 }
 
 // start makes the server ready.
-func (s *Server) start(left leftovers) {
+func (s *Server) start(left leftovers, begun <-chan shells) {
 	defer close(s.ready)
-	s.settle(left)
-	if s.life.Err() != nil {
-		s.failed = refused(sandbox.Unavailable, "server", "it is stopping")
-		return
+	if begun == nil {
+		left.cgroup = s.config.Cgroup
 	}
-	c := s.config
-	sessions, err := openSessions(shell.Config{Dir: c.Dir, Env: c.environment(), User: c.User,
-		NoChange: c.NoChange, Cgroup: c.Cgroup, Processes: c.Processes, OnStart: s.started})
-	if err != nil {
-		s.failed = err
+	s.settle(left)
+	var b shells
+	switch {
+	case begun != nil:
+		b = <-begun
+	case s.life.Err() != nil:
+		b.err = refused(sandbox.Unavailable, "server", "it is stopping")
+	default:
+		b.sessions, b.err = s.openShells()
+	}
+	if b.err != nil {
+		s.failed = b.err
 		s.stopAccepting() // which ends Serve
 		return
 	}
-	s.sessions = sessions
+	s.sessions = b.sessions
 	s.contact.note()
 }
 
 // started is told of every shell before it runs anything.
 func (s *Server) started(pid int) {
+	select {
+	case <-s.opened:
+	default: // it is the one that early has begun to start, and nobody closes born but this
+		close(s.born)
+		<-s.opened
+	}
 	if s.adopter != nil {
 		s.adopter.Own(pid)
 	}
@@ -113,7 +127,7 @@ func (s *Server) started(pid int) {
 func (s *Server) settle(left leftovers) {
 	ctx, cancel := context.WithTimeout(s.life, reap.Patience)
 	defer cancel()
-	killed, err := reap.KillCgroup(ctx, s.config.Cgroup)
+	killed, err := reap.KillCgroup(ctx, left.cgroup)
 	if left.possible {
 		n, e := reap.Kill(ctx, reap.Any(reap.Marked(EnvMark, s.config.Mark), reap.InSessions(left.leaders)))
 		killed, err = killed+n, errors.Join(err, e)

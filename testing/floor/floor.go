@@ -28,21 +28,57 @@ import (
 // A DialFunc opens a connection.
 type DialFunc = func(ctx context.Context) (net.Conn, error)
 
-// StartServer starts the server. Its dialer gives connections until close is called, at the latest at the end of tb.
+// StartServer builds the server and starts it as a process of its own, as the one that it is compared with is. Its dialer
+// gives connections until close is called, at the latest at the end of tb.
 func StartServer(tb testing.TB) (dial DialFunc, close func()) {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "floor") // not tb.TempDir: a socket's path has 108 bytes
 	if err != nil {
 		tb.Fatal(err)
 	}
-	shell, err := startTerminal()
+	program, path := filepath.Join(dir, "server"), filepath.Join(dir, "s")
+	build := exec.Command("go", "build", "-o", program, "github.com/sandtree/sandtree/testing/floor/server")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		tb.Fatalf("build the floor: %v\n%s", err, out)
+	}
+	server := exec.Command(program, path)
+	server.Stderr = os.Stderr
+	ready, err := server.StdoutPipe()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	path := filepath.Join(dir, "s")
-	l, err := net.Listen("unix", path)
+	alive, err := server.StdinPipe() // it ends when this does, also if we are killed
 	if err != nil {
 		tb.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := ready.Read(make([]byte, 1)); err != nil {
+		tb.Fatalf("the floor did not come up: %v", err)
+	}
+	close = sync.OnceFunc(func() {
+		if err := errors.Join(alive.Close(), server.Wait(), os.RemoveAll(dir)); err != nil {
+			tb.Error(err)
+		}
+	})
+	tb.Cleanup(close)
+	return func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}, close
+}
+
+// Serve is the server: it listens at path, says so on out, and serves until in ends.
+func Serve(path string, in io.Reader, out io.Writer) error {
+	shell, err := startTerminal()
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return errors.Join(err, shell.close())
 	}
 	server := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
 		out, err := shell.run(ctx.PostBody())
@@ -54,16 +90,9 @@ func StartServer(tb testing.TB) (dial DialFunc, close func()) {
 	}}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	close = sync.OnceFunc(func() {
-		if err := errors.Join(server.Shutdown(), <-served, shell.close(), os.RemoveAll(dir)); err != nil {
-			tb.Error(err)
-		}
-	})
-	tb.Cleanup(close)
-	return func(ctx context.Context) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
-	}, close
+	_, err = out.Write([]byte{'\n'})
+	_, _ = io.Copy(io.Discard, in)
+	return errors.Join(err, shell.close(), l.Close(), <-served)
 }
 
 // Client gives what runs a command on the server that dial reaches and returns its output, over one kept connection.

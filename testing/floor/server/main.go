@@ -1,0 +1,16 @@
+// Command server is the server of package floor, as a process.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/sandtree/sandtree/testing/floor"
+)
+
+func main() {
+	if err := floor.Serve(os.Args[1], os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "floor:", err)
+		os.Exit(1)
+	}
+}

@@ -31,12 +31,12 @@ func (c *Context[M]) Task(f func(context.Context) M) {
 		return
 	}
 	c.cell.tasks++
-	go func() {
+	c.cell.link.sys.work(func() {
 		l := &letter[M]{gen: c.gen, task: true}
 		defer c.cell.link.post(l)
 		defer recovered(&l.err)
 		l.m = f(c.life)
-	}()
+	})
 }
 
 // After delivers m when d has passed, to this incarnation only. stop keeps m from coming, unless it is on its way.

@@ -36,6 +36,7 @@ type System struct {
 	end  context.CancelFunc
 
 	spawned atomic.Uint64
+	idle    chan func() // workers that have nothing to do receive here
 
 	mu   sync.Mutex
 	live map[*link]struct{}
@@ -58,7 +59,7 @@ func NewSystem(cfg Config) *System {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &System{cfg: cfg, log: cfg.Log, live: map[*link]struct{}{}}
+	s := &System{cfg: cfg, log: cfg.Log, live: map[*link]struct{}{}, idle: make(chan func())}
 	s.life, s.end = context.WithCancel(context.Background())
 	quiet := slog.New(slog.DiscardHandler) // what the library has to say is said by us, in our words
 	s.lib = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))

@@ -51,6 +51,8 @@ type bash struct {
 	typing  bool   // typeOn runs
 
 	closing bool // no goroutine may be started any more
+	strict  bool // an end of the socket ends waiting too: bash is to become ready, not another program
+	ended   bool // it has come
 
 	line   []byte       // buffer of send
 	flush  bool         // argument of settleFD
@@ -189,17 +191,6 @@ func exitCode(state *os.ProcessState) int {
 		return 128 + int(ws.Signal())
 	}
 	return state.ExitCode()
-}
-
-// interrupt does what ^C does, whatever the terminal's modes are.
-func (b *bash) interrupt() {
-	b.mu.Lock()
-	running := b.waiting
-	b.mu.Unlock()
-	if group := b.foreground(); running && group > 0 {
-		_ = unix.Kill(-group, unix.SIGINT)
-		b.again()
-	}
 }
 
 // kill ends bash alone.

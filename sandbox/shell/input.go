@@ -107,6 +107,16 @@ func (b *bash) settleFD(fd uintptr) {
 		// With a flush. On the master side, this means the program's side of the terminal.
 		_ = unix.IoctlSetTermios(int(fd), unix.TCSETSF, t)
 	}
+	if b.flush {
+		// The kernel may not have got round to what was typed yet, and there may be a ^C in it, which must not hit the
+		// next command. A poll of the program's side with nothing to read waits for that (tty_buffer_flush_work).
+		const flags = unix.O_RDWR | unix.O_NOCTTY | unix.O_NONBLOCK | unix.O_CLOEXEC
+		if slave, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, unix.TIOCGPTPEER, flags); errno == 0 {
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(slave), Events: unix.POLLIN}}, 0)
+			_ = unix.Close(int(slave))
+			_ = unix.IoctlSetTermios(int(fd), unix.TCSETSF, t)
+		}
+	}
 }
 
 // reply sends the terminal's answer to a query, if a program is there that reads keys one by one. Others do not wait for
@@ -117,14 +127,4 @@ func (b *bash) reply(answer []byte) {
 			_, _ = unix.Write(int(fd), answer)
 		}
 	})
-}
-
-// foreground is the process group that the terminal's signals go to; 0 if there is none.
-func (b *bash) foreground() (group int) {
-	_ = b.conn.Control(func(fd uintptr) {
-		if g, err := unix.IoctlGetInt(int(fd), unix.TIOCGPGRP); err == nil {
-			group = g
-		}
-	})
-	return group
 }

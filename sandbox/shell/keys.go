@@ -1,6 +1,10 @@
 package shell
 
-import "strings"
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
 
 // controlKey is the byte that the special key named s sends: s is exactly "C-" and one character.
 func controlKey(s string) (b byte, ok bool) {
@@ -72,10 +76,15 @@ func (s *Session) typeIn(c *call) error {
 		}
 	}
 	s.typed = true
-	err := b.press([]byte(keys))
-	if c.key == 'c' {
-		b.again()
+	if c.key != 'c' {
+		return b.press([]byte(keys))
 	}
+	if !b.executing() {
+		return nil // the command has ended
+	}
+	err := b.press([]byte(keys))
+	_ = unix.Kill(b.pid, unix.SIGCONT) // it may have stopped itself
+	b.again()
 	return err
 }
 

@@ -52,6 +52,8 @@ func (s *Session) prepare(b *bash, rc string) error {
 	if err := b.begin(processes, rc); err != nil {
 		return startError(err)
 	}
+	b.mustStay(true)
+	defer b.mustStay(false)
 	switch _, why := s.wait(context.Background(), b, untilAt(startupLimit)); why {
 	case completed:
 	case canceled:

@@ -11,6 +11,13 @@ import (
 // Whoever waits for a report reads the socket itself, so that a report wakes one goroutine and no other: between two
 // goroutines, handing over costs as much as all the rest of a round trip.
 
+// mustStay says whether bash must stay bash for now: whether the end of its socket counts as its death.
+func (b *bash) mustStay(strict bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.strict = strict
+}
+
 // arm sees to it that block returns at the time given, or before. Flags that nudge tells of are to be looked at between
 // arm and block.
 func (b *bash) arm(at time.Time) {
@@ -35,7 +42,7 @@ func (b *bash) readable(fd uintptr) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.readLocked(int(fd))
-	return b.done || b.dead
+	return b.done || b.dead || b.strict && b.ended
 }
 
 // poll takes what can be read from the socket.
@@ -54,6 +61,8 @@ func (b *bash) readLocked(fd int) {
 			if n == len(b.buf) {
 				continue
 			}
+		case n == 0 && err == nil:
+			b.ended = true
 		}
 		return // also when bash has closed its end: it may have become another program (exec)
 	}
@@ -74,5 +83,5 @@ func (b *bash) takeLocked(p []byte) {
 func (b *bash) news() (r report, done, dead bool, code int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.last, b.done, b.dead, b.code
+	return b.last, b.done, b.dead || b.strict && b.ended, b.code
 }

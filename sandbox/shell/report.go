@@ -35,22 +35,12 @@ const (
 	maxReport    = 1 << 20 // bytes: an environment variable has at most 128 KiB, a path 4 KiB
 )
 
-// appendReport appends the line that makes bash report. It is a simple command, for after a syntax error in eval bash
-// does not know a reserved word at the beginning of a line; and of all that would do, it is what bash does fastest.
-// prompt is what is told as the prompt; then is done afterwards.
-func appendReport(dst, secret []byte, prompt, then string) []byte {
-	dst = append(dst, ` \builtin echo "`...)
-	dst = append(dst, secret...)
-	dst = append(dst, "\x1f$?\x1f${__sandtree-}\x1f${!-}\x1f"...)
-	dst = append(dst, prompt...)
-	dst = append(dst, "\x1f${PWD-}\x1f${PATH-}"...)
-	dst = append(dst, secret...)
-	dst = append(dst, `" >&0 || exit`...)
-	if then != "" {
-		dst = append(append(dst, "; "...), then...)
-	}
-	return append(dst, '\n')
-}
+// What bash prints for a report, between secrets: $?, what the command has left in __sandtree (see send), $!, the prompt,
+// directory and PATH, after separators. It is one word and echo, for that is what bash does fastest.
+const (
+	told     = "\x1f$?\x1f${__sandtree-}\x1f${!-}\x1f"
+	toldLast = "\x1f${PWD-}\x1f${PATH-}"
+)
 
 // A reportParser finds a report in what comes from bash. Whatever else a command may have written there is skipped.
 type reportParser struct {

@@ -15,18 +15,24 @@ const (
 if [ -r /etc/bash.bashrc ]; then . /etc/bash.bashrc; fi
 if [ -r ~/.bashrc ]; then . ~/.bashrc; fi
 `
-	// setup is what every shell runs then. The function sets $? to its argument.
+	// setup is what every shell runs then. tell prints a report, see report.go; tidy does so too, but with the prompt as
+	// it is printed, and takes back what would be printed or run between commands.
 	setup = `
 __sandtree_status() { \builtin return "$1"; }
-readonly -f __sandtree_status
+__sandtree_tell() { \builtin echo "$1` + told + `${PS1-}` + toldLast + `$1" || exit; }
+__sandtree_tidy() {
+  \builtin echo "$1` + told + `${PS1@P}` + toldLast + `$1" || exit
+  PS0= PS1= PS2=
+  \builtin unset -v PROMPT_COMMAND
+}
+readonly -f __sandtree_status __sandtree_tell __sandtree_tidy
+__sandtree_tidy - >/dev/null
 set +o history +o histexpand
 shopt -s expand_aliases
 history -c
-unset -v HISTFILE
+unset -v HISTFILE TMOUT
 alias git='git --no-pager'
 `
-	// noPrompts takes back what would be printed or run between commands.
-	noPrompts = "PS0= PS1= PS2=; \\builtin unset -v PROMPT_COMMAND"
 )
 
 // begin has bash limit itself to a number of processes (of its user; 0: leave it), read rc, a script, with the terminal
@@ -45,7 +51,7 @@ func (b *bash) begin(processes int, rc string) error {
 	}
 	b.line = append(b.line, `\builtin eval `...)
 	b.line = appendQuoted(b.line, setup)
-	b.line = append(b.line, "\n"+noPrompts+"\n"...)
+	b.line = append(b.line, '\n')
 	return b.post()
 }
 
@@ -53,8 +59,11 @@ func (b *bash) begin(processes int, rc string) error {
 //
 // Two lines go out. The first evaluates the command with the terminal as standard input. The second makes the report: a
 // line of its own, because an interrupt ends the whole line that it hits, and because bash prints news of jobs between
-// lines, which belong to the command before. The blank in front is what gets lost should an interrupt come while bash
-// waits for the line.
+// lines, which belong to the command before.
+//
+// An interrupt that comes while bash reads a line makes it forget the beginning, and take the rest for a line. Of the
+// first line, the rest could be anything; see executing for how that is kept from happening. All that can be left of the
+// others is a word that is no command. The blank in front is what gets lost if an interrupt comes just before a line.
 //
 // Unless bare, what is evaluated ends with the assignment of $? to a variable: eval is itself a command, and if it failed
 // with the command, set -e and a trap on ERR would strike where they must not (false && true). The assignment stands
@@ -84,7 +93,7 @@ func (b *bash) send(command string, status int, bare bool) error {
 // tidy has bash report its prompt as it is printed, and then forget all prompts, which a command has set.
 func (b *bash) tidy() error {
 	b.expect()
-	b.line = appendReport(b.line[:0], b.secret[:], "${PS1@P}", noPrompts)
+	b.line = appendTell(b.line[:0], "tidy", b.secret[:])
 	_, err := b.socket.Write(b.line)
 	return err
 }
@@ -100,7 +109,7 @@ func (b *bash) expect() {
 // post sends b.line and the line that makes the report.
 func (b *bash) post() error {
 	b.expect()
-	b.line = appendReport(b.line, b.secret[:], "${PS1-}", "")
+	b.line = appendTell(b.line, "tell", b.secret[:])
 	if len(b.line) <= directWrite {
 		_, err := b.socket.Write(b.line)
 		return err
@@ -121,7 +130,7 @@ func (b *bash) again() {
 	var line []byte
 	if b.waiting && b.agains < maxAgain {
 		b.agains++
-		line = appendReport(nil, b.secret[:], "${PS1-}", "")
+		line = appendTell(nil, "tell", b.secret[:])
 	}
 	b.mu.Unlock()
 	if line != nil {
@@ -130,3 +139,12 @@ func (b *bash) again() {
 }
 
 const maxAgain = 500 // lines that the socket takes without waiting
+
+// appendTell appends the line that makes bash report: a simple command, for after a syntax error in eval bash does not
+// know a reserved word at the beginning of a line.
+func appendTell(dst []byte, how string, secret []byte) []byte {
+	dst = append(dst, " __sandtree_"...)
+	dst = append(append(dst, how...), ' ')
+	dst = append(dst, secret...)
+	return append(dst, " >&0\n"...)
+}

@@ -1,9 +1,13 @@
 package shell
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -247,6 +251,7 @@ func TestBrokenStartupFiles(t *testing.T) {
 		"set -e":  "export A=1\nset -e\n",
 		"options": "export A=1\nset -x; set -o vi; shopt -s extglob; set -o history\n",
 		"cd":      "export A=1\ncd /\n",
+		"guards":  "case $- in *i*) ;; *) return;; esac\n[ -z \"$PS1\" ] && return\n[ -t 0 ] || return\nexport A=1 TMOUT=1\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			home := t.TempDir()
@@ -262,7 +267,7 @@ func TestBrokenStartupFiles(t *testing.T) {
 			}
 		})
 	}
-	for name, rc := range map[string]string{"exit": "exit 3\n", "kill": "kill -9 $$\n"} {
+	for name, rc := range map[string]string{"exit": "exit 3\n", "kill": "kill -9 $$\n", "other shell": "exec sh\n", "program": "exec sleep 1000\n"} {
 		t.Run(name, func(t *testing.T) {
 			home := t.TempDir()
 			if err := os.WriteFile(filepath.Join(home, ".bashrc"), []byte(rc), 0o600); err != nil {
@@ -307,5 +312,88 @@ func TestShellEnds(t *testing.T) {
 	run(t, s, "rmdir $PWD; exit 6", 6)
 	if o := run(t, s, "pwd", 0); o.content != s.config.Dir {
 		t.Errorf("in %q, want %q", o.content, s.config.Dir)
+	}
+}
+
+// A shell that dies, or stops, while nobody looks.
+func TestShellIsTakenAway(t *testing.T) {
+	s := start(t, Config{NoChange: 100 * time.Millisecond})
+	run(t, s, "cd /usr", 0)
+	if err := syscall.Kill(s.Pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-s.sh.gone
+	if s.Alive() || s.Cwd() != "/usr" {
+		t.Errorf("alive %t, in %s", s.Alive(), s.Cwd())
+	}
+	if o := run(t, s, "pwd", 0); o.content != "/usr" {
+		t.Errorf("%+v", o)
+	}
+	// While a command runs after a timeout.
+	do(t, s, sandbox.RunArgs{Command: "echo a; read x"}, 0)
+	if err := syscall.Kill(s.Pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if o := do(t, s, sandbox.RunArgs{Blocking: true}, 0); o.exit != 137 {
+		t.Errorf("%+v", o)
+	}
+	if o := do(t, s, sandbox.RunArgs{Command: "suspend -f || kill -STOP $$"}, 0); o.exit != -1 {
+		t.Errorf("%+v", o)
+	}
+	if o := input(t, s, "C-c"); o.exit == -1 {
+		t.Errorf("%+v", o)
+	}
+	run(t, s, "true", 0)
+}
+
+// Interrupts may come at any moment, also when the shell reports or waits.
+func TestInterruptsAtAnyMoment(t *testing.T) {
+	s := start(t, Config{})
+	rng := rand.New(rand.NewPCG(5, 6))
+	for i := range 300 {
+		var wg sync.WaitGroup
+		var typed atomic.Bool
+		wait := time.Duration(rng.IntN(3000)) * time.Microsecond
+		wg.Go(func() {
+			time.Sleep(wait)
+			if i%2 == 0 || !s.sh.executing() {
+				_ = s.Interrupt()
+				return
+			}
+			typed.Store(true)
+			_ = s.sh.press([]byte{3})
+			s.sh.again()
+		})
+		command := []string{"for ((i=0; i<500; i++)); do :; done", "true", "/bin/true", "(exit 3)"}[i%4]
+		o := do(t, s, sandbox.RunArgs{Command: command}, 5*time.Second)
+		if o.exit != 0 && o.exit != 130 && o.exit != 3 {
+			t.Fatalf("%d %q: %+v", i, command, o)
+		}
+		wg.Wait()
+		if typed.Load() {
+			s.typed = true
+		}
+		// None is left over for the next command.
+		if o := do(t, s, sandbox.RunArgs{Command: "echo $((6*7))"}, 5*time.Second); !strings.HasSuffix(o.content, "42") || o.exit != 0 {
+			t.Fatalf("%d, after %q: %+v", i, command, o)
+		}
+	}
+}
+
+// An interrupt that comes while bash still reads a long command does not make it execute a part of that.
+func TestInterruptWhileReading(t *testing.T) {
+	s := start(t, Config{NoChange: time.Millisecond})
+	for range 3 {
+		o := do(t, s, sandbox.RunArgs{Command: strings.Repeat("echo a part\n#'\"\n", 100000) + "[[ a ]]; while :; do :; done"}, 0)
+		if o.exit != -1 {
+			t.Fatalf("%+v", o)
+		}
+		o = do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, 20*time.Second)
+		if o.exit != 130 && o.exit != 0 || o.content != "^C" && !strings.HasPrefix(o.content, "a part\na part\n") {
+			t.Errorf("exit %d, %.100q", o.exit, o.content)
+		}
+	}
+	if o := run(t, s, "echo on", 0); o.content != "on" {
+		t.Errorf("%+v", o)
 	}
 }

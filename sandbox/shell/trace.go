@@ -25,7 +25,7 @@ func (t *trace) strip(text, secret []byte) []byte {
 		}
 		_, text, _ = bytes.Cut(text, []byte{'\n'})
 	}
-	i := bytes.LastIndex(text, secret)
+	i := bytes.Index(text, secret)
 	if t.on = i >= 0; t.on {
 		text = fromLine(text, i)
 		if i := bytes.LastIndex(text, traceOfMark); i >= 0 {

@@ -111,6 +111,7 @@ func (p place) Attach(ctx context.Context, id sandbox.ID, epoch uint64) (Sandbox
 type Store interface {
 	Acquire(ctx context.Context, id sandbox.ID, owner string, ttl time.Duration) (Lease, error)
 	Append(ctx context.Context, id sandbox.ID, epoch uint64, recs ...journal.Record) (uint64, error)
+	Log(ctx context.Context, id sandbox.ID, epoch uint64, recs ...journal.Record) error
 	FindAction(ctx context.Context, id sandbox.ID, actionID string) (action, observation *journal.Record, err error)
 	Unsettled(ctx context.Context, id sandbox.ID) ([]journal.Record, error)
 	Runtime(ctx context.Context, id sandbox.ID) (journal.RuntimeRow, error)

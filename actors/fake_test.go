@@ -96,6 +96,11 @@ func (m *memory) Append(_ context.Context, id sandbox.ID, epoch uint64, recs ...
 	return uint64(len(m.recs)), nil
 }
 
+func (m *memory) Log(ctx context.Context, id sandbox.ID, epoch uint64, recs ...journal.Record) error {
+	_, err := m.Append(ctx, id, epoch, recs...)
+	return err
+}
+
 func (m *memory) FindAction(_ context.Context, id sandbox.ID, actionID string) (a, o *journal.Record, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

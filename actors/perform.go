@@ -92,7 +92,7 @@ func (p performer) begin(ctx context.Context, w work) (sandbox.Observation, erro
 	}
 	body := w.mask.event(wire.AppendAction(nil, w.action))
 	if !wire.Runnable(w.action.Kind()) {
-		_, err := p.append(ctx, journal.Record{Type: journal.TypeNote, ActionID: w.id, Body: body})
+		err := p.log(ctx, journal.Record{Type: journal.TypeNote, ActionID: w.id, Body: body})
 		return sandbox.Observation{Result: sandbox.NullResult{}}, err
 	}
 	if w.named {
@@ -108,7 +108,7 @@ func (p performer) begin(ctx context.Context, w work) (sandbox.Observation, erro
 			return p.settle(ctx, w)
 		}
 	}
-	if _, err := p.append(ctx, journal.Record{Type: journal.TypeAction, ActionID: w.id, Body: body}); err != nil {
+	if err := p.log(ctx, journal.Record{Type: journal.TypeAction, ActionID: w.id, Body: body}); err != nil {
 		return sandbox.Observation{}, err
 	}
 	return p.send(ctx, w)
@@ -155,17 +155,17 @@ func (p performer) save(ctx context.Context, w work, seen sandbox.Observation) (
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	body := w.mask.event(wire.AppendObservation(nil, seen))
-	_, err := p.append(ctx, journal.Record{Type: journal.TypeObservation, ActionID: w.id, Body: body})
-	return seen, err
+	return seen, p.log(ctx, journal.Record{Type: journal.TypeObservation, ActionID: w.id, Body: body})
 }
 
-func (p performer) append(ctx context.Context, r journal.Record) (uint64, error) {
+// log puts a record of the action where no death of a process can reach it.
+func (p performer) log(ctx context.Context, r journal.Record) error {
 	r.Time = time.Now()
-	n, err := p.store.Append(ctx, p.id, p.epoch, r)
+	err := p.store.Log(ctx, p.id, p.epoch, r)
 	if sandbox.CodeOf(err) == sandbox.Conflict {
 		p.steward.Tell(refused{err})
 	}
-	return n, stored(err)
+	return stored(err)
 }
 
 // stored makes the error of a journal that cannot be reached look unlike that of a sandbox that cannot.

@@ -18,6 +18,9 @@ func (j *Journal) Append(ctx context.Context, id sandbox.ID, epoch uint64, recs 
 	if err := check(recs); err != nil {
 		return 0, failure(op, id, j.path, err)
 	}
+	if err := j.side.drain(ctx, of(id)); err != nil {
+		return 0, failure(op, id, j.path, err)
+	}
 	var first uint64
 	now := time.Now()
 	err := j.do(ctx, func(w *writer) (err error) {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/sandtree/sandtree/sandbox"
 )
 
 // childPath builds the program that is killed; without the race detector, under which SQLite takes a second to start.
@@ -113,4 +115,44 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 		t.Errorf("the last of %d processes had epoch %d", rounds, last.Epoch)
 	}
 	t.Logf("%d processes killed, %d records", rounds, len(recs))
+}
+
+// TestKilledProcessesLoseNothingLogged is the same for what is logged.
+func TestKilledProcessesLoseNothingLogged(t *testing.T) {
+	rounds := 60
+	if testing.Short() {
+		rounds = 15
+	}
+	path := temp(t)
+	told := map[string]bool{}
+	for range rounds {
+		c := spawn(t, path, "log")
+		upTo := 1 + rand.IntN(60)
+		for n := 0; c.out.Scan(); n++ {
+			if n == upTo {
+				_ = c.Process.Kill()
+			}
+			if word := c.out.Text(); len(word) == len(sandbox.NewActionID()) { // the last may be cut
+				told[word] = true
+			}
+		}
+		_ = c.Wait()
+	}
+	all := len(told)
+	j := open(t, path)
+	seen := map[string]bool{}
+	for i, r := range read(t, j, "b") {
+		if r.Seq != uint64(i+1) || seen[r.ActionID] {
+			t.Fatalf("record %d: number %d, action %s, seen before: %v", i+1, r.Seq, r.ActionID, seen[r.ActionID])
+		}
+		seen[r.ActionID] = true
+		delete(told, r.ActionID)
+	}
+	if len(told) > 0 {
+		t.Errorf("%d of %d acknowledged records are not there", len(told), all)
+	}
+	if left := sides(t, path); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	t.Logf("%d processes killed, %d records told, %d there", rounds, all, len(seen))
 }

@@ -19,6 +19,23 @@ func refuse(code sandbox.Code, format string, args ...any) error {
 	return &sandbox.Error{Code: code, Err: fmt.Errorf(format, args...)}
 }
 
+// refused says whether err is a refusal, and not a failure of the file.
+func refused(err error) bool {
+	_, ok := errors.AsType[*sandbox.Error](err)
+	return ok
+}
+
+// joined is errors.Join that leaves a single error as it is.
+func joined(err, more error) error {
+	switch {
+	case err == nil:
+		return more
+	case more == nil:
+		return err
+	}
+	return errors.Join(err, more)
+}
+
 // failure makes the error that a caller sees of what SQLite or the system says.
 func failure(op string, id sandbox.ID, path string, err error) error {
 	if err == nil {

@@ -3,7 +3,8 @@
 //
 // Records of one runtime are numbered from 1 without gaps, are never changed, and can be read from any number or
 // subscribed to: history first, then what is appended, by this process or another, with nothing left out in between.
-// Writers that meet are committed together; one that comes alone is committed at once, on its own goroutine.
+// Writers that meet are committed together; one that comes alone is committed at once, on its own goroutine. The holder
+// of a lease may also Log, which costs a fraction of that: see side.go.
 //
 // A runtime is driven by one process at a time: the holder of its Lease. Each lease taken has a higher epoch than the
 // one before, and a write under a lower epoch is refused, so that a process which slept through the loss of its lease
@@ -17,6 +18,7 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -56,6 +58,7 @@ type Journal struct {
 	foreign int64 // PRAGMA data_version: moves when another process commits
 
 	readers readers
+	side    side
 	subs    subscribers
 	checks  checkpoints
 
@@ -83,8 +86,13 @@ func Open(c Config) (*Journal, error) {
 	j.readers.slots = make(chan *sqlite.Conn, maxReaders)
 	j.subs.by = map[sandbox.ID]map[*subscriber]struct{}{}
 	j.checks.due, j.checks.every, j.checks.alone = make(chan struct{}, 1), checkpointEvery, checkpointAlone
+	j.side.off, j.side.held = c.Sync == SyncFull, map[sandbox.ID]holding{}
+	j.side.due, j.side.hurry = make(chan struct{}, 1), make(chan struct{}, 1)
 	j.tasks.Go(j.checkpoint)
 	j.closeFn = sync.OnceValue(j.close)
+	if err := j.inherit(context.Background()); err != nil {
+		return nil, failure(op, "", c.Path, joined(err, j.Close()))
+	}
 	return j, nil
 }
 
@@ -137,6 +145,7 @@ func create(path string) error {
 func (j *Journal) Close() error { return j.closeFn() }
 
 func (j *Journal) close() error {
+	side := j.closeSide()
 	j.mu.Lock()
 	j.closed = true // no new writer; those that wait are served by their leader
 	j.mu.Unlock()
@@ -144,7 +153,7 @@ func (j *Journal) close() error {
 	err := j.subs.close()
 	j.tasks.Wait()
 	err = errors.Join(err, j.drain(), j.readers.close())
-	err = errors.Join(err, j.w.conn.Close(), j.bell.close())
+	err = errors.Join(side, err, j.w.conn.Close(), j.bell.close())
 	if err != nil {
 		return failure("journal.Close", "", j.path, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -36,41 +37,69 @@ func (j *Journal) Acquire(ctx context.Context, id sandbox.ID, owner string, ttl 
 		return Lease{}, &sandbox.Error{Code: sandbox.Invalid, Op: op, ID: id, Err: errors.New("want an owner and a positive ttl")}
 	}
 	l := Lease{j: j, id: id, ttl: ttl, expires: new(atomic.Int64)}
-	err := j.do(ctx, func(w *writer) (err error) {
-		now := time.Now()
-		l.epoch, err = w.acquire(id, owner, now, now.Add(ttl))
-		l.expires.Store(now.Add(ttl).UnixMilli())
-		return err
-	})
-	if err != nil {
+	// Nothing is logged under an old lease of ours while it is replaced.
+	old := j.side.letGo(id)
+	if err := j.acquire(ctx, &l, owner); err != nil {
+		j.side.hold(id, old)
 		return Lease{}, failure(op, id, j.path, err)
 	}
+	j.side.hold(id, holding{l.epoch, l.expires})
 	return l, nil
 }
 
-func (w *writer) acquire(id sandbox.ID, owner string, now, until time.Time) (uint64, error) {
+// acquire takes in what earlier holders have logged, and raises the epoch.
+func (j *Journal) acquire(ctx context.Context, l *Lease, owner string) error {
+	if err := j.side.drain(ctx, of(l.id)); err != nil {
+		return err
+	}
+	var dead []*os.File
+	return j.doThen(ctx, func(w *writer) error {
+		now := time.Now()
+		num, epoch, err := w.vacancy(l.id, owner, now)
+		if err != nil {
+			return err
+		}
+		paths, err := j.sideFiles() // only now: it is our turn, and nobody else's to bury or shrink any
+		if err != nil {
+			return err
+		}
+		if dead, err = w.inherit(paths, l.id); err != nil {
+			return err
+		}
+		l.epoch = uint64(epoch) + 1
+		l.expires.Store(now.Add(l.ttl).UnixMilli())
+		return w.lend(num, epoch+1, owner, now.Add(l.ttl))
+	}, func() { bury(dead) })
+}
+
+// vacancy is the number and the epoch of a runtime, made where it is new, that owner may take.
+func (w *writer) vacancy(id sandbox.ID, owner string, now time.Time) (num, epoch int64, err error) {
 	w.create.BindText(1, string(id))
 	if err := w.create.run(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	w.holder.BindText(1, string(id))
 	if _, err := w.holder.Step(); err != nil {
-		return 0, errors.Join(err, w.holder.Reset())
+		return 0, 0, errors.Join(err, w.holder.Reset())
 	}
-	num, epoch := w.holder.ColumnInt64(0), w.holder.ColumnInt64(1)
+	num, epoch = w.holder.ColumnInt64(0), w.holder.ColumnInt64(1)
 	held, process, expires := w.holder.ColumnText(2), w.holder.ColumnText(3), w.holder.ColumnInt64(4)
 	if err := w.holder.Reset(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if held != "" && held != owner && expires > now.UnixMilli() && !ended(process) {
-		return 0, refuse(sandbox.Conflict, "driven by %s until %s: wait, or end that process", held, time.UnixMilli(expires).Format(time.RFC3339))
+		return 0, 0, refuse(sandbox.Conflict, "driven by %s until %s: wait, or end that process", held, time.UnixMilli(expires).Format(time.RFC3339))
 	}
-	w.take.BindInt64(1, epoch+1)
+	return num, epoch, nil
+}
+
+func (w *writer) lend(num, epoch int64, owner string, until time.Time) error {
+	w.take.BindInt64(1, epoch)
 	w.take.BindText(2, owner)
 	w.take.BindText(3, self())
 	w.take.BindInt64(4, until.UnixMilli())
 	w.take.BindInt64(5, num)
-	return uint64(epoch) + 1, w.take.run()
+	return w.take.run()
 }
 
 // ID is the runtime's.
@@ -101,7 +130,8 @@ func (l Lease) extend(ctx context.Context, op string, until func(now time.Time) 
 	if l.j == nil {
 		return &sandbox.Error{Code: sandbox.Invalid, Op: op, Err: errors.New("no lease")}
 	}
-	err := l.j.do(ctx, func(w *writer) error {
+	var end int64
+	err := l.j.doThen(ctx, func(w *writer) error {
 		num, have, err := w.runtime(l.id)
 		if err != nil {
 			return err
@@ -109,11 +139,13 @@ func (l Lease) extend(ctx context.Context, op string, until func(now time.Time) 
 		if uint64(have) != l.epoch {
 			return &sandbox.Error{Code: sandbox.Conflict, Err: fmt.Errorf("the lease of epoch %d is lost: the runtime is at epoch %d", l.epoch, have)}
 		}
-		t := until(time.Now()).UnixMilli()
-		w.extend.BindInt64(1, t)
+		end = until(time.Now()).UnixMilli()
+		if end < l.expires.Load() { // it ends here before others can see that it does, and lasts here only when they can
+			l.expires.Store(end)
+		}
+		w.extend.BindInt64(1, end)
 		w.extend.BindInt64(2, num)
-		l.expires.Store(t)
 		return w.extend.run()
-	})
+	}, func() { l.expires.Store(end) })
 	return failure(op, l.id, l.j.path, err)
 }

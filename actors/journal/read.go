@@ -21,7 +21,10 @@ func (j *Journal) Read(ctx context.Context, id sandbox.ID, after uint64, limit i
 	if limit <= 0 {
 		limit = -1
 	}
-	return j.read(ctx, "journal.Read", id, func(conn *sqlite.Conn, num int64) ([]Record, error) {
+	if err := j.inherit(ctx); err != nil {
+		return nil, failure("journal.Read", id, j.path, err)
+	}
+	return j.read(ctx, "journal.Read", id, of(id), func(conn *sqlite.Conn, num int64) ([]Record, error) {
 		return page(conn, id, num, after, limit, math.MaxInt)
 	})
 }
@@ -41,7 +44,8 @@ func page(conn *sqlite.Conn, id sandbox.ID, num int64, after uint64, limit, maxB
 // FindAction finds what is recorded of an action: that it was about to be sent, and what was seen. Either is nil if it
 // is not there; of several the first counts. Codes: NotFound (no such runtime), Unavailable, Canceled.
 func (j *Journal) FindAction(ctx context.Context, id sandbox.ID, actionID string) (action, observation *Record, err error) {
-	recs, err := j.read(ctx, "journal.FindAction", id, func(conn *sqlite.Conn, num int64) ([]Record, error) {
+	pending := func(e *entry) bool { return e.ActionID == actionID && e.Runtime == id }
+	recs, err := j.read(ctx, "journal.FindAction", id, pending, func(conn *sqlite.Conn, num int64) ([]Record, error) {
 		s, err := conn.Prepare(columns + "WHERE key >> 36 = ? AND action = ? AND action <> '' ORDER BY key")
 		if err != nil {
 			return nil, err
@@ -64,7 +68,7 @@ func (j *Journal) FindAction(ctx context.Context, id sandbox.ID, actionID string
 // Unsettled lists the actions of runtime id that have no observation, in order: those that a process which died had
 // sent, or was about to. Codes: NotFound (no such runtime), Unavailable, Canceled.
 func (j *Journal) Unsettled(ctx context.Context, id sandbox.ID) ([]Record, error) {
-	return j.read(ctx, "journal.Unsettled", id, func(conn *sqlite.Conn, num int64) ([]Record, error) {
+	return j.read(ctx, "journal.Unsettled", id, of(id), func(conn *sqlite.Conn, num int64) ([]Record, error) {
 		s, err := conn.Prepare(columns + `AS a WHERE key IN (
 			SELECT min(key) FROM record WHERE key >> 36 = ? AND action <> '' GROUP BY action
 			HAVING sum(type = 'action') > 0 AND sum(type = 'observation') = 0) ORDER BY key`)
@@ -76,10 +80,15 @@ func (j *Journal) Unsettled(ctx context.Context, id sandbox.ID) ([]Record, error
 	})
 }
 
-// read runs f on a connection for reading, with the number of id.
-func (j *Journal) read(ctx context.Context, op string, id sandbox.ID, f func(*sqlite.Conn, int64) ([]Record, error)) ([]Record, error) {
+// read runs f on a connection for reading, with the number of id, once what is pending and concerns it is there.
+func (j *Journal) read(ctx context.Context, op string, id sandbox.ID, concerns func(*entry) bool,
+	f func(*sqlite.Conn, int64) ([]Record, error)) ([]Record, error) {
 	var recs []Record
-	err := j.view(ctx, func(conn *sqlite.Conn) error {
+	err := j.side.drain(ctx, concerns)
+	if err != nil {
+		return nil, failure(op, id, j.path, err)
+	}
+	err = j.view(ctx, func(conn *sqlite.Conn) error {
 		num, err := lookup(conn, id)
 		if err == nil {
 			recs, err = f(conn, num)

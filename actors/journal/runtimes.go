@@ -61,7 +61,13 @@ func (j *Journal) SaveRuntime(ctx context.Context, row RuntimeRow) error {
 // RemoveRuntime forgets runtime id with its history and lease. epoch is that of the caller's lease.
 // Codes: Conflict (epoch is lower than the runtime's), NotFound, and those of Append.
 func (j *Journal) RemoveRuntime(ctx context.Context, id sandbox.ID, epoch uint64) error {
-	err := j.do(ctx, func(w *writer) error {
+	old := j.side.letGo(id)
+	err := j.side.drain(ctx, of(id))
+	if err != nil {
+		j.side.hold(id, old)
+		return failure("journal.RemoveRuntime", id, j.path, err)
+	}
+	err = j.do(ctx, func(w *writer) error {
 		num, have, err := w.runtime(id)
 		if err != nil {
 			return err
@@ -101,6 +107,16 @@ func (j *Journal) Runtime(ctx context.Context, id sandbox.ID) (RuntimeRow, error
 }
 
 func (j *Journal) rows(ctx context.Context, op string, id sandbox.ID, query string) (found []RuntimeRow, err error) {
+	wanted := anyone
+	if id != "" {
+		wanted = of(id)
+	}
+	if err = j.inherit(ctx); err == nil {
+		err = j.side.drain(ctx, wanted)
+	}
+	if err != nil {
+		return nil, failure(op, id, "", err)
+	}
 	err = j.view(ctx, func(conn *sqlite.Conn) (err error) {
 		s, err := conn.Prepare(query)
 		if err != nil {

@@ -47,6 +47,10 @@ CREATE TABLE record (
 	epoch  INTEGER NOT NULL,
 	body   BLOB NOT NULL
 );
+CREATE TABLE side ( -- side files, see side.go
+	name TEXT PRIMARY KEY,
+	last INTEGER NOT NULL -- number of the last entry that is in record
+) WITHOUT ROWID;
 CREATE INDEX record_action ON record (key >> 36, action, type) WHERE action <> '';
 `
 

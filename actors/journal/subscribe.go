@@ -38,7 +38,11 @@ func (j *Journal) Subscribe(ctx context.Context, id sandbox.ID, after uint64) it
 			return
 		}
 		defer j.subs.remove(id, s)
-		if err := j.follow(ctx, id, s, after, yield); err != nil {
+		err := j.inherit(ctx) // of processes that ended before anybody here was listening
+		if err == nil {
+			err = j.follow(ctx, id, s, after, yield)
+		}
+		if err != nil {
 			yield(Record{}, failure(op, id, j.path, err))
 		}
 	}
@@ -114,6 +118,7 @@ func (j *Journal) listen(w *watcher) {
 		if !j.subs.any() {
 			continue
 		}
+		_ = j.inherit(context.Background()) // of a process that has ended; what fails here is tried again by the next to open
 		j.connMu.Lock()
 		v, err := j.w.version()
 		moved := v != j.foreign || err != nil // in doubt they look for themselves

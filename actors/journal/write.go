@@ -11,6 +11,7 @@ import (
 // *sandbox.Error before it has changed anything; any other error undoes the whole transaction.
 type write struct {
 	op   func(*writer) error
+	then func() // runs once it is committed, before anybody else may write; nil for nothing
 	err  error
 	wake chan bool // told once that it is done (false), or, perhaps before, that it leads (true)
 	led  bool      // under mu: leadership was given to it
@@ -20,10 +21,15 @@ type write struct {
 // what waits, on its own goroutine, so that a lone write pays for no switch; whoever comes meanwhile waits and is
 // committed in one transaction by the next leader. ctx bounds the wait for that; Canceled means: not written.
 func (j *Journal) do(ctx context.Context, op func(*writer) error) error {
+	return j.doThen(ctx, op, nil)
+}
+
+// doThen is do with something to do after the commit while this process still has its turn.
+func (j *Journal) doThen(ctx context.Context, op func(*writer) error, then func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w := &write{op: op, wake: make(chan bool, 2)}
+	w := &write{op: op, then: then, wake: make(chan bool, 2)}
 	j.mu.Lock()
 	if j.closed {
 		j.mu.Unlock()
@@ -158,6 +164,11 @@ func (j *Journal) transact(batch []*write) (err error) {
 	}
 	if err := j.w.commit.run(); err != nil {
 		return err
+	}
+	for _, w := range batch {
+		if w.then != nil && w.err == nil {
+			w.then()
+		}
 	}
 	j.bell.ring()
 	return nil

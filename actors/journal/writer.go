@@ -19,6 +19,8 @@ type writer struct {
 	save                    stmt
 	floor, clear, forget    stmt
 	restart                 stmt
+	sideLast, sideNote      stmt
+	sideForget              stmt
 
 	touched []sandbox.ID // runtimes with new records in this transaction
 	bytes   int          // about what they add to the log
@@ -50,10 +52,13 @@ func newWriter(conn *sqlite.Conn) (*writer, error) {
 		extend:      p("UPDATE runtime SET expires = ? WHERE num = ?"),
 		save: p(`UPDATE runtime SET created = ifnull(created, ?1), updated = ?1, backend = ?, status = ?,
 			workspace = ?, spec = ? WHERE num = ?`),
-		floor:   p("UPDATE meta SET floor = max(floor, ?)"),
-		clear:   p("DELETE FROM record WHERE key > ? AND key < ?"),
-		forget:  p("DELETE FROM runtime WHERE num = ?"),
-		restart: p("UPDATE meta SET checkpoints = checkpoints + 1"),
+		floor:      p("UPDATE meta SET floor = max(floor, ?)"),
+		clear:      p("DELETE FROM record WHERE key > ? AND key < ?"),
+		forget:     p("DELETE FROM runtime WHERE num = ?"),
+		sideLast:   p("SELECT last FROM side WHERE name = ?"),
+		sideForget: p("DELETE FROM side WHERE name = ?"),
+		sideNote:   p("INSERT INTO side (name, last) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET last = ?2"),
+		restart:    p("UPDATE meta SET checkpoints = checkpoints + 1"),
 	}
 	return w, errors.Join(errs...)
 }

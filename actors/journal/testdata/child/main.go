@@ -42,6 +42,8 @@ func run(path, role string) error {
 	switch role {
 	case "append":
 		return appendForEver(ctx, j)
+	case "log":
+		return logForEver(ctx, j)
 	case "hold":
 		l, err := j.Acquire(ctx, "a", "child", time.Hour)
 		if err != nil {
@@ -57,6 +59,30 @@ func run(path, role string) error {
 			}
 		}
 	}
+	return nil
+}
+
+// logForEver logs to the runtime "b" from several goroutines and tells of each acknowledged record on stdout.
+func logForEver(ctx context.Context, j *journal.Journal) error {
+	l, err := j.Acquire(ctx, "b", fmt.Sprint("child ", os.Getpid()), time.Hour)
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			body, _ := json.Marshal(strings.Repeat("x", rand.IntN(6000)))
+			for ctx.Err() == nil {
+				word := sandbox.NewActionID()
+				if err := j.Log(ctx, "b", l.Epoch(), journal.Record{Type: journal.TypeAction, ActionID: word, Body: body}); err != nil {
+					return
+				}
+				fmt.Println(word)
+				time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond) // so that some are pending when it is killed, and some are not
+			}
+		})
+	}
+	wg.Wait()
 	return nil
 }
 

@@ -21,6 +21,7 @@ func (j *Journal) Append(ctx context.Context, id sandbox.ID, epoch uint64, recs 
 	if err := j.side.drain(ctx, of(id)); err != nil {
 		return 0, failure(op, id, j.path, err)
 	}
+	j.side.hear(id, recs) // before they can be looked for
 	var first uint64
 	now := time.Now()
 	err := j.do(ctx, func(w *writer) (err error) {

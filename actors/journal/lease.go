@@ -43,7 +43,7 @@ func (j *Journal) Acquire(ctx context.Context, id sandbox.ID, owner string, ttl 
 		j.side.hold(id, old)
 		return Lease{}, failure(op, id, j.path, err)
 	}
-	j.side.hold(id, holding{l.epoch, l.expires})
+	j.side.hold(id, holding{l.epoch, l.expires, newHeard()})
 	return l, nil
 }
 

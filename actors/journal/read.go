@@ -44,8 +44,12 @@ func page(conn *sqlite.Conn, id sandbox.ID, num int64, after uint64, limit, maxB
 // FindAction finds what is recorded of an action: that it was about to be sent, and what was seen. Either is nil if it
 // is not there; of several the first counts. Codes: NotFound (no such runtime), Unavailable, Canceled.
 func (j *Journal) FindAction(ctx context.Context, id sandbox.ID, actionID string) (action, observation *Record, err error) {
+	const op = "journal.FindAction"
+	if unheard, err := j.unheard(ctx, id, actionID); unheard || err != nil {
+		return nil, nil, failure(op, id, j.path, err)
+	}
 	pending := func(e *entry) bool { return e.ActionID == actionID && e.Runtime == id }
-	recs, err := j.read(ctx, "journal.FindAction", id, pending, func(conn *sqlite.Conn, num int64) ([]Record, error) {
+	recs, err := j.read(ctx, op, id, pending, func(conn *sqlite.Conn, num int64) ([]Record, error) {
 		s, err := conn.Prepare(columns + "WHERE key >> 36 = ? AND action = ? AND action <> '' ORDER BY key")
 		if err != nil {
 			return nil, err

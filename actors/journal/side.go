@@ -38,6 +38,7 @@ type side struct {
 type holding struct {
 	epoch   uint64
 	expires *atomic.Int64 // unix milliseconds
+	heard   *heard        // under side.mu
 }
 
 // An entry is one record on its way into the database.
@@ -118,6 +119,7 @@ func (j *Journal) logged(id sandbox.ID, epoch uint64, recs []Record) (entries []
 	}
 	for _, e := range entries {
 		s.bytes += len(e.Body)
+		h.heard.add(e.ActionID)
 	}
 	s.pending = append(s.pending, entries...)
 	poke(s.due)
@@ -176,6 +178,17 @@ func (s *side) hold(id sandbox.ID, h holding) {
 	defer s.mu.Unlock()
 	if h != (holding{}) {
 		s.held[id] = h
+	}
+}
+
+// hear keeps in mind which actions are on record.
+func (s *side) hear(id sandbox.ID, recs []Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.held[id].heard; h != nil {
+		for i := range recs {
+			h.add(recs[i].ActionID)
+		}
 	}
 }
 

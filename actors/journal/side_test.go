@@ -290,3 +290,32 @@ func FuzzReadEntries(f *testing.F) {
 		_, _ = readEntry(b)
 	})
 }
+
+func TestActionsOfEarlierLeasesAreFound(t *testing.T) {
+	path := temp(t)
+	j := open(t, path)
+	l := acquire(t, j, "a")
+	act := func(id string) Record { return Record{Type: TypeAction, ActionID: id} }
+	if err := j.Log(t.Context(), "a", l.Epoch(), act("first")); err != nil {
+		t.Fatal(err)
+	}
+	l = acquire(t, j, "a")
+	if _, err := j.Append(t.Context(), "a", l.Epoch(), act("second")); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Log(t.Context(), "a", l.Epoch(), act("third")); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]bool{"first": true, "second": true, "third": true, "fourth": false} {
+		a, _, err := j.FindAction(t.Context(), "a", id)
+		if err != nil || (a != nil) != want {
+			t.Errorf("%s: %v, %v", id, a, err)
+		}
+	}
+	if err := j.Log(t.Context(), "a", l.Epoch(), act("fourth")); err != nil {
+		t.Fatal(err)
+	}
+	if a, _, err := j.FindAction(t.Context(), "a", "fourth"); err != nil || a == nil {
+		t.Errorf("one that was looked for in vain before: %v, %v", a, err)
+	}
+}

@@ -62,7 +62,7 @@ import (
 	"github.com/sandtree/sandtree/transport"
 )
 
-// Sandbox is what a runtime does with a placed sandbox. *backends.Sandbox is one.
+// Sandbox is what a runtime does with a placed sandbox.
 type Sandbox interface {
 	sandbox.Runtime
 	Settle(ctx context.Context, actionID string, out sandbox.Output) (sandbox.Observation, error)
@@ -73,6 +73,7 @@ type Sandbox interface {
 	Wait(ctx context.Context) (sandbox.Exit, error)
 	Close() error
 	Unenforced() []string
+	BreakerState() string // "closed", "half-open" or "open"
 }
 
 // Backend is where sandboxes come from. Place makes one.
@@ -96,15 +97,23 @@ func (p place) Start(ctx context.Context, spec sandbox.Spec) (Sandbox, bool, err
 		return nil, false, err
 	}
 	f, ok := s.Instance().(backends.Fresh)
-	return s, !ok || f.Fresh(), nil
+	return occupied{s}, !ok || f.Fresh(), nil
 }
 
 func (p place) Attach(ctx context.Context, id sandbox.ID, epoch uint64) (Sandbox, error) {
 	s, err := p.Backend.Attach(ctx, id, epoch)
 	if err != nil {
-		return nil, err // not a nil *Sandbox in an interface
+		return nil, err
 	}
-	return s, nil
+	return occupied{s}, nil
+}
+
+// occupied is a *backends.Sandbox as a Sandbox.
+type occupied struct{ *backends.Sandbox }
+
+func (o occupied) BreakerState() string {
+	state, _ := o.Breaker()
+	return state.String()
 }
 
 // Store is what the actors ask of the journal. Keep makes one.

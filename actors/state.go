@@ -23,6 +23,7 @@ type State struct {
 	Running    string   // id of the action in flight; "" if there is none
 	Epoch      uint64   // of the activation
 	Closing    bool     // the activation is ending
+	Breaker    string   // of the connection to the sandbox: "closed" is well, "half-open", "open"; "" while there is none
 	Unenforced []string // limits that the backend does not enforce
 }
 

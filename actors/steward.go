@@ -236,6 +236,9 @@ func (s *steward) Receive(c *kit.Context[stewardMsg], m stewardMsg) error {
 func (s *steward) state() State {
 	now := s.now
 	now.Closing = s.ending != nil || s.fenced != nil
+	if s.sandbox != nil {
+		now.Breaker = s.sandbox.BreakerState()
+	}
 	now.Queued = len(s.jobs)
 	if s.flying {
 		now.Queued--

@@ -20,7 +20,11 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("SUPERVISOR_TEST_HOLD"); dir != "" {
 		os.Exit(hold(dir))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	for _, dir := range exampleDirs {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
 }
 
 // hold drives the runtime "a" below dir until it is killed, and begins an action that outlives it.

@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -90,4 +92,21 @@ func underlying(conn net.Conn) net.Conn {
 		return h.UnsafeConn()
 	}
 	return conn
+}
+
+// A lasting listener waits while the system has no room for another connection. The library would end the server, which
+// anybody who can connect could then do by connecting often.
+type lasting struct{ net.Listener }
+
+// crowded is how long it waits before it looks again: nothing tells that there is room.
+const crowded = 50 * time.Millisecond
+
+func (l lasting) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) && !errors.Is(err, syscall.ENOBUFS) && !errors.Is(err, syscall.ENOMEM) {
+			return conn, err
+		}
+		time.Sleep(crowded)
+	}
 }

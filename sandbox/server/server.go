@@ -120,7 +120,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 	s.listeners = append(s.listeners, ln)
 	s.mu.Unlock()
-	err := s.http.Serve(ln)
+	err := s.http.Serve(lasting{ln})
 	s.mu.Lock()
 	stopping := s.stopping
 	s.mu.Unlock()

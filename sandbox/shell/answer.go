@@ -83,31 +83,19 @@ func rejection(parts []string, c *call) sandbox.Observation {
 	return sandbox.Failed("", b.String())
 }
 
-// truncate takes the middle out of a long content.
-func truncate(s string) string {
-	if len(s) <= maxContent || utf8.RuneCountInString(s) <= maxContent {
-		return s
+// truncate takes the middle out of a long text.
+func truncate(text []byte) string {
+	if len(text) <= maxContent || utf8.RuneCount(text) <= maxContent {
+		return string(text)
 	}
-	return firstRunes(s, maxContent/2) + cut + lastRunes(s, maxContent/2)
-}
-
-func firstRunes(s string, n int) string {
-	for i := range s {
-		if n == 0 {
-			return s[:i]
-		}
-		n--
+	head, tail := 0, len(text)
+	for range maxContent / 2 {
+		_, n := utf8.DecodeRune(text[head:])
+		head += n
+		_, n = utf8.DecodeLastRune(text[:tail])
+		tail -= n
 	}
-	return s
-}
-
-func lastRunes(s string, n int) string {
-	i := len(s)
-	for ; n > 0 && i > 0; n-- {
-		_, w := utf8.DecodeLastRuneInString(s[:i])
-		i -= w
-	}
-	return s[i:]
+	return string(text[:head]) + cut + string(text[tail:])
 }
 
 // unknown is the metadata of an observation made before its command has ended.

@@ -2,13 +2,11 @@ package shell
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,92 +22,93 @@ const (
 // A bash is one interactive bash on a terminal of its own. Its standard input is a socket, on which command lines go
 // in and reports come out; the terminal is what its programs read from and write to.
 type bash struct {
-	proc     *os.Process
-	pid      int
-	start    uint64                // of the process, see Started
-	socket   *os.File              // our end
-	tty      *os.File              // the terminal's master side
-	conn     syscall.RawConn       // of tty
-	reports  syscall.RawConn       // of socket
-	onReport func(fd uintptr) bool // readable, nudge and settleFD, as functions made once
-	nudged   func()
-	settled  func(fd uintptr)
-	modes    unix.Termios  // of the terminal when it was new
-	alarm    time.Time     // when the reader of the socket is to wake at the latest; the zero time: not known
-	gone     chan struct{} // closed when bash has exited
+	proc  *os.Process
+	pid   int
+	start uint64        // of the process, see Started
+	gone  chan struct{} // closed when bash has exited
+	modes unix.Termios  // of the terminal when it was new
+
+	descriptors
+	lines outlet // to the socket
+	keys  outlet // to the terminal
+	wg    sync.WaitGroup
+
+	// What only the one who runs a command uses.
+	line    []byte
+	watched [3]unix.PollFd
+	limit   unix.Timespec
 
 	mu      sync.Mutex
+	reader  reportParser
+	buf     [4096]byte
 	secret  secret // of the report that was asked for last
 	waiting bool   // it has not come yet
 	done    bool   // it has
 	agains  int    // how many times it was asked for again
 	last    report
-	number  int // of the command sent last
+	number  int  // of the command sent last
+	strict  bool // an end of the socket counts as death: bash is to become ready, not another program
+	ended   bool // that end has come
 	dead    bool
-	code    int    // exit code, once dead
-	unread  []byte // typed, and not yet taken by the terminal
-	typing  bool   // typeOn runs
-
-	closing bool // no goroutine may be started any more
-	strict  bool // an end of the socket ends waiting too: bash is to become ready, not another program
-	ended   bool // it has come
-
-	line   []byte       // buffer of send
-	flush  bool         // argument of settleFD
-	reader reportParser // guarded by mu too
-	buf    [4096]byte
-	wg     sync.WaitGroup
+	code    int  // exit code, once dead
+	hungUp  bool // nobody holds the terminal any more
+	closed  bool // the descriptors are no longer ours
 }
 
-// startBash starts a bash that has read nothing yet. Its terminal is read by whoever calls pump.
+// startBash starts a bash that has read nothing yet, in the cgroup given. Its terminal is read by whoever calls pump.
 func startBash(c Config, dir, group string) (*bash, error) {
 	path, err := lookBash()
 	if err != nil {
 		return nil, err
 	}
-	master, slave, err := openTerminal(c.User, defaultCols, defaultRows)
+	b := &bash{gone: make(chan struct{})}
+	slave, theirs, err := b.open(c.User)
 	if err != nil {
 		return nil, err
 	}
 	defer slave.Close()
-	conn, modes, err := inspectTerminal(master)
-	if err != nil {
-		master.Close()
-		return nil, startError(err)
-	}
-	ours, theirs, err := socketPair()
-	if err != nil {
-		master.Close()
-		return nil, startError(err)
-	}
 	defer theirs.Close()
 	attr := &os.ProcAttr{
 		Dir: dir, Env: environment(c.Env), Files: []*os.File{theirs, slave, slave},
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 1, Credential: c.User},
 	}
-	var proc *os.Process
 	err = cgroup.Start(group, attr.Sys, func() (pid int, err error) { // it has read nothing yet, so moving it is in time too
-		if proc, err = os.StartProcess(path, []string{"bash", "--noediting", "--norc", "-i"}, attr); err != nil {
+		if b.proc, err = os.StartProcess(path, []string{"bash", "--noediting", "--norc", "-i"}, attr); err != nil {
 			return 0, err
 		}
-		return proc.Pid, nil
+		return b.proc.Pid, nil
 	})
 	if err != nil {
-		if proc != nil { // it runs, and could not be put into the group
-			_ = proc.Kill()
-			_, _ = proc.Wait()
+		if b.proc != nil { // it runs, and could not be put into the group
+			_ = b.proc.Kill()
+			_, _ = b.proc.Wait()
 		}
-		master.Close()
-		ours.Close()
+		b.descriptors.close()
 		return nil, startError(err)
 	}
-	b := &bash{proc: proc, pid: proc.Pid, socket: ours, tty: master, gone: make(chan struct{})}
+	b.pid = b.proc.Pid
 	b.start, _ = Started(b.pid)
-	b.conn, b.modes = conn, *modes
-	b.reports, _ = ours.SyscallConn() // fails only for a nil file
-	b.onReport, b.nudged, b.settled = b.readable, b.nudge, b.settleFD
-	b.wg.Go(b.wait)
+	b.lines = outlet{fd: b.socket, quit: b.quit, large: true}
+	b.keys = outlet{fd: b.tty, quit: b.quit}
+	b.wg.Go(b.reap)
 	return b, nil
+}
+
+// open makes the descriptors, and the other ends of two of them.
+func (b *bash) open(user *syscall.Credential) (slave, theirs *os.File, err error) {
+	d, theirs, err := openDescriptors()
+	if err != nil {
+		return nil, nil, startError(err)
+	}
+	b.descriptors = d
+	var modes *unix.Termios
+	if b.tty, slave, modes, err = openTerminal(user, defaultCols, defaultRows); err != nil {
+		theirs.Close()
+		b.descriptors.close()
+		return nil, nil, err
+	}
+	b.modes = *modes
+	return slave, theirs, nil
 }
 
 func lookBash() (string, error) {
@@ -138,19 +137,6 @@ func startError(err error) error {
 	return &sandbox.Error{Code: code, Op: "shell.Start", Err: err}
 }
 
-func socketPair() (ours, theirs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("socketpair: %w", err)
-	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		unix.Close(fds[0])
-		unix.Close(fds[1])
-		return nil, nil, err
-	}
-	return os.NewFile(uintptr(fds[0]), "commands"), os.NewFile(uintptr(fds[1]), "commands"), nil
-}
-
 // environment is env without what describes another terminal or another shell's prompt, and with what this one needs.
 func environment(env []string) []string {
 	out := make([]string, 0, len(env)+2)
@@ -171,8 +157,8 @@ func environment(env []string) []string {
 	return append(out, "TERM=xterm-256color")
 }
 
-// wait reaps bash.
-func (b *bash) wait() {
+// reap takes bash's exit code.
+func (b *bash) reap() {
 	state, err := b.proc.Wait()
 	b.poll() // what it reported last
 	b.mu.Lock()
@@ -196,22 +182,15 @@ func exitCode(state *os.ProcessState) int {
 // kill ends bash alone.
 func (b *bash) kill() { _ = b.proc.Kill() }
 
-// goOn runs f in a goroutine that close waits for.
-func (b *bash) goOn(f func()) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.closing {
-		b.wg.Go(f)
-	}
-}
-
-// close gives back the descriptors and waits for the goroutines. Bash must be dead or dying.
+// close gives back the descriptors and waits for the goroutines. Bash must be dead or dying, and nobody in listen.
 func (b *bash) close() {
 	<-b.gone
-	b.mu.Lock()
-	b.closing = true
-	b.mu.Unlock()
-	b.socket.Close()
-	b.tty.Close()
+	raise(b.quit)
+	b.lines.close()
+	b.keys.close()
 	b.wg.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.descriptors.close()
 }

@@ -7,17 +7,28 @@ type grid struct {
 	first  int // number of the oldest line kept
 	count  int // lines kept
 	top    int // number of the screen's first row
-	chunks []*[chunkLines]line
+	chunks []*chunk
 }
 
 const (
 	chunkLines = 256
-	keptText   = 256 // bytes of a line's buffer that outlive clear: more than most lines have
+	slabText   = 128 // bytes: most lines of most programs fit
 )
+
+// A chunk is a piece of the ring. Its lines begin with buffers that come with it, so that few need one of their own.
+type chunk struct {
+	lines [chunkLines]line
+	slab  [chunkLines * slabText]byte
+}
+
+// renew gives line i its first buffer.
+func (c *chunk) renew(i int) {
+	c.lines[i] = line{text: c.slab[i*slabText : i*slabText : (i+1)*slabText]}
+}
 
 func (g *grid) slot(n int) *line {
 	n %= g.keep
-	return &g.chunks[n/chunkLines][n%chunkLines]
+	return &g.chunks[n/chunkLines].lines[n%chunkLines]
 }
 
 func (g *grid) has(n int) bool { return n >= g.first && n < g.first+g.count }
@@ -35,12 +46,17 @@ func (g *grid) ensure(n int) (lost bool) {
 		}
 		next := (g.first + g.count) % g.keep
 		if g.chunks == nil {
-			g.chunks = make([]*[chunkLines]line, (g.keep+chunkLines-1)/chunkLines)
+			g.chunks = make([]*chunk, (g.keep+chunkLines-1)/chunkLines)
 		}
-		if g.chunks[next/chunkLines] == nil {
-			g.chunks[next/chunkLines] = new([chunkLines]line)
+		c := g.chunks[next/chunkLines]
+		if c == nil {
+			c = new(chunk)
+			for i := range c.lines {
+				c.renew(i)
+			}
+			g.chunks[next/chunkLines] = c
 		}
-		g.chunks[next/chunkLines][next%chunkLines].reset()
+		c.lines[next%chunkLines].reset()
 		g.count++
 	}
 	return lost
@@ -51,12 +67,9 @@ func (g *grid) clear() {
 	for i := 1; i < len(g.chunks); i++ {
 		g.chunks[i] = nil
 	}
-	if g.count > 0 {
-		c := g.chunks[0]
+	if g.chunks != nil && g.chunks[0] != nil {
 		for i := range min(g.first+g.count, chunkLines) {
-			if cap(c[i].text) > keptText || cap(c[i].cells) > keptText/4 {
-				c[i] = line{}
-			}
+			g.chunks[0].renew(i) // all: rotate may have exchanged their buffers
 		}
 	}
 	g.first, g.count, g.top = 0, 0, 0

@@ -44,11 +44,14 @@ func (b *bash) executing() bool {
 const readingLimit = 10 * time.Second // 5 MB take bash one or two
 
 // foreground is the process group that the terminal's signals go to; 0 if there is none.
-func (b *bash) foreground() (group int) {
-	_ = b.conn.Control(func(fd uintptr) {
-		if g, err := unix.IoctlGetInt(int(fd), unix.TIOCGPGRP); err == nil {
-			group = g
-		}
-	})
-	return group
+func (b *bash) foreground() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return 0
+	}
+	if group, err := unix.IoctlGetInt(b.tty, unix.TIOCGPGRP); err == nil {
+		return group
+	}
+	return 0
 }

@@ -41,7 +41,7 @@ func (s *Session) prepare(b *bash, rc string) error {
 		s.config.OnStart(b.pid)
 	}
 	s.view.mu.Lock()
-	s.view.mute = true
+	s.view.mute, s.view.attended = true, true
 	s.view.screen.reply = b.reply
 	s.view.mu.Unlock()
 	b.wg.Go(func() { s.view.pump(b) })
@@ -52,6 +52,8 @@ func (s *Session) prepare(b *bash, rc string) error {
 	if err := b.begin(processes, rc); err != nil {
 		return startError(err)
 	}
+	s.coming(b)
+	defer s.coming(nil)
 	b.mustStay(true)
 	defer b.mustStay(false)
 	switch _, why := s.wait(context.Background(), b, untilAt(startupLimit)); why {
@@ -66,6 +68,13 @@ func (s *Session) prepare(b *bash, rc string) error {
 	s.view.mute = false
 	s.view.mu.Unlock()
 	return nil
+}
+
+// coming notes that b is about to become ready, so that Close need not wait for that.
+func (s *Session) coming(b *bash) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next = b
 }
 
 var errClosed = &sandbox.Error{Code: sandbox.Conflict, Op: "shell", Err: errors.New("the session is closed")}
@@ -88,18 +97,16 @@ func (s *Session) current() (*bash, error) {
 
 // replace starts a bash in place of old, which is dead, in the directory where that was.
 func (s *Session) replace(old *bash) (*bash, error) {
-	dir := s.Cwd()
 	s.typed = false
 	if old != nil {
 		s.view.mu.Lock()
 		s.view.drainLocked(old)
 		s.view.mu.Unlock()
 		s.old = append(s.old, leader{old.pid, old.start})
+		s.take()
 		old.close()
-		s.mu.Lock()
-		s.sh, s.dir = nil, dir
-		s.mu.Unlock()
 	}
+	dir := s.Cwd()
 	var b *bash
 	var err error
 	for _, d := range []string{dir, s.config.Dir, "/"} {
@@ -126,9 +133,14 @@ func (s *Session) replace(old *bash) (*bash, error) {
 
 // end kills b with all its processes, and waits.
 func end(b *bash) error {
+	err := b.killAll()
+	b.close()
+	return err
+}
+
+func (b *bash) killAll() error {
 	err := KillSession(b.pid, b.start)
 	b.kill()
-	b.close()
 	return err
 }
 

@@ -1,70 +1,71 @@
 package shell
 
 import (
-	"errors"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Whoever waits for a report reads the socket itself, so that a report wakes one goroutine and no other: between two
-// goroutines, handing over costs as much as all the rest of a round trip.
+// Whoever runs a command waits in the kernel, for a report on the socket, output on the terminal, or an event that nudge
+// raises. The runtime's own way of waiting costs as much as all the rest of a round trip: it wakes a thread that wakes
+// another, and it looks for other work before it sleeps, which keeps the processor that bash was just woken on (the
+// kernel expects the writer to a socket to sleep). The price is a thread for as long as a command runs.
 
-// mustStay says whether bash must stay bash for now: whether the end of its socket counts as its death.
-func (b *bash) mustStay(strict bool) {
+// listen waits until something comes on the socket or the terminal, or nudge is called (or was, since the last time), or
+// for so long, or for no reason. It takes what comes on the socket, and says whether there is something on the terminal.
+// Only one may listen at a time.
+func (b *bash) listen(atMost time.Duration) (output bool) {
+	b.limit = unix.NsecToTimespec(int64(max(atMost, 0)))
+	b.watched = [3]unix.PollFd{
+		{Fd: int32(b.socket), Events: unix.POLLIN}, {Fd: int32(b.nudges), Events: unix.POLLIN}, {Fd: int32(b.tty), Events: unix.POLLIN},
+	}
+	b.mu.Lock()
+	if b.ended { // a negative descriptor is not watched
+		b.watched[0].Fd = -1
+	}
+	if b.hungUp {
+		b.watched[2].Fd = -1
+	}
+	b.mu.Unlock()
+	if n, _ := unix.Ppoll(b.watched[:], &b.limit, nil); n <= 0 {
+		return false
+	}
+	if b.watched[1].Revents != 0 {
+		lower(b.nudges)
+	}
+	if b.watched[0].Revents != 0 {
+		b.poll()
+	}
+	return b.watched[2].Revents != 0
+}
+
+// nudge makes listen return.
+func (b *bash) nudge() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.strict = strict
-}
-
-// arm sees to it that block returns at the time given, or before. Flags that nudge tells of are to be looked at between
-// arm and block.
-func (b *bash) arm(at time.Time) {
-	if b.alarm.IsZero() || at.Before(b.alarm) {
-		b.alarm = at
-		_ = b.socket.SetReadDeadline(at)
+	if !b.closed {
+		raise(b.nudges)
 	}
-}
-
-// block waits until there is a report, or bash is gone, or it is nudged, or the time of arm has come, or for no reason.
-func (b *bash) block() {
-	if err := b.reports.Read(b.onReport); errors.Is(err, os.ErrDeadlineExceeded) {
-		b.alarm = time.Time{}
-	}
-}
-
-// nudge makes block return, now or when it is called next.
-func (b *bash) nudge() { _ = b.socket.SetReadDeadline(time.Unix(1, 0)) }
-
-// readable takes what can be read from the socket, and says whether that ends a wait.
-func (b *bash) readable(fd uintptr) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.readLocked(int(fd))
-	return b.done || b.dead || b.strict && b.ended
 }
 
 // poll takes what can be read from the socket.
 func (b *bash) poll() {
-	_ = b.reports.Control(func(fd uintptr) { b.readable(fd) })
-}
-
-func (b *bash) readLocked(fd int) {
-	for {
-		n, err := unix.Read(fd, b.buf[:])
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for !b.ended && !b.closed {
+		n, err := unix.Read(b.socket, b.buf[:])
 		switch {
-		case err == unix.EINTR:
-			continue
 		case n > 0:
 			b.takeLocked(b.buf[:n])
-			if n == len(b.buf) {
-				continue
+			if n < len(b.buf) {
+				return
 			}
-		case n == 0 && err == nil:
-			b.ended = true
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			return
+		default:
+			b.ended = true // bash has gone, or has become another program (exec)
 		}
-		return // also when bash has closed its end: it may have become another program (exec)
 	}
 }
 
@@ -77,6 +78,26 @@ func (b *bash) takeLocked(p []byte) {
 		}
 		b.waiting, b.done = false, true
 	}
+}
+
+// hangUp notes that nobody holds the terminal any more.
+func (b *bash) hangUp() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hungUp = true
+}
+
+func (b *bash) isHungUp() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.hungUp
+}
+
+// mustStay says whether bash must stay bash for now: whether the end of its socket counts as its death.
+func (b *bash) mustStay(strict bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.strict = strict
 }
 
 // news says whether the report awaited has been read, and whether bash is dead.

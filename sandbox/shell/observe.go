@@ -2,6 +2,7 @@ package shell
 
 import (
 	"bytes"
+	"time"
 	"unicode"
 
 	"github.com/sandtree/sandtree/sandbox"
@@ -26,23 +27,20 @@ func (s *Session) complete(b *bash, c *call, r report) sandbox.Observation {
 		text = withoutPrompt(text, r.prompt)
 	}
 	text = s.trace.strip(text, b.secret[:])
-	content := s.content(text, c.echo)
-	if !c.Hidden {
-		content = truncate(content)
-	}
-	m := s.metadata(r)
+	content := s.content(text, c.echo, c.Hidden)
+	m := s.metadata(r, time.Since(c.start))
 	m.Prefix, m.Suffix = prefix, suffixDone(r.code, c.key)
 	return sandbox.Observation{Content: content, Result: sandbox.RunResult{Command: c.command, Hidden: c.Hidden, Metadata: m}}
 }
 
-// metadata is what the report tells of the shell.
-func (s *Session) metadata(r report) sandbox.RunMetadata {
+// metadata is what the report tells of the shell after a command that took this long.
+func (s *Session) metadata(r report, took time.Duration) sandbox.RunMetadata {
 	if s.cwd == nil || *s.cwd != r.dir {
 		s.cwd = &r.dir
 	}
 	return sandbox.RunMetadata{
 		ExitCode: r.code, PID: r.pid, Username: &s.user, Hostname: &s.host, WorkingDir: s.cwd,
-		PyPath: s.python.after(r.path, r.dir),
+		PyPath: s.python.after(took, r.path, r.dir),
 	}
 }
 
@@ -57,24 +55,21 @@ func (s *Session) pause(b *bash, c *call, why outcome) sandbox.Observation {
 		prefix = prefixContinued
 	}
 	s.open = true
-	return sandbox.Observation{Content: truncate(s.fresh(b, c.echo)), Result: sandbox.RunResult{
+	return sandbox.Observation{Content: s.fresh(b, c.echo, false), Result: sandbox.RunResult{
 		Command: c.command, Metadata: unknown(prefix, suffix),
 	}}
 }
 
 // refuse makes the observation for a command that comes while another runs.
 func (s *Session) refuse(c *call) sandbox.Observation {
-	content := s.fresh(s.shell(), "")
-	if !c.Hidden {
-		content = truncate(content)
-	}
+	content := s.fresh(s.shell(), "", c.Hidden)
 	return sandbox.Observation{Content: content, Result: sandbox.RunResult{
 		Command: c.command, Hidden: c.Hidden, Metadata: unknown(prefixContinued, suffixRefused(c.command)),
 	}}
 }
 
 // fresh is what the command that runs has shown since the last answer.
-func (s *Session) fresh(b *bash, echo string) string {
+func (s *Session) fresh(b *bash, echo string, whole bool) string {
 	v := &s.view
 	v.mu.Lock()
 	if b != nil {
@@ -84,11 +79,12 @@ func (s *Session) fresh(b *bash, echo string) string {
 	v.screen.mark()
 	v.toldLocked()
 	v.mu.Unlock()
-	return s.content(text, echo)
+	return s.content(text, echo, whole)
 }
 
-// content is text without blanks around it and without the echo of what was typed.
-func (s *Session) content(text []byte, echo string) string {
+// content is text without blanks around it and without the echo of what was typed, and without its middle if it is long
+// and not wanted whole.
+func (s *Session) content(text []byte, echo string, whole bool) string {
 	s.text = text
 	if cap(text) > maxKept {
 		s.text = nil
@@ -97,7 +93,11 @@ func (s *Session) content(text []byte, echo string) string {
 	if echo != "" {
 		text = bytes.TrimPrefix(text, []byte(echo))
 	}
-	return string(bytes.TrimFunc(text, unicode.IsSpace))
+	text = bytes.TrimFunc(text, unicode.IsSpace)
+	if whole {
+		return string(text)
+	}
+	return truncate(text)
 }
 
 const maxKept = 1 << 20 // bytes of the buffer of answers that stay between answers

@@ -9,51 +9,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal makes a terminal that belongs to the shell's user. The master side is non-blocking and watched by the
-// runtime's poller.
-func openTerminal(user *syscall.Credential, cols, rows uint16) (master, slave *os.File, err error) {
+// openTerminal makes a terminal that belongs to the shell's user. master is a non-blocking descriptor. modes are those
+// that it has; to the usual ones it adds that it speaks UTF-8.
+func openTerminal(user *syscall.Credential, cols, rows uint16) (master int, slave *os.File, modes *unix.Termios, err error) {
 	m, slave, err := pty.Open()
 	if err != nil {
-		return nil, nil, startError(fmt.Errorf("open a terminal: %w", err))
+		return -1, nil, nil, startError(fmt.Errorf("open a terminal: %w", err))
 	}
 	defer m.Close()
-	fail := func(what string, err error) (*os.File, *os.File, error) {
-		slave.Close()
-		return nil, nil, startError(fmt.Errorf("%s: %w", what, err))
-	}
-	if err := pty.Setsize(slave, &pty.Winsize{Rows: rows, Cols: cols}); err != nil {
-		return fail("set the terminal's size", err)
-	}
-	if user != nil && int(user.Uid) != os.Getuid() {
-		if err := slave.Chown(int(user.Uid), -1); err != nil {
-			return fail("give the terminal to its user", err)
+	master = -1
+	err = func() (err error) {
+		if err := pty.Setsize(slave, &pty.Winsize{Rows: rows, Cols: cols}); err != nil {
+			return fmt.Errorf("set the terminal's size: %w", err)
 		}
-	}
-	// What is non-blocking when it becomes an *os.File is polled, hence the copy.
-	fd, err := unix.FcntlInt(m.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+		if user != nil && int(user.Uid) != os.Getuid() {
+			if err := slave.Chown(int(user.Uid), -1); err != nil {
+				return fmt.Errorf("give the terminal to its user: %w", err)
+			}
+		}
+		if master, err = unix.FcntlInt(m.Fd(), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+			return fmt.Errorf("copy the terminal's descriptor: %w", err)
+		}
+		if modes, err = unix.IoctlGetTermios(master, unix.TCGETS); err != nil {
+			return fmt.Errorf("get the terminal's modes: %w", err)
+		}
+		modes.Iflag |= unix.IUTF8 // backspace takes away a character, not a byte
+		if err := unix.IoctlSetTermios(master, unix.TCSETS, modes); err != nil {
+			return fmt.Errorf("set the terminal's modes: %w", err)
+		}
+		return unix.SetNonblock(master, true)
+	}()
 	if err != nil {
-		return fail("copy the terminal's descriptor", err)
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
-		return fail("make the terminal non-blocking", err)
-	}
-	return os.NewFile(uintptr(fd), "/dev/ptmx"), slave, nil
-}
-
-// inspectTerminal gives raw access to a terminal, and its modes, to which it adds that it speaks UTF-8.
-func inspectTerminal(master *os.File) (conn syscall.RawConn, modes *unix.Termios, err error) {
-	if conn, err = master.SyscallConn(); err != nil {
-		return nil, nil, err
-	}
-	ctlErr := conn.Control(func(fd uintptr) {
-		if modes, err = unix.IoctlGetTermios(int(fd), unix.TCGETS); err == nil {
-			modes.Iflag |= unix.IUTF8 // backspace takes away a character, not a byte
-			err = unix.IoctlSetTermios(int(fd), unix.TCSETS, modes)
+		slave.Close()
+		if master >= 0 {
+			unix.Close(master)
 		}
-	})
-	if err == nil {
-		err = ctlErr
+		return -1, nil, nil, startError(err)
 	}
-	return conn, modes, err
+	return master, slave, modes, nil
 }

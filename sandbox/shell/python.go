@@ -8,8 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A command that has ended this soon has run no program (a fork and an exec alone take longer), so it has installed none.
-const noProgram = 500 * time.Microsecond
+const (
+	// A command that has ended this soon has run no program (a fork and an exec alone take longer), so it has installed
+	// none.
+	noProgram = 500 * time.Microsecond
+	// After such a command an answer is given again while it is this young: something else may install things too.
+	fresh = 100 * time.Millisecond
+)
 
 // An interpreterPath finds the python that a command would find, as `which python` does. The places to look at are kept
 // while PATH stays the same; whether something is there is asked anew each time, since commands install things.
@@ -20,16 +25,9 @@ type interpreterPath struct {
 	asked     time.Time // when it was found out
 }
 
-// before is called when a command has been sent: it finds the python that was there before it, while the shell works.
-func (i *interpreterPath) before() {
-	if i.found != nil {
-		i.find(i.path, i.dir)
-	}
-}
-
-// after is the python that there is after that command.
-func (i *interpreterPath) after(path, dir string) *string {
-	if i.found != nil && path == i.path && dir == i.dir && time.Since(i.asked) < noProgram {
+// after is the python that there is after a command that took this long.
+func (i *interpreterPath) after(took time.Duration, path, dir string) *string {
+	if i.found != nil && path == i.path && dir == i.dir && took < noProgram && time.Since(i.asked) < fresh {
 		return i.found
 	}
 	return i.find(path, dir)

@@ -43,6 +43,9 @@ const (
 func (s *Session) Run(ctx context.Context, a sandbox.RunArgs, timeout time.Duration, out sandbox.Output) (sandbox.Observation, error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	if s.ended() {
+		return sandbox.Observation{}, errClosed
+	}
 	c := &call{RunArgs: a, command: strip(a.Command), timeout: timeout}
 	if !s.open && (c.command == "" || c.IsInput) {
 		text := nothingToFeed
@@ -65,10 +68,8 @@ func (s *Session) Run(ctx context.Context, a sandbox.RunArgs, timeout time.Durat
 	if !busy && c.key != 0 && (c.key != 'd' || s.open) {
 		return s.idleKey(c), nil
 	}
-	if out != nil {
-		s.view.listen(out)
-		defer s.view.unlisten()
-	}
+	s.view.attend(out)
+	defer func() { s.view.leave(s.shell()) }()
 	c.start = time.Now()
 	if err := s.act(c, busy, unended); err != nil {
 		return sandbox.Observation{}, err
@@ -129,7 +130,6 @@ func (s *Session) execute(command string, bare bool) error {
 	b.settle(s.typed)
 	s.open, s.typed = false, false
 	_ = b.send(command, s.status, bare) // a failure means that bash is gone, which await sees
-	s.python.before()
 	return nil
 }
 
@@ -158,45 +158,34 @@ func (s *Session) await(ctx context.Context, c *call) (sandbox.Observation, erro
 	return s.pause(b, c, why), nil
 }
 
-// wait waits until the command has ended, a limit of c is reached, or ctx or the session ends.
+// wait waits until the command has ended, a limit of c is reached, or ctx or the session ends, and reads the terminal
+// meanwhile.
 func (s *Session) wait(ctx context.Context, b *bash, c *call) (report, outcome) {
-	if s.held != "" {
-		return report{}, s.hold(ctx, c)
-	}
-	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, b.nudged)()
-	}
+	unwatched := ctx.Done() != nil
 	for {
-		next, why := s.limits(c)
-		b.arm(time.Now().Add(next))
 		r, done, dead, code := b.news()
+		next, why := s.limits(c)
 		switch {
-		case done:
+		case done && s.held == "":
 			return r, completed
 		case s.ended() || ctx.Err() != nil:
 			return r, canceled
-		case dead:
+		case dead && s.held == "":
 			r.code = code
 			return r, died
 		case next <= 0:
 			return r, why
 		}
-		b.block()
+		if unwatched { // most commands end first
+			next = min(next, time.Millisecond)
+		}
+		if b.listen(next) {
+			s.view.read(b)
+		} else if unwatched {
+			unwatched = false
+			defer context.AfterFunc(ctx, b.nudge)()
+		}
 	}
-}
-
-// hold waits for a limit of c, or the end of ctx or the session, while a command is held.
-func (s *Session) hold(ctx context.Context, c *call) outcome {
-	next, why := s.limits(c)
-	timer := time.NewTimer(next)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return why
-	case <-ctx.Done():
-	case <-s.closed:
-	}
-	return canceled
 }
 
 func (s *Session) ended() bool {

@@ -257,3 +257,17 @@ func BenchmarkScreen(b *testing.B) {
 		})
 	}
 }
+
+func TestTruncate(t *testing.T) {
+	for _, unit := range []string{"a", "é", "日", "😀"} {
+		for _, n := range []int{0, 1, maxContent - 1, maxContent} {
+			if text := strings.Repeat(unit, n); truncate([]byte(text)) != text {
+				t.Errorf("%d of %s are cut", n, unit)
+			}
+		}
+		half := strings.Repeat(unit, maxContent/2)
+		if got := truncate([]byte(half + "x" + half)); got != half+cut+half {
+			t.Errorf("%s: %d bytes", unit, len(got))
+		}
+	}
+}

@@ -94,8 +94,7 @@ func (b *bash) send(command string, status int, bare bool) error {
 func (b *bash) tidy() error {
 	b.expect()
 	b.line = appendTell(b.line[:0], "tidy", b.secret[:])
-	_, err := b.socket.Write(b.line)
-	return err
+	return b.lines.write(b.line)
 }
 
 // expect makes the secret of a report that is awaited from now on.
@@ -110,18 +109,12 @@ func (b *bash) expect() {
 func (b *bash) post() error {
 	b.expect()
 	b.line = appendTell(b.line, "tell", b.secret[:])
-	if len(b.line) <= directWrite {
-		_, err := b.socket.Write(b.line)
-		return err
+	err := b.lines.write(b.line)
+	if cap(b.line) > maxKept {
+		b.line = nil
 	}
-	line := b.line
-	b.line = nil
-	b.goOn(func() { _, _ = b.socket.Write(line) }) // a failure means that bash is gone, which is seen elsewhere
-	return nil
+	return err
 }
-
-// directWrite is below what a socket takes at once (208 KiB by default), so that writing it does not wait.
-const directWrite = 64 << 10
 
 // again asks for the report once more, in case an interrupt hits bash just when it makes the one that was asked for:
 // an interrupt ends one line at most, and there is now one more line than interrupts.
@@ -134,11 +127,11 @@ func (b *bash) again() {
 	}
 	b.mu.Unlock()
 	if line != nil {
-		_, _ = b.socket.Write(line)
+		_ = b.lines.write(line)
 	}
 }
 
-const maxAgain = 500 // lines that the socket takes without waiting
+const maxAgain = 500 // times; who needs more is not helped by it
 
 // appendTell appends the line that makes bash report: a simple command, for after a syntax error in eval bash does not
 // know a reserved word at the beginning of a line.

@@ -38,6 +38,7 @@ type Session struct {
 
 	mu     sync.Mutex
 	sh     *bash
+	next   *bash  // about to become ready
 	dir    string // last known working directory
 	ending bool
 	added  []string // variables for bashes to come
@@ -72,7 +73,6 @@ func Start(c Config) (*Session, error) {
 	s := &Session{config: c, closed: make(chan struct{}), dir: c.Dir}
 	s.view.screen = newScreen(defaultCols, defaultRows, c.History)
 	s.view.buf = make([]byte, readSize)
-	s.view.readAll = s.view.readAllLocked
 	s.user, s.host = userName(c.User), hostName()
 	sh, err := s.launch(c.Dir)
 	if err != nil {
@@ -130,14 +130,30 @@ func (s *Session) Close() error {
 	s.ending = true
 	close(s.closed)
 	b := s.sh
+	if s.next != nil {
+		s.next.nudge()
+	}
 	s.mu.Unlock()
 	var err error
 	if b != nil {
-		err = end(b)
+		err = b.killAll()
 	}
 	s.turn.Lock() // whoever is in Run leaves, for closed is closed
 	defer s.turn.Unlock()
+	if b = s.take(); b != nil {
+		b.close()
+	}
 	return errors.Join(err, s.sweep())
+}
+
+// take takes the bash away from the session; nil if there is none.
+func (s *Session) take() *bash {
+	dir := s.Cwd()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.sh
+	s.sh, s.dir = nil, dir
+	return b
 }
 
 // sweep ends what shells that have died left running, and all there is in the session's cgroup.
@@ -155,13 +171,12 @@ func (s *Session) sweep() error {
 }
 
 // Interrupt sends SIGINT to what runs in the foreground, as ^C does; to a shell that waits for a command it does
-// nothing. It does not wait.
+// nothing.
 func (s *Session) Interrupt() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ending || s.sh == nil {
+	b := s.shell()
+	if b == nil {
 		return errClosed
 	}
-	s.sh.interrupt()
+	b.interrupt()
 	return nil
 }

@@ -39,12 +39,13 @@ func OpenTerminal(c Config, cols, rows uint16) (*Terminal, error) {
 	if err != nil {
 		return nil, err
 	}
-	master, slave, err := openTerminal(c.User, cols, rows)
+	fd, slave, _, err := openTerminal(c.User, cols, rows)
 	if err != nil {
 		return nil, err
 	}
 	defer slave.Close()
-	conn, _, err := inspectTerminal(master)
+	master := os.NewFile(uintptr(fd), "/dev/ptmx") // non-blocking, and so watched by the runtime's poller
+	conn, err := master.SyscallConn()
 	if err != nil {
 		master.Close()
 		return nil, startError(err)

@@ -2,7 +2,6 @@ package shell
 
 import (
 	"errors"
-	"os"
 	"sync"
 	"time"
 
@@ -17,35 +16,24 @@ type view struct {
 	screen  *screen
 	mute    bool // what comes is not the command's: a shell is starting
 	changed time.Time
+	buf     []byte
+
 	out     sandbox.Output // of the action that runs; nil if none
 	offset  int64          // of out
 	backlog []byte         // raw bytes that came while nobody listened, the last of them
 	missed  int64          // how many came before those in backlog
-	buf     []byte
-	readAll func(fd uintptr) // readAllLocked, as a function made once
+
+	attended bool      // somebody runs a command, and reads the terminal himself
+	left     time.Time // when that was last so
+	turns    int       // how many times it has begun
+	parked   bool      // the pump waits for its end
 }
 
 const (
-	readSize   = 16 << 10 // bytes; a terminal gives at most 4 KiB at a time on Linux, more on others
-	maxBacklog = 64 << 10 // bytes kept for the next listener
+	readSize    = 16 << 10 // bytes; a terminal gives at most 4 KiB at a time on Linux, more on others
+	readsAtOnce = 32       // then who reads looks at the time: output may come faster than it can be read
+	maxBacklog  = 64 << 10 // bytes kept for the next listener
 )
-
-// pump reads b's terminal until it is gone or closed.
-func (v *view) pump(b *bash) {
-	_ = b.conn.Read(func(fd uintptr) (done bool) {
-		for {
-			v.mu.Lock()
-			err := v.readLocked(int(fd))
-			v.mu.Unlock()
-			switch {
-			case errors.Is(err, unix.EAGAIN):
-				return false
-			case err != nil:
-				return true
-			}
-		}
-	})
-}
 
 // readLocked takes one piece off the terminal.
 func (v *view) readLocked(fd int) error {
@@ -53,16 +41,35 @@ func (v *view) readLocked(fd int) error {
 	for err == unix.EINTR {
 		n, err = unix.Read(fd, v.buf)
 	}
-	if err != nil {
-		return err
+	if err == nil && n == 0 {
+		err = unix.EIO
 	}
-	if n == 0 {
-		return os.ErrClosed
-	}
-	if !v.mute {
+	if err == nil && !v.mute {
 		v.takeLocked(v.buf[:n])
 	}
-	return nil
+	return err
+}
+
+// read takes some of what is there off b's terminal.
+func (v *view) read(b *bash) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for range readsAtOnce {
+		if err := v.readLocked(b.tty); err != nil {
+			if !errors.Is(err, unix.EAGAIN) {
+				b.hangUp()
+			}
+			return
+		}
+	}
+}
+
+// drainLocked reads all that has been written to the terminal so far. It is exact: a read of a terminal that finds
+// nothing waits for bytes that the kernel has accepted but not delivered yet (tty_buffer_flush_work), and only then
+// says EAGAIN.
+func (v *view) drainLocked(b *bash) {
+	for v.readLocked(b.tty) == nil {
+	}
 }
 
 func (v *view) takeLocked(p []byte) {
@@ -93,23 +100,16 @@ func (v *view) trimLocked() {
 // toldLocked says that an answer has brought all that came.
 func (v *view) toldLocked() { v.backlog, v.missed = v.backlog[:0], 0 }
 
-// drainLocked reads all that has been written to the terminal so far. It is exact: a read of a terminal that finds
-// nothing waits for bytes that the kernel has accepted but not delivered yet (tty_buffer_flush_work), and only then
-// says EAGAIN.
-func (v *view) drainLocked(b *bash) { _ = b.conn.Control(v.readAll) }
-
-func (v *view) readAllLocked(fd uintptr) {
-	for v.readLocked(int(fd)) == nil {
-	}
-}
-
-// listen gives what comes from now on, and what came since the last answer, to out.
-func (v *view) listen(out sandbox.Output) {
+// attend says that the caller reads the terminal from now on. out, if not nil, is given what comes, and what came since
+// the last answer.
+func (v *view) attend(out sandbox.Output) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.attended = true
+	v.turns++
 	if out == nil {
 		return
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	v.trimLocked()
 	v.out, v.offset = out, v.missed
 	if len(v.backlog) > 0 {
@@ -119,11 +119,16 @@ func (v *view) listen(out sandbox.Output) {
 	v.toldLocked()
 }
 
-// unlisten ends what listen began: out is not called again.
-func (v *view) unlisten() {
+// leave ends what attend began: out is not called again, and the pump of b, if it is not nil, reads the terminal.
+func (v *view) leave(b *bash) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.out = nil
+	v.attended, v.out, v.left = false, nil, time.Now()
+	parked := v.parked
+	v.parked = false
+	v.mu.Unlock()
+	if parked && b != nil {
+		raise(b.pumps)
+	}
 }
 
 // lastChange is when the picture last changed.
@@ -131,4 +136,50 @@ func (v *view) lastChange() time.Time {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.changed
+}
+
+// pump reads b's terminal while no command runs, so that what runs in the background is not held up, until b is closed.
+//
+// It keeps out of the way of commands that come one after the other: having met one, it dozes, and looks again later;
+// so they need not wake it. Only if it meets the same one again does it ask to be woken.
+func (v *view) pump(b *bash) {
+	const doze = 5 // milliseconds
+	fds := []unix.PollFd{{Fd: int32(b.quit), Events: unix.POLLIN}, {Fd: int32(b.pumps), Events: unix.POLLIN}, {Fd: int32(b.tty), Events: unix.POLLIN}}
+	turn := 0
+	for {
+		watched, limit := fds, -1
+		v.mu.Lock()
+		switch {
+		case v.attended && v.turns == turn:
+			v.parked = true
+			watched = fds[:2]
+		case v.attended || time.Since(v.left) < doze*time.Millisecond:
+			watched, limit = fds[:2], doze
+		}
+		turn = v.turns
+		v.mu.Unlock()
+		if b.isHungUp() {
+			watched, limit = fds[:1], -1
+		}
+		n, err := unix.Poll(watched, limit)
+		switch {
+		case err != nil || n == 0:
+		case fds[0].Revents != 0:
+			return
+		case fds[1].Revents != 0:
+			lower(b.pumps)
+		default:
+			v.readIdle(b)
+		}
+	}
+}
+
+// readIdle is read, unless somebody else reads.
+func (v *view) readIdle(b *bash) {
+	v.mu.Lock()
+	attended := v.attended
+	v.mu.Unlock()
+	if !attended { // if somebody begins just now, both read, one piece each at a time
+		v.read(b)
+	}
 }

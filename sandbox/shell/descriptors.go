@@ -1,0 +1,61 @@
+package shell
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// The descriptors of a bash. They are not files of the runtime's, for then its poller would wake a thread for everything
+// that comes; see listen.
+type descriptors struct {
+	socket int // our end
+	tty    int // the terminal's master side
+	nudges int // an event: whoever listens is to look up
+	pumps  int // an event: the pump is to look up
+	quit   int // an event that is raised for good when all are to stop
+}
+
+// openDescriptors makes all but the terminal, and the other end of the socket.
+func openDescriptors() (d descriptors, theirs *os.File, err error) {
+	d = descriptors{-1, -1, -1, -1, -1}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return d, nil, fmt.Errorf("socketpair: %w", err)
+	}
+	d.socket, theirs = pair[0], os.NewFile(uintptr(pair[1]), "commands")
+	err = unix.SetNonblock(d.socket, true)
+	for _, event := range []*int{&d.nudges, &d.pumps, &d.quit} {
+		if err == nil {
+			*event, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		}
+	}
+	if err != nil {
+		theirs.Close()
+		d.close()
+		return d, nil, fmt.Errorf("make events: %w", err)
+	}
+	return d, theirs, nil
+}
+
+func (d *descriptors) close() {
+	for _, fd := range []*int{&d.socket, &d.tty, &d.nudges, &d.pumps, &d.quit} {
+		if *fd >= 0 {
+			unix.Close(*fd)
+		}
+		*fd = -1
+	}
+}
+
+// raise raises an event.
+func raise(event int) {
+	_, _ = unix.Write(event, []byte{1, 0, 0, 0, 0, 0, 0, 1}) // any number but 0, and not all ones, in either byte order
+}
+
+// lower takes an event back, and says whether it was raised.
+func lower(event int) bool {
+	var count [8]byte
+	n, _ := unix.Read(event, count[:])
+	return n == len(count)
+}

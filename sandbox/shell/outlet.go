@@ -1,0 +1,103 @@
+package shell
+
+import (
+	"errors"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// maxUntaken is how much an outlet keeps that nobody takes: a pasted file, not a flood.
+const maxUntaken = 1 << 20 // bytes
+
+var errUntaken = &sandbox.Error{Code: sandbox.Exhausted, Op: "shell", Err: errors.New("the program does not read what is typed")}
+
+// An outlet writes to a non-blocking descriptor without making the writer wait: what is not taken at once is written by
+// a goroutine, in order.
+type outlet struct {
+	fd    int
+	quit  int  // a descriptor that becomes readable when the outlet is to give up
+	large bool // one write may be larger than what is kept otherwise
+
+	mu   sync.Mutex
+	rest []byte
+	busy bool // drain runs
+	shut bool
+	wg   sync.WaitGroup
+}
+
+// write writes p, now or later. Code: Exhausted.
+func (o *outlet) write(p []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.shut {
+		return unix.EPIPE
+	}
+	if !o.busy {
+		n, err := o.writeNow(p)
+		if err != nil || n == len(p) {
+			return err
+		}
+		p = p[n:]
+	}
+	if len(o.rest)+len(p) > maxUntaken && !o.large {
+		return errUntaken
+	}
+	o.rest = append(o.rest, p...)
+	if !o.busy {
+		o.busy = true
+		o.wg.Go(o.drain)
+	}
+	return nil
+}
+
+// writeNow writes what is taken at once.
+func (o *outlet) writeNow(p []byte) (n int, err error) {
+	for n < len(p) {
+		w, err := unix.Write(o.fd, p[n:])
+		switch err {
+		case nil:
+			n += w
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return n, nil
+		default:
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// drain writes the rest.
+func (o *outlet) drain() {
+	fds := []unix.PollFd{{Fd: int32(o.fd), Events: unix.POLLOUT}, {Fd: int32(o.quit), Events: unix.POLLIN}}
+	for {
+		o.mu.Lock()
+		n, err := o.writeNow(o.rest)
+		o.rest = o.rest[n:]
+		if err != nil || o.shut || len(o.rest) == 0 {
+			o.rest, o.busy = nil, false
+			o.mu.Unlock()
+			return
+		}
+		o.mu.Unlock()
+		_, _ = unix.Poll(fds, -1)
+	}
+}
+
+// drop forgets what has not been taken yet.
+func (o *outlet) drop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.rest = nil
+}
+
+// close gives up and waits. Its quit descriptor must be readable by now.
+func (o *outlet) close() {
+	o.mu.Lock()
+	o.shut = true
+	o.mu.Unlock()
+	o.wg.Wait()
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -333,6 +334,40 @@ func TestALowerEpochIsFenced(t *testing.T) {
 	}
 	b.native("c", run("ls"), newer...).wantRun(t, 0, "")
 	b.native("d", run("ls")).wantRun(t, 0, "") // one that states no epoch is not fenced
+}
+
+// What a controller has begun to send is not taken any more once another one has come in its place.
+func TestAnUploadIsFencedInTheMiddle(t *testing.T) {
+	b := start(t, nil)
+	for i, path := range []string{wire.PathFiles + "?path=late", wire.PathTree + "?path=.", wire.PathEnv} {
+		older, old, newer := strconv.Itoa(3*i+1), strconv.Itoa(3*i+2), strconv.Itoa(3*i+3)
+		body, send := io.Pipe()
+		r := b.request("PUT", path, "", wire.HeaderEpoch, old)
+		r.Body, r.ContentLength = body, -1
+		answered := make(chan int, 1)
+		go func() {
+			status, _ := b.send(r)
+			answered <- status
+		}()
+		if _, err := send.Write([]byte("A=1")); err != nil { // taken by the client, and so on its way
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) { // its epoch tells that it has come
+			if status, _ := b.do("POST", wire.PathLease, "", wire.HeaderEpoch, older); status == http.StatusConflict {
+				break
+			} else if time.Now().After(deadline) {
+				t.Fatal("the upload has not begun")
+			}
+		}
+		if status, text := b.do("POST", wire.PathLease, "", wire.HeaderEpoch, newer); status != http.StatusNoContent {
+			t.Fatalf("the newer one: %d %s", status, text)
+		}
+		send.Close()
+		if status := <-answered; status != http.StatusConflict {
+			t.Errorf("%s: status %d, want %d", path, status, http.StatusConflict)
+		}
+	}
+	b.native("a", run("ls; echo $A")).wantRun(t, 0, "")
 }
 
 func TestStaticCommandsHaveASessionOfTheirOwn(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 )
 
 // putEnv takes variables for shells to come. All of them, or none if one is wrong.
-func (s *Server) putEnv(ctx *fasthttp.RequestCtx) {
+func (s *Server) putEnv(ctx *fasthttp.RequestCtx, epoch uint64) {
 	b, err := s.body(ctx)
 	if err != nil {
 		s.failBody(ctx, err)
@@ -29,6 +29,10 @@ func (s *Server) putEnv(ctx *fasthttp.RequestCtx) {
 			fail(ctx, &sandbox.Error{Code: sandbox.Invalid, Op: "server", Err: err})
 			return
 		}
+	}
+	if err := s.fence(epoch); err != nil { // the body may have taken long
+		fail(ctx, err)
+		return
 	}
 	s.sessions.setEnv(vars)
 	ctx.SetStatusCode(fasthttp.StatusNoContent)

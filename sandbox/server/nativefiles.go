@@ -39,7 +39,7 @@ func (s *Server) getFile(ctx *fasthttp.RequestCtx) {
 	ctx.SetBodyStream(f, int(size)) // closes it; the kernel copies
 }
 
-func (s *Server) putFile(ctx *fasthttp.RequestCtx) {
+func (s *Server) putFile(ctx *fasthttp.RequestCtx, epoch uint64) {
 	var mode uint64
 	if v := ctx.QueryArgs().Peek("mode"); len(v) > 0 {
 		var err error
@@ -48,11 +48,26 @@ func (s *Server) putFile(ctx *fasthttp.RequestCtx) {
 			return
 		}
 	}
-	s.uploaded(ctx, s.files.Put(pathOf(ctx), streamedBody(ctx), fs.FileMode(mode)))
+	s.uploaded(ctx, s.files.Put(pathOf(ctx), fenced{s, epoch, streamedBody(ctx)}, fs.FileMode(mode)))
 }
 
-func (s *Server) putTree(ctx *fasthttp.RequestCtx) {
-	s.uploaded(ctx, s.files.PutTree(pathOf(ctx), streamedBody(ctx)))
+func (s *Server) putTree(ctx *fasthttp.RequestCtx, epoch uint64) {
+	s.uploaded(ctx, s.files.PutTree(pathOf(ctx), fenced{s, epoch, streamedBody(ctx)}))
+}
+
+// fenced is an upload that fails once a newer controller has taken the place of its sender, however long ago it began.
+type fenced struct {
+	s     *Server
+	epoch uint64
+	r     io.Reader
+}
+
+func (f fenced) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if over := f.s.fence(f.epoch); over != nil { // after the read, which may have waited
+		return 0, over
+	}
+	return n, err
 }
 
 func (s *Server) uploaded(ctx *fasthttp.RequestCtx, err error) {

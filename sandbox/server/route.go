@@ -163,15 +163,15 @@ func (s *Server) native(ctx *fasthttp.RequestCtx, path []byte) {
 	s.contact.note()
 	switch string(path) {
 	case wire.PathFiles:
-		byMethod(ctx, s.getFile, s.putFile)
+		byMethod(ctx, epoch, s.getFile, s.putFile)
 	case wire.PathTree:
-		byMethod(ctx, s.getTree, s.putTree)
+		byMethod(ctx, epoch, s.getTree, s.putTree)
 	case wire.PathList:
-		byMethod(ctx, s.list, nil)
+		byMethod(ctx, epoch, s.list, nil)
 	case wire.PathTerminal:
-		byMethod(ctx, s.terminal, nil)
+		byMethod(ctx, epoch, s.terminal, nil)
 	case wire.PathEnv:
-		byMethod(ctx, nil, s.putEnv)
+		byMethod(ctx, epoch, nil, s.putEnv)
 	default:
 		fail(ctx, refused(sandbox.NotFound, "server", "no such route"))
 	}
@@ -200,13 +200,14 @@ func (s *Server) asker(ctx *fasthttp.RequestCtx) (epoch uint64, err error) {
 	return epoch, nil
 }
 
-// byMethod calls the handler of the request's method; nil is one that the route does not have.
-func byMethod(ctx *fasthttp.RequestCtx, get, put func(*fasthttp.RequestCtx)) {
+// byMethod calls the handler of the request's method; nil is one that the route does not have. epoch is for put, which
+// has to look at it again when it has the body.
+func byMethod(ctx *fasthttp.RequestCtx, epoch uint64, get func(*fasthttp.RequestCtx), put func(*fasthttp.RequestCtx, uint64)) {
 	switch {
 	case ctx.IsGet() && get != nil:
 		get(ctx)
 	case ctx.IsPut() && put != nil:
-		put(ctx)
+		put(ctx, epoch)
 	default:
 		wrongMethod(ctx)
 	}

@@ -378,3 +378,27 @@ func TestOpen(t *testing.T) {
 		t.Errorf("%+v, %v", d, err)
 	}
 }
+
+// TestKeyComesLast has a controller give up while the server takes its time to read the environment.
+func TestKeyComesLast(t *testing.T) {
+	s := &spawned{}
+	var theirs [3]*os.File
+	for i, ours := range []**os.File{&s.key, &s.env, &s.ready} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if theirs[i], *ours = r, w; i == 2 {
+			theirs[i], *ours = w, r
+		}
+		defer theirs[i].Close()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := s.await(ctx, "the key", []string{"A=" + strings.Repeat("x", 1<<20)})
+	wantCode(t, "await", err, sandbox.Canceled)
+	s.close()
+	if key, err := io.ReadAll(theirs[0]); err != nil || len(key) > 0 {
+		t.Errorf("a server without all of its environment has the key %q, %v", key, err)
+	}
+}

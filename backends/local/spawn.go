@@ -73,12 +73,14 @@ func (s *spawned) await(ctx context.Context, key string, env []string) error {
 	s.limit(time.Now().Add(startLimit))
 	stop := context.AfterFunc(ctx, func() { s.limit(time.Unix(1, 0)) })
 	defer stop()
-	_, err := s.key.WriteString(key)
-	s.key.Close()
-	if err == nil { // each variable is ended by a NUL byte, which none can have
-		_, err = s.env.WriteString(strings.Join(env, "\x00") + "\x00")
-	}
+	// Each variable is ended by a NUL byte, which none can have. The key comes last: should we die meanwhile, there is no
+	// server whose programs lack some of their environment, and with it their mark.
+	_, err := s.env.WriteString(strings.Join(env, "\x00") + "\x00")
 	s.env.Close()
+	if err == nil {
+		_, err = s.key.WriteString(key)
+	}
+	s.key.Close()
 	if err == nil {
 		_, err = s.ready.Read(make([]byte, 1))
 	}

@@ -216,15 +216,6 @@ func (f *flags) config(environ []string, key string, log *slog.Logger) (server.C
 	if c.Dir, err = filepath.Abs(f.workingDir); err != nil {
 		return c, invalid("--working-dir", err)
 	}
-	if f.keyFile != "" {
-		b, err := os.ReadFile(f.keyFile)
-		if err != nil {
-			return c, invalid("--key-file", err)
-		}
-		if c.Key = strings.TrimSpace(string(b)); c.Key == "" {
-			return c, invalid("--key-file", fmt.Errorf("%s is empty", f.keyFile))
-		}
-	}
 	c.Env = environ
 	if f.envFile != "" {
 		extra, err := readEnv(f.envFile)
@@ -233,6 +224,16 @@ func (f *flags) config(environ []string, key string, log *slog.Logger) (server.C
 		}
 		c.Mark = variable(extra, server.EnvMark)
 		c.Env = overlay(environ, extra)
+	}
+	// After the variables: whoever hands both down by pipes sends the key when it has sent all of them.
+	if f.keyFile != "" {
+		b, err := os.ReadFile(f.keyFile)
+		if err != nil {
+			return c, invalid("--key-file", err)
+		}
+		if c.Key = strings.TrimSpace(string(b)); c.Key == "" {
+			return c, invalid("--key-file", fmt.Errorf("%s is empty", f.keyFile))
+		}
 	}
 	return c, f.as(&c, environ, log)
 }

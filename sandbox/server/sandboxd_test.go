@@ -208,3 +208,31 @@ func count(t *testing.T, r io.Reader) int64 {
 	}
 	return n
 }
+
+// A driver sends the variables, more than a pipe holds, and then the key.
+func TestTheKeyIsReadAfterTheVariables(t *testing.T) {
+	need.Tool(t, "bash")
+	b := sandboxdtest.New(t, "--key-file", "/dev/fd/4", "--env-file", "/dev/fd/5")
+	keys, key, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	vars, env, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Files = []*os.File{keys, vars}
+	go func() {
+		defer key.Close()
+		_, err := env.WriteString("A=" + strings.Repeat("x", 100<<10) + "\x00")
+		if env.Close(); err == nil {
+			_, _ = key.WriteString(b.Key)
+		}
+	}()
+	b.Start()
+	keys.Close()
+	vars.Close()
+	if got, err := b.Run(t.Context(), "echo ${#A}"); err != nil || !strings.Contains(got, "102400") {
+		t.Errorf("%s, %v", got, err)
+	}
+}

@@ -24,8 +24,9 @@ type Box struct {
 	State  string
 	Socket string
 	Key    string
-	Args   []string // flags besides those that say the above
-	Env    []string // of sandboxd; HOME is an empty directory unless it is here
+	Args   []string   // flags besides those that say the above
+	Env    []string   // of sandboxd; HOME is an empty directory unless it is here
+	Files  []*os.File // its descriptors from 4 on
 
 	t     testing.TB
 	cmd   *exec.Cmd
@@ -85,7 +86,7 @@ func (b *Box) Start() {
 	args := []string{"--listen", "unix:" + b.Socket, "--working-dir", b.Dir, "--state-dir", b.State, "--key-file", keyFile,
 		"--ready-fd", "3", "--log-level", "debug"}
 	b.cmd = exec.Command(Binary(b.t), append(args, b.Args...)...)
-	b.cmd.Env, b.cmd.ExtraFiles = b.Env, []*os.File{tell}
+	b.cmd.Env, b.cmd.ExtraFiles = b.Env, append([]*os.File{tell}, b.Files...)
 	b.cmd.Stdout, b.cmd.Stderr = &b.log, &b.log
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	b.cmd.WaitDelay = time.Second // what it leaves behind may hold its log

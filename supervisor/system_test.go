@@ -107,7 +107,11 @@ var quick = Restart{Intensity: 3, Window: time.Minute, Base: time.Millisecond, C
 
 func openSystem(t testing.TB, dir string, more func(*Config)) *System {
 	t.Helper()
-	d, err := local.New(local.Config{StateDir: dir, Sandboxd: sandboxdtest.Binary(t), Environ: []string{"PATH=" + os.Getenv("PATH")}})
+	program := os.Getenv("SUPERVISOR_TEST_SANDBOXD") // in the other process
+	if program == "" {
+		program = sandboxdtest.Binary(t)
+	}
+	d, err := local.New(local.Config{StateDir: dir, Sandboxd: program, Environ: []string{"PATH=" + os.Getenv("PATH")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/leak"
+	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
 
 // TestMain lets this test binary be the other process of the tests below.
@@ -62,7 +63,7 @@ type holder struct {
 func startHolder(t *testing.T, dir string) *holder {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run", "^$")
-	cmd.Env = append(os.Environ(), "SUPERVISOR_TEST_HOLD="+dir)
+	cmd.Env = append(os.Environ(), "SUPERVISOR_TEST_HOLD="+dir, "SUPERVISOR_TEST_SANDBOXD="+sandboxdtest.Binary(t))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

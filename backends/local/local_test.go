@@ -402,3 +402,35 @@ func TestKeyComesLast(t *testing.T) {
 		t.Errorf("a server without all of its environment has the key %q, %v", key, err)
 	}
 }
+
+// TestRemoveThatFailsCanBeRepeated has something outside the home that cannot be removed at first: as long as it is
+// there, the sandbox is, which alone knows of it.
+func TestRemoveThatFailsCanBeRepeated(t *testing.T) {
+	leak.Check(t)
+	d := opened(t, t.TempDir(), "serve")
+	i := started(t, d, sandbox.Spec{ID: "x"})
+	dir := filepath.Join(t.TempDir(), "sandtree-x")
+	other := filepath.Join(dir, "other")
+	if err := os.MkdirAll(other, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := i.home.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Socket = filepath.Join(dir, "sock"); i.home.write(l) != nil {
+		t.Fatal("the label cannot be written")
+	}
+	if err := d.Remove(t.Context(), "x", 0); err == nil {
+		t.Error("removed in spite of what is left")
+	}
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Remove(t.Context(), "x", 0); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the directory of the socket is left")
+	}
+}

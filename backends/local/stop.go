@@ -147,16 +147,20 @@ func (d *Driver) clear(ctx context.Context, h home, l label) error {
 			return err
 		}
 	}
+	// What is not in the home goes first: once the home has gone, nobody knows of it.
+	err := l.removeSocket(h)
+	if err == nil && l.Cgroup != "" {
+		err = cgroup.Remove(l.Cgroup)
+	}
+	if err != nil {
+		return err
+	}
 	// By one step the sandbox is no more; what is slow comes after it, and can be taken up again by another process.
 	gone := filepath.Join(d.root, gonePrefix+sandbox.RandomHex(8))
 	if err := os.Rename(string(h), gone); err != nil {
 		return err
 	}
-	err := l.removeSocket(h)
-	if l.Cgroup != "" {
-		err = errors.Join(err, cgroup.Remove(l.Cgroup))
-	}
-	return errors.Join(err, removeTree(gone))
+	return removeTree(gone)
 }
 
 // exited says whether the sandbox of a home has no living server and nobody is about to start one.

@@ -24,7 +24,6 @@ const (
 type bash struct {
 	proc  *os.Process
 	pid   int
-	start uint64        // of the process, see Started
 	gone  chan struct{} // closed when bash has exited
 	modes unix.Termios  // of the terminal when it was new
 
@@ -52,6 +51,7 @@ type bash struct {
 	dead    bool
 	code    int  // exit code, once dead
 	hungUp  bool // nobody holds the terminal any more
+	leave   bool // who waits is not to
 	closed  bool // the descriptors are no longer ours
 }
 
@@ -72,26 +72,31 @@ func startBash(c Config, dir, group string) (*bash, error) {
 		Dir: dir, Env: environment(c.Env), Files: []*os.File{theirs, slave, slave},
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 1, Credential: c.User},
 	}
-	err = cgroup.Start(group, attr.Sys, func() (pid int, err error) { // it has read nothing yet, so moving it is in time too
-		if b.proc, err = os.StartProcess(path, []string{"bash", "--noediting", "--norc", "-i"}, attr); err != nil {
-			return 0, err
-		}
-		return b.proc.Pid, nil
-	})
-	if err != nil {
-		if b.proc != nil { // it runs, and could not be put into the group
-			_ = b.proc.Kill()
-			_, _ = b.proc.Wait()
-		}
+	// It has read nothing yet, so it may be moved into its group late, if it cannot be born there.
+	if b.proc, err = startIn(group, path, []string{"bash", "--noediting", "--norc", "-i"}, attr); err != nil {
 		b.descriptors.close()
 		return nil, startError(err)
 	}
 	b.pid = b.proc.Pid
-	b.start, _ = Started(b.pid)
 	b.lines = outlet{fd: b.socket, quit: b.quit, large: true}
 	b.keys = outlet{fd: b.tty, quit: b.quit}
 	b.wg.Go(b.reap)
 	return b, nil
+}
+
+// startIn starts a process in the cgroup given; "" is none.
+func startIn(group, path string, argv []string, attr *os.ProcAttr) (proc *os.Process, err error) {
+	err = cgroup.Start(group, attr.Sys, func() (pid int, err error) {
+		if proc, err = os.StartProcess(path, argv, attr); err != nil {
+			return 0, err
+		}
+		return proc.Pid, nil
+	})
+	if err != nil && proc != nil { // it runs, and could not be put into the group
+		_ = proc.Kill()
+		_, _ = proc.Wait()
+	}
+	return proc, err
 }
 
 // open makes the descriptors, and the other ends of two of them.

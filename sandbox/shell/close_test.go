@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/leak"
 	"github.com/sandtree/sandtree/testing/need"
@@ -18,8 +21,8 @@ import (
 
 // alive says whether pid runs; a zombie does not.
 func alive(pid int) bool {
-	p, err := readProcess(pid)
-	return err == nil && p.state != 'Z' && p.state != 'X'
+	all, err := reap.List()
+	return err == nil && slices.ContainsFunc(all, func(p reap.Proc) bool { return p.PID == pid })
 }
 
 func pids(t *testing.T, text string) (pids []int) {
@@ -39,11 +42,12 @@ func TestCloseKillsAll(t *testing.T) {
 	run(t, s, "(trap '' HUP INT TERM; sleep 1000) & echo $! >a", 0)
 	run(t, s, "nohup sleep 1000 >/dev/null 2>&1 & echo $! >b", 0)
 	run(t, s, "setsid -w sh -c 'echo $$ >c; exec sleep 1000' & until [ -s c ]; do :; done", 0)
+	run(t, s, "set +m; setsid sleep 1000 & set -m; echo $! >f", 0)
 	run(t, s, "sh -c 'sleep 1000 & echo $!' >d", 0)
 	run(t, s, "(sleep 1000; sleep 1000) | cat & echo $! >e; disown", 0)
 	do(t, s, sandbox.RunArgs{Command: "sleep 1000"}, 0)
 	var all []int
-	for _, name := range []string{"a", "b", "c", "d", "e"} {
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
 		b, err := os.ReadFile(filepath.Join(s.Cwd(), name))
 		if err != nil {
 			t.Fatal(err)
@@ -154,7 +158,7 @@ func TestForkBomb(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if left, err := membersBelow(dir); err != nil || len(left) > 0 {
+		if left, err := reap.InCgroup(dir)(); err != nil || len(left) > 0 {
 			t.Errorf("processes left: %v %v", left, err)
 		}
 		again := start(t, Config{Cgroup: dir})
@@ -208,11 +212,11 @@ func pidsCgroup(t *testing.T, limit int) string {
 		t.Skip("no cgroup to be had:", err)
 	}
 	t.Cleanup(func() {
-		if err := removeCgroup(dir, time.Now().Add(time.Second)); err != nil {
+		if err := (&cage{group: dir}).remove(); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := writeControl(dir, "pids.max", strconv.Itoa(limit)); err != nil {
+	if err := cgroup.Make(dir, limit); err != nil {
 		t.Skip("no pids controller:", err)
 	}
 	return dir
@@ -237,7 +241,7 @@ func TestCgroup(t *testing.T) {
 	run(t, b, "sleep 0.01; true", 0)
 	o = run(t, b, "setsid -w sh -c 'sleep 1000 & echo $!'", 0)
 	escaped = pids(t, o.content)[0]
-	if err := KillCgroup(dir); err != nil { // as a server does that finds what its predecessor left
+	if _, err := reap.KillCgroup(t.Context(), dir); err != nil { // as a server does that finds what its predecessor left
 		t.Fatal(err)
 	}
 	if alive(escaped) {

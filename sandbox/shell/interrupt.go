@@ -28,7 +28,7 @@ func (b *bash) executing() bool {
 	stdin := "/proc/" + strconv.Itoa(b.pid) + "/fd/0"
 	for until := time.Now().Add(readingLimit); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		b.mu.Lock()
-		waiting := b.waiting && !b.dead
+		waiting := b.waiting && !b.dead && !b.leave
 		b.mu.Unlock()
 		if !waiting {
 			return false

@@ -1,139 +1,101 @@
 package shell
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
+	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/reap"
+	"github.com/sandtree/sandtree/sandbox"
 )
 
-// killLimit is how long processes that have been sent SIGKILL are waited for: they end at once, unless the kernel holds them
-// in an operation that cannot be interrupted.
-const killLimit = 10 * time.Second
-
-// A process is one line of the process table.
-type process struct {
-	pid, parent, group, session int
-	state                       byte
-	start                       uint64
+// A cage is where a session's processes are, for all of them to be ended: a cgroup of its own, if one is to be had, and
+// the kernel's sessions that its shells lead.
+type cage struct {
+	group   string      // "" none
+	leaders []reap.Proc // shells that were started
 }
 
-// Started is when process pid started, in the kernel's clock ticks since boot: together with pid, it names a process
-// for ever.
-func Started(pid int) (uint64, error) {
-	p, err := readProcess(pid)
-	return p.start, err
+// newCage makes a cage. Its cgroup is below dir: sessions share that, and yet each can be ended alone.
+func newCage(dir string) (cage, error) {
+	if dir == "" {
+		return cage{}, nil
+	}
+	dir = filepath.Join(dir, "shell-"+sandbox.RandomHex(6))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return cage{}, startError(fmt.Errorf("make the session's cgroup: %w", err))
+	}
+	return cage{group: dir}, nil
 }
 
-// KillSession kills every process of session sid, whose leader started at started (see Started; 0 if not known), and the
-// leader's descendants in other sessions, and waits until none is left. A session that is another's by now, for process
-// ids are used again, is left alone.
-func KillSession(sid int, started uint64) error {
-	if started != 0 {
-		if p, err := readProcess(sid); err == nil && p.start != started {
-			return nil
+// add notes that process pid leads a session.
+func (c *cage) add(pid int) {
+	if p, err := reap.Stat(pid); err == nil {
+		c.leaders = append(c.leaders, p)
+	}
+}
+
+// empty kills all that is in the cage and waits until it is gone.
+func (c *cage) empty() error {
+	ctx, cancel := context.WithTimeout(context.Background(), reap.Patience)
+	defer cancel()
+	if c.group != "" {
+		_, err := reap.KillCgroup(ctx, c.group)
+		return err
+	}
+	_, err := reap.Kill(ctx, c.inhabitants)
+	return err
+}
+
+// inhabitants are the processes of the leaders' sessions, and the leaders' descendants in other sessions.
+func (c *cage) inhabitants() ([]reap.Proc, error) {
+	ours := map[int]uint64{}
+	for _, l := range c.leaders {
+		if now, err := reap.Stat(l.PID); err != nil || now.Start == l.Start {
+			ours[l.PID] = l.Start // else another process has taken the number, and the session is over
 		}
 	}
-	until := time.Now().Add(killLimit)
-	sessions := map[int]bool{sid: true}
-	for {
-		left, err := killOnce(sid, sessions)
-		if err != nil || left == 0 {
+	if len(ours) == 0 {
+		return nil, nil
+	}
+	all, err := reap.List()
+	below := map[int]bool{}
+	for grown := true; grown; {
+		grown = false
+		for _, p := range all {
+			start, led := ours[p.SID]
+			if fits := led && p.Start >= start || below[p.PPID]; fits && !below[p.PID] && p.PID != os.Getpid() {
+				below[p.PID], grown = true, true
+			}
+		}
+	}
+	found := all[:0]
+	for _, p := range all {
+		if below[p.PID] {
+			found = append(found, p)
+		}
+	}
+	return found, err
+}
+
+// remove removes the cgroup of an empty cage. A process that has been killed is in its cgroup until its parent has taken
+// notice, and no event tells of that, hence the pauses.
+func (c *cage) remove() error {
+	if c.group == "" {
+		return nil
+	}
+	for until := time.Now().Add(reap.Patience); ; time.Sleep(time.Millisecond) {
+		err := cgroup.Remove(c.group)
+		if err == nil || time.Now().After(until) {
+			c.group = ""
 			return err
 		}
-		if time.Now().After(until) {
-			return fmt.Errorf("session %d: process %d outlives SIGKILL", sid, left)
-		}
-		awaitExit(left)
 	}
 }
 
-// killOnce kills all there is of sessions, to which it adds those that descendants of leader have made, and gives one
-// of the processes killed; 0 if there was none.
-func killOnce(leader int, sessions map[int]bool) (left int, err error) {
-	table, err := processes()
-	if err != nil {
-		return 0, err
-	}
-	mine := map[int]bool{leader: true}
-	for more := true; more; {
-		more = false
-		for _, p := range table {
-			if mine[p.parent] && !mine[p.pid] && p.pid != os.Getpid() {
-				mine[p.pid], more = true, true
-			}
-		}
-	}
-	for _, p := range table {
-		if mine[p.pid] && mine[p.session] {
-			sessions[p.session] = true
-		}
-	}
-	groups := map[int]bool{}
-	for _, p := range table {
-		if !sessions[p.session] && !mine[p.pid] || p.state == 'Z' || p.state == 'X' {
-			continue
-		}
-		left = p.pid
-		if sessions[p.session] && !groups[p.group] {
-			// The whole group at once: a process cannot fork out of the way of that.
-			groups[p.group] = true
-			_ = unix.Kill(-p.group, unix.SIGKILL)
-		}
-		_ = unix.Kill(p.pid, unix.SIGKILL)
-	}
-	return left, nil
-}
-
-// awaitExit waits until pid has exited, but not for long: others may have been started meanwhile.
-func awaitExit(pid int) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		if errors.Is(err, unix.ENOSYS) {
-			time.Sleep(time.Millisecond) // a kernel without pidfd gives no event to wait for
-		}
-		return
-	}
-	defer unix.Close(fd)
-	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
-}
-
-// processes lists all processes that can be seen.
-func processes() ([]process, error) {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, err
-	}
-	table := make([]process, 0, len(names))
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			if p, err := readProcess(pid); err == nil { // it may have ended meanwhile
-				table = append(table, p)
-			}
-		}
-	}
-	return table, nil
-}
-
-func readProcess(pid int) (process, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return process{}, err
-	}
-	// pid (name) state ppid pgrp session …; the name may hold anything, so count from its end.
-	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
-	if len(f) < 20 {
-		return process{}, fmt.Errorf("process %d: odd stat", pid)
-	}
-	start, err := strconv.ParseUint(string(f[19]), 10, 64)
-	return process{pid: pid, state: f[0][0], parent: number(f[1]), group: number(f[2]), session: number(f[3]), start: start}, err
-}
+// destroy empties and removes it.
+func (c *cage) destroy() error { return errors.Join(c.empty(), c.remove()) }

@@ -15,17 +15,16 @@ import (
 // launch starts a bash in dir and waits until it is ready.
 func (s *Session) launch(dir string) (*bash, error) {
 	for _, rc := range []string{startup, ""} {
-		if err := s.confine(); err != nil {
-			return nil, err
-		}
-		b, err := startBash(s.settings(), dir, s.cgroup)
+		b, err := startBash(s.settings(), dir, s.cage.group)
 		if err != nil {
 			return nil, err
 		}
+		s.cage.add(b.pid)
 		if err = s.prepare(b, rc); err == nil {
 			return b, nil
 		}
-		_ = end(b)
+		b.kill()
+		b.close()
 		if rc == "" || !errors.Is(err, errNotReady) {
 			return nil, err
 		}
@@ -102,7 +101,6 @@ func (s *Session) replace(old *bash) (*bash, error) {
 		s.view.mu.Lock()
 		s.view.drainLocked(old)
 		s.view.mu.Unlock()
-		s.old = append(s.old, leader{old.pid, old.start})
 		s.take()
 		old.close()
 	}
@@ -125,29 +123,11 @@ func (s *Session) replace(old *bash) (*bash, error) {
 	}
 	s.mu.Unlock()
 	if ending {
-		_ = end(b)
+		b.kill()
+		b.close()
 		return nil, errClosed
 	}
 	return b, nil
-}
-
-// end kills b with all its processes, and waits.
-func end(b *bash) error {
-	err := b.killAll()
-	b.close()
-	return err
-}
-
-func (b *bash) killAll() error {
-	err := KillSession(b.pid, b.start)
-	b.kill()
-	return err
-}
-
-// A leader is the first process of a session in the kernel's sense.
-type leader struct {
-	pid   int
-	start uint64
 }
 
 // userName is the name of the user whom the shell runs as.

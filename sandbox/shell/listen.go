@@ -48,6 +48,14 @@ func (b *bash) nudge() {
 	}
 }
 
+// abandon has whoever waits look whether to go on.
+func (b *bash) abandon() {
+	b.mu.Lock()
+	b.leave = true
+	b.mu.Unlock()
+	b.nudge()
+}
+
 // poll takes what can be read from the socket.
 func (b *bash) poll() {
 	b.mu.Lock()

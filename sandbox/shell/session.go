@@ -49,9 +49,8 @@ type Session struct {
 	typed  bool       // something has been typed since the last command began
 	status int        // exit code of the last command
 	trace  trace
-	text   []byte   // buffer of answers
-	old    []leader // shells that have died; what they started may live
-	cgroup string   // the session's own; "" none
+	text   []byte // buffer of answers
+	cage   cage
 	python interpreterPath
 	user   string // as the prompt would show them
 	host   string
@@ -74,14 +73,15 @@ func Start(c Config) (*Session, error) {
 	s.view.screen = newScreen(defaultCols, defaultRows, c.History)
 	s.view.buf = make([]byte, readSize)
 	s.user, s.host = userName(c.User), hostName()
-	sh, err := s.launch(c.Dir)
-	if err != nil {
-		if s.cgroup != "" {
-			_ = endCgroup(s.cgroup) // what is left of it is in the cgroup that was given, whose owner clears that
-		}
+	var err error
+	if s.cage, err = newCage(c.Cgroup); err != nil {
 		return nil, err
 	}
-	s.sh = sh
+	if s.sh, err = s.launch(c.Dir); err != nil {
+		_ = s.cage.destroy() // what is left of it is in the cgroup that was given, whose owner clears that
+		return nil, err
+	}
+	s.view.leave(s.sh)
 	return s, nil
 }
 
@@ -129,21 +129,19 @@ func (s *Session) Close() error {
 	}
 	s.ending = true
 	close(s.closed)
-	b := s.sh
-	if s.next != nil {
-		s.next.nudge()
+	for _, b := range []*bash{s.sh, s.next} {
+		if b != nil {
+			b.abandon()
+		}
 	}
 	s.mu.Unlock()
-	var err error
-	if b != nil {
-		err = b.killAll()
-	}
 	s.turn.Lock() // whoever is in Run leaves, for closed is closed
 	defer s.turn.Unlock()
-	if b = s.take(); b != nil {
+	err := s.cage.empty()
+	if b := s.take(); b != nil {
 		b.close()
 	}
-	return errors.Join(err, s.sweep())
+	return errors.Join(err, s.cage.remove())
 }
 
 // take takes the bash away from the session; nil if there is none.
@@ -154,20 +152,6 @@ func (s *Session) take() *bash {
 	b := s.sh
 	s.sh, s.dir = nil, dir
 	return b
-}
-
-// sweep ends what shells that have died left running, and all there is in the session's cgroup.
-func (s *Session) sweep() error {
-	var err error
-	for _, l := range s.old {
-		err = errors.Join(err, KillSession(l.pid, l.start))
-	}
-	s.old = nil
-	if s.cgroup != "" {
-		err = errors.Join(err, endCgroup(s.cgroup))
-		s.cgroup = ""
-	}
-	return err
 }
 
 // Interrupt sends SIGINT to what runs in the foreground, as ^C does; to a shell that waits for a command it does

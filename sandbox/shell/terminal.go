@@ -17,16 +17,15 @@ import (
 // Terminal is an interactive bash for a person, on a terminal of its own: what is written to it are keys, what is read
 // from it is to be shown. Safe for one reader and one writer at a time.
 type Terminal struct {
-	proc   *os.Process
-	leader leader
-	cgroup string
-	tty    *os.File
-	conn   syscall.RawConn
-	gone   chan struct{} // closed when bash has exited
-	code   int           // then set
-	wg     sync.WaitGroup
-	once   sync.Once
-	err    error // of Close
+	proc *os.Process
+	cage cage
+	tty  *os.File
+	conn syscall.RawConn
+	gone chan struct{} // closed when bash has exited
+	code int           // then set
+	wg   sync.WaitGroup
+	once sync.Once
+	err  error // of Close
 }
 
 // gate is what runs before the person's shell does: it waits until the limits of its process stand.
@@ -61,16 +60,20 @@ func OpenTerminal(c Config, cols, rows uint16) (*Terminal, error) {
 	if dir == "" {
 		dir = "/"
 	}
-	proc, err := os.StartProcess(path, []string{"bash", "--norc", "--noprofile", "-c", gate}, &os.ProcAttr{
+	t := &Terminal{tty: master, conn: conn, gone: make(chan struct{})}
+	if t.cage, err = newCage(c.Cgroup); err != nil {
+		master.Close()
+		return nil, err
+	}
+	attr := &os.ProcAttr{
 		Dir: dir, Env: environment(c.Env), Files: []*os.File{slave, slave, slave, wait},
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0, Credential: c.User},
-	})
-	if err != nil {
-		master.Close()
-		return nil, startError(err)
 	}
-	t := &Terminal{proc: proc, leader: leader{pid: proc.Pid}, tty: master, conn: conn, gone: make(chan struct{})}
-	t.leader.start, _ = Started(proc.Pid)
+	if t.proc, err = startIn(t.cage.group, path, []string{"bash", "--norc", "--noprofile", "-c", gate}, attr); err != nil {
+		master.Close()
+		return nil, errors.Join(startError(err), t.cage.remove())
+	}
+	t.cage.add(t.proc.Pid)
 	t.wg.Go(t.reap)
 	if err := t.admit(c, open); err != nil {
 		return nil, errors.Join(err, t.Close())
@@ -78,21 +81,14 @@ func OpenTerminal(c Config, cols, rows uint16) (*Terminal, error) {
 	return t, nil
 }
 
-// admit puts the shell under its limits and lets it go.
-func (t *Terminal) admit(c Config, open *os.File) (err error) {
-	limit := ""
-	if c.Cgroup != "" {
-		if t.cgroup, err = makeCgroup(c.Cgroup); err != nil {
-			return err
-		}
-		if err := joinCgroup(t.cgroup, t.leader.pid); err != nil {
-			return err
-		}
-	} else if c.Processes > 0 {
-		limit = strconv.Itoa(c.Processes)
-	}
+// admit tells the shell its limit and lets it go.
+func (t *Terminal) admit(c Config, open *os.File) error {
 	if c.OnStart != nil {
-		c.OnStart(t.leader.pid)
+		c.OnStart(t.proc.Pid)
+	}
+	limit := ""
+	if c.Cgroup == "" && c.Processes > 0 {
+		limit = strconv.Itoa(c.Processes)
 	}
 	if _, err := fmt.Fprintln(open, limit); err != nil {
 		return startError(err)
@@ -152,13 +148,10 @@ func (t *Terminal) Wait() int {
 // Close kills what runs in the terminal, as Session.Close does, and waits. It may be called twice.
 func (t *Terminal) Close() error {
 	t.once.Do(func() {
-		t.err = KillSession(t.leader.pid, t.leader.start)
+		err := t.cage.empty()
 		_ = t.proc.Kill()
 		t.wg.Wait()
-		t.err = errors.Join(t.err, t.tty.Close())
-		if t.cgroup != "" {
-			t.err = errors.Join(t.err, endCgroup(t.cgroup))
-		}
+		t.err = errors.Join(err, t.tty.Close(), t.cage.remove())
 	})
 	return t.err
 }

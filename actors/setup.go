@@ -90,16 +90,19 @@ func (f furnisher) export(ctx context.Context, vars map[string]string) error {
 
 // clone clones the repository, unless that has been done: the workspace of a sandbox that died is still there.
 func (f furnisher) clone(ctx context.Context, dir string) error {
-	s := f.spec.Setup
+	_, err := f.run(ctx, "clone", setupTimeout, cloning(f.spec.Setup, dir))
+	return err
+}
+
+// cloning is the command. The clone gets its name when it is whole: one that was cut off has an origin and no files.
+func cloning(s sandbox.Setup, dir string) string {
 	branch := ""
 	if s.Branch != "" {
 		branch = "--branch " + quote(s.Branch) + " "
 	}
-	d, url := quote(dir), quote(s.Repository)
-	_, err := f.run(ctx, "clone", setupTimeout, fmt.Sprintf(
-		`if [ "$(git -C ./%s remote get-url origin 2>/dev/null)" != %s ]; then GIT_TERMINAL_PROMPT=0 git clone %s-- %s ./%s; fi`,
-		d, url, branch, url, d))
-	return err
+	d, part, url := "./"+quote(dir), "./"+quote("."+dir+".part"), quote(s.Repository)
+	return fmt.Sprintf(`if [ "$(git -C %s remote get-url origin 2>/dev/null)" != %s ]; then rm -rf %s`+
+		` && GIT_TERMINAL_PROMPT=0 git clone %s-- %s %s && mv -T %s %s; fi`, d, url, part, branch, url, part, part, d)
 }
 
 // has says whether there is a script in the repository.

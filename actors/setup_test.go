@@ -2,12 +2,16 @@ package actors
 
 import (
 	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/need"
 )
 
 func setupOrder(r *rig) Order {
@@ -33,7 +37,7 @@ func TestSetUp(t *testing.T) {
 		b := r.world.box("a")
 		want := []string{
 			`export A='it'\''s' B='2' GIT_CONFIG_COUNT='2' GIT_CONFIG_KEY_0='credential.https://git.example.helper' GIT_CONFIG_KEY_1='credential.https://git.example.helper'`,
-			`git clone --branch 'it'\''s' -- 'https://git.example/team/pro.git' ./'pro'`,
+			`git clone --branch 'it'\''s' -- 'https://git.example/team/pro.git' ./'.pro.part' && mv -T ./'.pro.part' ./'pro'`,
 			`true`,
 			`cd ./'pro' && chmod +x .openhands/setup.sh && source ./.openhands/setup.sh`,
 			`.openhands/pre-commit.sh`,
@@ -135,6 +139,46 @@ func TestFailingSetUp(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A git that is killed in the middle leaves a repository with an origin and without files, as the real one does.
+func TestCloneThatWasKilledIsDoneAgain(t *testing.T) {
+	need.Tool(t, "git")
+	git, err := exec.LookPath("git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	shim := `#!/bin/bash
+if [ "$1" != clone ] || [ -e ` + dir + `/killed ]; then exec ` + git + ` "$@"; fi
+touch ` + dir + `/killed
+for where; do :; done
+` + git + ` init -q "$where" && ` + git + ` -C "$where" remote add origin ` + dir + `/origin
+kill -9 $$
+`
+	if err := os.WriteFile(filepath.Join(dir, "git"), []byte(shim), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	bash := func(command string) error {
+		cmd := exec.Command("bash", "-c", command)
+		cmd.Dir = dir
+		cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "HOME=" + dir}
+		out, err := cmd.CombinedOutput()
+		t.Logf("%s", out)
+		return err
+	}
+	if err := bash("git init -q origin && cd origin && echo x >file && git add . && git -c user.name=a -c user.email=b commit -qm x"); err != nil {
+		t.Fatal(err)
+	}
+	command := cloning(sandbox.Setup{Repository: filepath.Join(dir, "origin")}, "it's")
+	if err := bash(command); err == nil {
+		t.Error("a git that is killed is no failure")
+	}
+	for range 2 { // the second finds all done
+		if err := bash(command + ` && [ -e "it's/file" ] && [ -z "$(ls -d .it*)" ]`); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -53,12 +53,14 @@ func TestSpecCheck(t *testing.T) {
 		"value of env":            {ID: "a", Env: map[string]string{"A": "b\x00"}},
 		"set-up env":              {ID: "a", Setup: Setup{Env: map[string]string{"A=B": ""}}},
 		"branch of no repository": {ID: "a", Setup: Setup{Branch: "main"}},
+		"URL that is none":        {ID: "a", Setup: Setup{Repository: "https://s%zcret@h/r"}},
+		"password for ssh":        {ID: "a", Setup: Setup{Repository: "ssh://me:secret@h/r"}},
 	} {
 		if err := spec.Check(); CodeOf(err) != Invalid {
 			t.Errorf("%s: %v, want Invalid", name, err)
 		}
 	}
-	good := Spec{ID: "a", Workspace: "/w", Env: map[string]string{"_a1": "any\nthing '$"}, Setup: Setup{Repository: "r", Branch: "b"}}
+	good := Spec{ID: "a", Workspace: "/w", Env: map[string]string{"_a1": "any\nthing '$"}, Setup: Setup{Repository: "https://me:secret@h/r", Branch: "b"}}
 	if err := good.Check(); err != nil {
 		t.Error(err)
 	}

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -71,6 +73,25 @@ func (s Spec) Check() error {
 	}
 	if s.Setup.Branch != "" && s.Setup.Repository == "" {
 		return invalid("setup.branch", errors.New("a branch needs a repository"))
+	}
+	if err := checkRepository(s.Setup.Repository); err != nil {
+		return invalid("setup.repository", err)
+	}
+	return nil
+}
+
+// checkRepository refuses a URL of which it cannot be told whether it carries a password, or one that is no use there:
+// git would write it into .git/config. The errors do not show the URL.
+func checkRepository(repository string) error {
+	if !strings.Contains(repository, "://") {
+		return nil // a path, or git's own host:path
+	}
+	u, err := url.Parse(repository)
+	if err != nil {
+		return errors.New("is no URL")
+	}
+	if _, ok := u.User.Password(); ok && u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("a URL of scheme %s cannot have a password", u.Scheme)
 	}
 	return nil
 }

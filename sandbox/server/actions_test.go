@@ -370,6 +370,22 @@ func TestAnUploadIsFencedInTheMiddle(t *testing.T) {
 	b.native("a", run("ls; echo $A")).wantRun(t, 0, "")
 }
 
+// Variables are exported by hidden commands, and their values are written nowhere.
+func TestTheTextOfAHiddenCommandIsNotOnRecord(t *testing.T) {
+	dir := t.TempDir()
+	b := start(t, func(c *server.Config) { c.StateDir = dir })
+	s := b.native("a", sandbox.RunArgs{Command: "export A=the-secret", Hidden: true})
+	s.wantRun(t, 0, "")
+	if r, ok := s.Result.(sandbox.RunResult); !ok || r.Command != "export A=the-secret" {
+		t.Errorf("the answer is %+v", s.Result)
+	}
+	b.native("b", run("echo shown")).wantRun(t, 0, "shown")
+	ledger, err := os.ReadFile(filepath.Join(dir, "ledger"))
+	if err != nil || bytes.Contains(ledger, []byte("the-secret")) || !bytes.Contains(ledger, []byte("echo shown")) {
+		t.Errorf("on record: %q, %v", ledger, err)
+	}
+}
+
 func TestStaticCommandsHaveASessionOfTheirOwn(t *testing.T) {
 	b := start(t, nil)
 	b.native("a", run("x=1; mkdir sub; cd sub")).wantRun(t, 0, "")

@@ -91,8 +91,9 @@ func (s *Server) fence(epoch uint64) error {
 // work waits for the action's turn, performs it and records the answer. It does not end with any client.
 func (s *Server) work(act *action) {
 	o, err := s.inTurn(act)
-	frame := lastFrame(o, err, act.length())
-	if err := act.entry.Done(frame); err != nil {
+	printed := act.length()
+	frame := lastFrame(o, err, printed)
+	if err := act.entry.Done(recorded(o, err, frame, printed)); err != nil {
 		s.log.Error("recording an answer", "action", act.ID, "err", err)
 	}
 	act.Action = sandbox.Action{ID: act.ID} // its text may be long and is not needed any more
@@ -101,6 +102,17 @@ func (s *Server) work(act *action) {
 	s.waiting--
 	s.retireLocked(act)
 	s.mu.Unlock()
+}
+
+// recorded is the frame as it is written down. The text of a hidden command is left out, which its asker knows and which
+// may hold secrets: variables are exported by one.
+func recorded(o sandbox.Observation, err error, frame []byte, printed uint64) []byte {
+	if r, ok := o.Result.(sandbox.RunResult); ok && r.Hidden && err == nil {
+		r.Command = ""
+		o.Result = r
+		return lastFrame(o, nil, printed)
+	}
+	return frame
 }
 
 const (

@@ -34,7 +34,7 @@ func (b *bash) listen(atMost time.Duration) (output bool) {
 		lower(b.nudges)
 	}
 	if b.watched[0].Revents != 0 {
-		b.poll()
+		b.receive()
 	}
 	return b.watched[2].Revents != 0
 }
@@ -56,36 +56,46 @@ func (b *bash) abandon() {
 	b.nudge()
 }
 
-// poll takes what can be read from the socket.
+// poll takes what can be read from the socket, for one who does not listen. Who does may miss that, and is nudged.
 func (b *bash) poll() {
+	if b.receive() {
+		b.nudge()
+	}
+}
+
+// receive takes what can be read from the socket, and says whether the report is there now.
+func (b *bash) receive() (came bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for !b.ended && !b.closed {
 		n, err := unix.Read(b.socket, b.buf[:])
 		switch {
 		case n > 0:
-			b.takeLocked(b.buf[:n])
+			came = b.takeLocked(b.buf[:n]) || came
 			if n < len(b.buf) {
-				return
+				return came
 			}
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
-			return
+			return came
 		default:
 			b.ended = true // bash has gone, or has become another program (exec)
 		}
 	}
+	return came
 }
 
 // takeLocked looks for the report awaited in p.
-func (b *bash) takeLocked(p []byte) {
-	if b.waiting && b.reader.feed(p, b.secret[:]) {
-		b.last = b.reader.report
-		if b.last.of == b.number {
-			b.last.code = b.last.marked
-		}
-		b.waiting, b.done = false, true
+func (b *bash) takeLocked(p []byte) (came bool) {
+	if !b.waiting || !b.reader.feed(p, b.secret[:]) {
+		return false
 	}
+	b.last = b.reader.report
+	if b.last.of == b.number {
+		b.last.code = b.last.marked
+	}
+	b.waiting, b.done = false, true
+	return true
 }
 
 // hangUp notes that nobody holds the terminal any more.

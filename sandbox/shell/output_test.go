@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -202,4 +203,31 @@ func TestFullScreenProgram(t *testing.T) {
 	if o.exit != 3 || o.content != "exit" {
 		t.Errorf("%+v", o)
 	}
+}
+
+// Asking for the directory takes the report from under the nose of who waits for it.
+func TestAskedMeanwhile(t *testing.T) {
+	s := start(t, Config{})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				s.Cwd()
+				s.Alive()
+			}
+		}
+	})
+	begin := time.Now()
+	for range 300 {
+		do(t, s, sandbox.RunArgs{Command: "true"}, 5*time.Second)
+	}
+	if took := time.Since(begin); took > 4*time.Second {
+		t.Errorf("%v", took)
+	}
+	close(stop)
+	wg.Wait()
 }

@@ -208,6 +208,45 @@ func TestRecordOutlivesItsWriter(t *testing.T) {
 	}
 }
 
+func TestRecordForgetsWhatHasEnded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions")
+	r, _, _, err := OpenRecord(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lasting, pids := start(t, "record", "", true)
+	for i := range 3 * fewLeaders {
+		cmd := lasting
+		if i > 0 {
+			cmd = exec.Command("sleep", "1000")
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Add(cmd.Process.Pid); err != nil {
+			t.Error(err)
+		}
+		if i > 0 {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	r, leaders, _, err := OpenRecord(path)
+	if err != nil || len(leaders) > fewLeaders || leaders[0].PID != pids[0] {
+		t.Errorf("%d leaders, %v; want at most %d, the first of which has not ended", len(leaders), err, fewLeaders)
+	}
+	if err := r.Remove(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(path)); len(left) > 0 || err != nil {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
 func TestParseStat(t *testing.T) {
 	const rest = " 1 1 7 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 %d 0 4711 1 1"
 	for _, c := range []struct {

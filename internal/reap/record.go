@@ -6,15 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 )
 
 // A Record is a file that names the sessions a server has started, for the next server in case this one is killed.
 type Record struct {
-	mu sync.Mutex
-	f  *os.File
+	path string
+
+	mu      sync.Mutex
+	f       *os.File
+	leaders []Proc // that it names
+	tidyAt  int    // how many of them make it worth a look which have ended
 }
+
+// fewLeaders are not worth a look. What has ended must go at some time: the numbers come again, and another session that
+// has taken one, and lost its own leader, would be taken for ours.
+const fewLeaders = 64
 
 const bootID = "/proc/sys/kernel/random/boot_id"
 
@@ -28,7 +37,8 @@ func OpenRecord(path string) (r *Record, leaders []Proc, existed bool, err error
 	if err != nil {
 		return nil, nil, existed, err
 	}
-	return &Record{f: f}, parseRecord(old), existed, nil
+	leaders = parseRecord(old)
+	return &Record{path: path, f: f, leaders: slices.Clone(leaders), tidyAt: fewLeaders}, leaders, existed, nil
 }
 
 func parseRecord(b []byte) []Proc {
@@ -62,19 +72,62 @@ func (r *Record) Add(pid int) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, err = fmt.Fprintf(r.f, "%s %d %d;\n", boot(), p.PID, p.Start)
-	return err
+	var tidied error
+	if len(r.leaders) >= r.tidyAt {
+		tidied = r.tidyLocked()
+		r.tidyAt = max(fewLeaders, 2*len(r.leaders))
+	}
+	r.leaders = append(r.leaders, p)
+	_, err = r.f.WriteString(p.line())
+	return errors.Join(tidied, err)
+}
+
+func (p Proc) line() string { return fmt.Sprintf("%s %d %d;\n", boot(), p.PID, p.Start) }
+
+// tidyLocked rewrites the file without the sessions of which nothing is left. After a failure the old file goes on.
+func (r *Record) tidyLocked() error {
+	procs, err := list() // dead ones too: until they are reaped nobody gets their number
+	if err != nil {
+		return err
+	}
+	latest := map[int]uint64{} // the start of the youngest in each session
+	for _, p := range procs {
+		latest[p.SID] = max(latest[p.SID], p.Start)
+	}
+	var left []Proc
+	var lines strings.Builder
+	for _, l := range r.leaders {
+		if start, ok := latest[l.PID]; ok && start >= l.Start {
+			left = append(left, l)
+			lines.WriteString(l.line())
+		}
+	}
+	f, err := os.OpenFile(r.path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(lines.String())
+	if err == nil {
+		err = os.Rename(f.Name(), r.path)
+	}
+	if err != nil {
+		return errors.Join(err, f.Close(), os.Remove(f.Name()))
+	}
+	r.f.Close() // nothing is buffered
+	r.f, r.leaders = f, left
+	return nil
 }
 
 // Forget empties the record: nothing of what it named is left.
 func (r *Record) Forget() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.leaders = nil
 	return r.f.Truncate(0)
 }
 
 // Remove deletes the file and closes the record, when all its sessions have ended.
-func (r *Record) Remove() error { return errors.Join(os.Remove(r.f.Name()), r.Close()) }
+func (r *Record) Remove() error { return errors.Join(os.Remove(r.path), r.Close()) }
 
 // Close keeps the file, so that the next server ends what it names. It may be called twice.
 func (r *Record) Close() error {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sandtree/sandtree/sandbox"
@@ -132,5 +134,30 @@ func TestOpenHandsFormNeverEndsForWantOfRequests(t *testing.T) {
 	f, err = parse([]string{"3000", "--orphan-after", "1h"}, nil)
 	if err != nil || f.keep {
 		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+func TestTheWorkspaceIsGivenAndNothingElse(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	dir, other := filepath.Join(t.TempDir(), "work"), t.TempDir()
+	for _, path := range []string{filepath.Join(dir, "deep", "er"), filepath.Join(other, "file")} {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(other, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	giveWorkspace(dir, user{name: "u", uid: 4711}, "", slog.New(slog.DiscardHandler))
+	for path, want := range map[string]uint32{dir: 4711, dir + "/deep/er": 4711, dir + "/link": 4711, other: 0, other + "/file": 0} {
+		info, err := os.Lstat(path)
+		if err != nil || info.Sys().(*syscall.Stat_t).Uid != want {
+			t.Errorf("%s: %v, %+v; want the owner %d", path, err, info, want)
+		}
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o760 {
+		t.Errorf("%v, %v", info.Mode(), err)
 	}
 }

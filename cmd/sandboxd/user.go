@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -58,18 +57,23 @@ func giveWorkspace(dir string, u user, group string, log *slog.Logger) {
 			log.Warn("SANDBOX_GROUP_ID", "err", err)
 		}
 	}
+	// What an earlier server has left may still run as u, and put a link to /etc where a directory was: a root is not led
+	// out of.
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		log.Warn("opening the working directory", "err", err)
+		return
+	}
+	defer root.Close()
 	failed := 0
-	_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || os.Lchown(path, u.uid, gid) != nil {
+	_ = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || root.Lchown(path, u.uid, gid) != nil {
 			failed++
 		}
 		return nil
 	})
-	if info, err := os.Stat(dir); err == nil {
-		err = os.Chmod(dir, info.Mode().Perm()|0o060)
-		if err != nil {
-			failed++
-		}
+	if info, err := root.Stat("."); err != nil || root.Chmod(".", info.Mode().Perm()|0o060) != nil {
+		failed++
 	}
 	if failed > 0 {
 		log.Warn("some of the working directory could not be given to the user", "user", u.name, "files", failed)

@@ -87,10 +87,7 @@ type (
 	recorded struct{ err error }
 	refused  struct{ err error } // the journal has another holder of the lease
 	renewDue struct{}
-	renewed  struct {
-		at  time.Time // when it was asked for
-		err error
-	}
+	renewed  struct{ err error }
 	removed  struct{ err error }
 	released struct{ err error }
 )
@@ -144,11 +141,10 @@ type steward struct {
 	order Order
 	log   *slog.Logger
 
-	now     State
-	lease   Lease
-	known   known
-	renewal time.Time // when the lease was last asked for with success
-	fenced  error     // why nothing may be written any more
+	now    State
+	lease  Lease
+	known  known
+	fenced error // why nothing may be written any more
 
 	opening bool                // activated is on its way
 	runtime kit.Ref[runtimeMsg] // zero if there is none

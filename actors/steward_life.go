@@ -53,7 +53,7 @@ func (s *steward) activated(c *kit.Context[stewardMsg], m activated) error {
 	}
 	s.opening = false
 	if s.lease == nil {
-		s.lease, s.renewal = m.lease, time.Now()
+		s.lease = m.lease
 		s.now.Epoch = s.lease.Epoch()
 		c.After(s.cfg.TTL/3, renewDue{})
 	}
@@ -177,31 +177,32 @@ func (s *steward) reopen(c *kit.Context[stewardMsg], m reopen) error {
 	return nil
 }
 
-// renew keeps the lease. A lease that cannot be kept ends the activation before somebody else's begins.
+// renew keeps the lease.
 func (s *steward) renew(c *kit.Context[stewardMsg]) {
 	if s.fenced != nil {
 		return
 	}
-	lease, at := s.lease, time.Now()
+	lease := s.lease
 	c.Task(func(ctx context.Context) stewardMsg {
-		ctx, cancel := context.WithTimeout(ctx, s.cfg.TTL/3)
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.TTL)
 		defer cancel()
-		return renewed{at, lease.Renew(ctx)}
+		return renewed{lease.Renew(ctx)}
 	})
 }
 
+// renewed fences if somebody else has the lease. One that merely could not be renewed, because the disk is slow, say, is
+// asked for again: nothing harmful can be done without it, as the journal and the sandbox refuse an epoch that is over.
 func (s *steward) renewed(c *kit.Context[stewardMsg], m renewed) error {
-	switch code := sandbox.CodeOf(m.err); {
-	case m.err == nil:
-		s.renewal = m.at
-	case code == sandbox.Conflict, code == sandbox.NotFound, time.Since(s.renewal) > s.cfg.TTL*2/3:
+	next := s.cfg.TTL / 3
+	switch sandbox.CodeOf(m.err) {
+	case "":
+	case sandbox.Conflict, sandbox.NotFound:
 		return s.fence(c, m.err)
 	default:
 		s.log.Warn("the lease could not be renewed", "err", m.err)
-		c.After(s.cfg.TTL/12, renewDue{})
-		return nil
+		next /= 4
 	}
-	c.After(s.cfg.TTL/3, renewDue{})
+	c.After(next, renewDue{})
 	return nil
 }
 

@@ -110,18 +110,34 @@ func TestControllerThatLostItsLeaseIsFenced(t *testing.T) {
 	})
 }
 
-func TestLeaseThatCannotBeRenewedEndsTheActivationInTime(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
-		s := r.open("a")
-		time.Sleep(time.Millisecond) // not in step with the renewals
-		r.store.mu.Lock()
-		r.store.broken = failure(sandbox.Unavailable, "journal", "", "the disk hangs")
-		r.store.mu.Unlock()
-		begun := time.Now()
-		<-s.Done()
-		if took := time.Since(begun); took >= ttl {
-			t.Errorf("it ended after %v, when others may have taken over", took)
+func TestLeaseThatCannotBeRenewedForAWhile(t *testing.T) {
+	pair(t, func(t *testing.T, one, two *rig) {
+		s := one.open("a")
+		setBroken := func(err error) {
+			one.store.mu.Lock()
+			defer one.store.mu.Unlock()
+			one.store.broken = err
 		}
+		setBroken(failure(sandbox.Unavailable, "journal", "", "the disk hangs"))
+		time.Sleep(10 * ttl)
+		_, err := s.Do(t.Context(), command("x", "echo x"), nil)
+		expectCode(t, "an action that cannot be recorded", err, sandbox.Internal)
+		if got := one.world.box("a").commands(); got != "" {
+			t.Errorf("it was done all the same: %s", got)
+		}
+		setBroken(nil)
+		time.Sleep(ttl)
+		if _, err := s.Do(t.Context(), command("x", "echo x"), nil); err != nil {
+			t.Errorf("when it can be recorded again: %v", err)
+		}
+		_, _, err = two.runtimes.Open(t.Context(), two.order("a"))
+		expectCode(t, "Open by a second controller", err, sandbox.Conflict)
+
+		setBroken(failure(sandbox.Unavailable, "journal", "", "the disk hangs"))
+		time.Sleep(2 * ttl)
+		setBroken(nil)
+		two.open("a") // before the first could renew
+		<-s.Done()
 	})
 }
 

@@ -53,8 +53,9 @@ type entry struct {
 }
 
 const (
-	// linger is how long the committer waits for company before a commit. Others see records that much later.
-	linger = time.Millisecond
+	// linger is how long the committer waits for company before a commit, unless somebody here wants to read. Other
+	// processes see records that much later, which nobody notices; a busy runtime's go in by the dozen.
+	linger = 10 * time.Millisecond
 	// sidePending bounds the bodies that wait for the committer: then Log waits for it too.
 	sidePending = 8 << 20
 	// sideKept is the size in bytes at which the side file is emptied, once nothing is pending.

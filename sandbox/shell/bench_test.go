@@ -42,6 +42,20 @@ func BenchmarkEcho(b *testing.B) {
 	})
 }
 
+// BenchmarkStart is a session from its start to its end.
+func BenchmarkStart(b *testing.B) {
+	c := Config{Env: environ(b.TempDir())}
+	each(b, func() {
+		s, err := Start(c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
 // BenchmarkMegabyte is the time to get 1 MB of output.
 func BenchmarkMegabyte(b *testing.B) {
 	s := start(b, Config{})

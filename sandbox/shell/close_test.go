@@ -2,6 +2,8 @@ package shell
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -166,7 +168,7 @@ func TestForkBomb(t *testing.T) {
 	})
 	t.Run("rlimit", func(t *testing.T) {
 		// A user of its own, for the limit counts all processes of a user, and does not count root's.
-		const uid = 48123
+		uid := 50000 + rand.Uint32N(1e6)
 		home := t.TempDir()
 		for d := home; d != "/tmp" && d != "/"; d = filepath.Dir(d) {
 			if err := os.Chmod(d, 0o755); err != nil {
@@ -178,7 +180,7 @@ func TestForkBomb(t *testing.T) {
 			User: &syscall.Credential{Uid: uid, Gid: uid, NoSetGroups: true},
 		}
 		s := start(t, c)
-		if o := run(t, s, "ulimit -u; id -u", 0); o.content != "60\n48123" {
+		if o := run(t, s, "ulimit -u; id -u", 0); o.content != fmt.Sprintf("60\n%d", uid) {
 			t.Errorf("%+v", o)
 		}
 		explode(t, s, bomb)

@@ -1,12 +1,16 @@
 package shell
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/reap"
@@ -51,7 +55,7 @@ func (c *cage) empty() error {
 	return err
 }
 
-// inhabitants are the processes of the leaders' sessions, and the leaders' descendants in other sessions.
+// inhabitants are the processes of the leaders' sessions, and their descendants in other sessions.
 func (c *cage) inhabitants() ([]reap.Proc, error) {
 	ours := map[int]uint64{}
 	for _, l := range c.leaders {
@@ -62,24 +66,75 @@ func (c *cage) inhabitants() ([]reap.Proc, error) {
 	if len(ours) == 0 {
 		return nil, nil
 	}
-	all, err := reap.List()
-	below := map[int]bool{}
-	for grown := true; grown; {
-		grown = false
-		for _, p := range all {
-			start, led := ours[p.SID]
-			if fits := led && p.Start >= start || below[p.PPID]; fits && !below[p.PID] && p.PID != os.Getpid() {
-				below[p.PID], grown = true, true
-			}
-		}
-	}
-	found := all[:0]
-	for _, p := range all {
-		if below[p.PID] {
+	family, err := families(ours)
+	var found []reap.Proc
+	for pid, start := range family {
+		if p, err := reap.Stat(pid); err == nil && p.Start >= start && !ended(pid) {
 			found = append(found, p)
 		}
 	}
 	return found, err
+}
+
+// families finds the members of sessions and their descendants, and gives each the value of its session. It takes as
+// little as it can from each process there is, for there may be many.
+func families(sessions map[int]uint64) (map[int]uint64, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	family, parents := map[int]uint64{}, map[int]int{}
+	for _, name := range names {
+		pid, notNumber := strconv.Atoi(name)
+		if notNumber != nil || pid == os.Getpid() {
+			continue
+		}
+		session, gone := unix.Getsid(pid)
+		if value, ok := sessions[session]; ok && gone == nil {
+			family[pid] = value
+		} else if parent := parentOf(name); parent > 1 {
+			parents[pid] = parent
+		}
+	}
+	for grown := true; grown; {
+		grown = false
+		for pid, parent := range parents {
+			if value, ok := family[parent]; ok {
+				family[pid], grown = value, true
+				delete(parents, pid)
+			}
+		}
+	}
+	return family, err
+}
+
+// parentOf reads the parent's number of the process with that number; 0 if it has ended.
+func parentOf(pid string) int {
+	fd, err := unix.Open("/proc/"+pid+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(fd)
+	var buf [128]byte // "pid (name) state ppid …": the name has 15 bytes
+	n, _ := unix.Read(fd, buf[:])
+	stat := buf[:max(n, 0)]
+	if f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]); len(f) > 2 {
+		return number(f[1])
+	}
+	return 0
+}
+
+// ended says whether pid has exited, though perhaps its parent has not taken notice.
+func ended(pid int) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return errors.Is(err, unix.ESRCH)
+	}
+	defer unix.Close(fd)
+	n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return n > 0
 }
 
 // remove removes the cgroup of an empty cage. A process that has been killed is in its cgroup until its parent has taken

@@ -1,6 +1,9 @@
 package shell
 
 import (
+	"os"
+	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -93,6 +96,9 @@ func (b *bash) takeLocked(p []byte) (came bool) {
 	b.last = b.reader.report
 	if b.last.of == b.number {
 		b.last.code = b.last.marked
+	}
+	if !filepath.IsAbs(b.last.dir) { // the command has spoilt PWD; the kernel knows the directory, but not the links on the way
+		b.last.dir, _ = os.Readlink("/proc/" + strconv.Itoa(b.pid) + "/cwd")
 	}
 	b.waiting, b.done = false, true
 	return true

@@ -198,7 +198,8 @@ func TestShellPlumbing(t *testing.T) {
 		{"unset PATH", "", 0},
 		{"ls", "bash: ls: No such file or directory", 127},
 		{"PATH=/usr/bin:/bin; ls -d /", "/", 0},
-		{"unset PWD; echo f", "f", 0},
+		{"unset PWD; cd /usr; PWD=nonsense; echo f", "f", 0},
+		{"pwd", "/usr", 0},
 		{"PS1='$ '", "", 0},
 		{"echo g", "g", 0},
 		{`PS1='\u:\w\n$(echo sub) > '; echo h`, "h", 0},
@@ -219,8 +220,8 @@ func TestShellPlumbing(t *testing.T) {
 			t.Logf("%q: %q", c.command, o.content)
 			continue
 		}
-		if o.content != c.content || o.exit != c.exit {
-			t.Errorf("%q: content %q, exit %d, want %q, %d", c.command, o.content, o.exit, c.content, c.exit)
+		if o.content != c.content || o.exit != c.exit || !filepath.IsAbs(*o.Metadata.WorkingDir) {
+			t.Errorf("%q: content %q, exit %d, in %q, want %q, %d", c.command, o.content, o.exit, *o.Metadata.WorkingDir, c.content, c.exit)
 		}
 	}
 }

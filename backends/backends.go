@@ -44,6 +44,7 @@ type Instance interface {
 	Wait(ctx context.Context) (sandbox.Exit, error)
 	// Stop asks the sandbox to end, kills it after the grace, and everything in it; then nothing is left but a
 	// workspace that the spec named. Idempotent. When ctx ends, the grace ends with it, but not the cleaning up.
+	// Code: Conflict (a newer epoch holds it: it is not the caller's to end).
 	Stop(ctx context.Context, grace time.Duration) error
 }
 
@@ -81,6 +82,7 @@ type Fresh interface{ Fresh() bool }
 type Served interface{ Served() bool }
 
 // A Halter is an instance whose processes can be ended, by force, while what Start needs to revive it is kept.
+// Code: Conflict, as of Stop.
 type Halter interface {
 	Halt(ctx context.Context) error
 }

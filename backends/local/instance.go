@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
@@ -16,6 +17,7 @@ type instance struct {
 	d       *Driver
 	home    home
 	label   label
+	epoch   atomic.Uint64 // that it was got for, or raised to
 	process *process
 	key     string
 	fresh   bool
@@ -30,6 +32,12 @@ var (
 	_ backends.Halter   = (*instance)(nil)
 	_ backends.Labeler  = (*instance)(nil)
 )
+
+func (d *Driver) instance(h home, l label, p *process, key string) *instance {
+	i := &instance{d: d, home: h, label: l, process: p, key: key}
+	i.epoch.Store(l.Epoch)
+	return i
+}
 
 // Key is what the server asks for.
 func (i *instance) Key() string { return i.key }
@@ -81,7 +89,7 @@ func (i *instance) Halt(ctx context.Context) error {
 }
 
 func (i *instance) end(ctx context.Context, op string, grace time.Duration, after func(*Driver, context.Context, home) error) error {
-	if err := i.d.end(ctx, i.home, i.label.Mark, grace, after); err != nil {
+	if err := i.d.end(ctx, i.home, i, grace, after); err != nil {
 		return failed(op, i.label.ID, err)
 	}
 	return nil
@@ -105,12 +113,12 @@ func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
 		return fail(errRemoved)
 	case l.Epoch > epoch:
 		return fail(l.fenced(epoch))
-	case l.Epoch == epoch:
-		return nil
+	case l.Epoch < epoch:
+		l.Epoch = epoch
+		if err := i.home.write(l); err != nil {
+			return fail(err)
+		}
 	}
-	l.Epoch = epoch
-	if err := i.home.write(l); err != nil {
-		return fail(err)
-	}
+	i.epoch.Store(epoch)
 	return nil
 }

@@ -110,21 +110,23 @@ func (d *Driver) Attach(_ context.Context, id sandbox.ID) (backends.Instance, er
 	if err := id.Check(); err != nil {
 		return nil, err
 	}
-	i := &instance{d: d, home: d.home(id)}
-	var err error
-	if i.label, err = i.home.read(); errors.Is(err, fs.ErrNotExist) {
+	h := d.home(id)
+	l, err := h.read()
+	if errors.Is(err, fs.ErrNotExist) {
 		err = errRemoved
 	}
+	var p *process
 	if err == nil {
-		i.process, err = d.server(i.home)
+		p, err = d.server(h)
 	}
+	var key string
 	if err == nil {
-		i.key, err = i.home.key()
+		key, err = h.key()
 	}
 	if err != nil {
 		return nil, failed("local.Attach", id, err)
 	}
-	return i, nil
+	return d.instance(h, l, p, key), nil
 }
 
 // List names the sandboxes of owner, or all.

@@ -102,7 +102,7 @@ func (d *Driver) found(h home, l label, p *process, spec sandbox.Spec) (*instanc
 			return nil, err
 		}
 	}
-	return &instance{d: d, home: h, label: l, process: p, key: key}, nil
+	return d.instance(h, l, p, key), nil
 }
 
 // conflicts says why spec cannot be had where the sandbox labelled l is.
@@ -165,7 +165,9 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 		s.process.kill()
 		return nil, fmt.Errorf("%w%s", err, lastWords(h.logFile()))
 	}
-	return &instance{d: d, home: h, label: *l, process: s.process, key: key, served: true}, nil
+	i := d.instance(h, *l, s.process, key)
+	i.served = true
+	return i, nil
 }
 
 // furnish makes what a server finds when it looks around, and gives the key.

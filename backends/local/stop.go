@@ -22,15 +22,16 @@ func (d *Driver) Remove(ctx context.Context, id sandbox.ID, grace time.Duration)
 	if err := id.Check(); err != nil {
 		return err
 	}
-	if err := d.end(ctx, d.home(id), "", grace, (*Driver).remove); err != nil {
+	if err := d.end(ctx, d.home(id), nil, grace, (*Driver).remove); err != nil {
 		return failed("local.Remove", id, err)
 	}
 	return nil
 }
 
-// end ends what runs in a sandbox and then calls after, under the lock. If mark is set and the home has another one, it
-// is not the sandbox that is meant, which is gone already. When ctx ends so does the grace; the rest has its own time.
-func (d *Driver) end(ctx context.Context, h home, mark string, grace time.Duration, after func(*Driver, context.Context, home) error) error {
+// end ends what runs in a sandbox and then calls after, under the lock. If i is set and the home has another mark, it is
+// not the sandbox that is meant, which is gone already; if it has a higher epoch, whoever has i has been replaced, and
+// what runs there is another's. When ctx ends so does the grace; the rest has its own time.
+func (d *Driver) end(ctx context.Context, h home, i *instance, grace time.Duration, after func(*Driver, context.Context, home) error) error {
 	unlock, err := d.lock(ctx, h, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -46,8 +47,10 @@ func (d *Driver) end(ctx context.Context, h home, mark string, grace time.Durati
 		return after(d, cleanup, h)
 	case err != nil:
 		return err
-	case mark != "" && l.Mark != mark:
+	case i != nil && l.Mark != i.label.Mark:
 		return nil
+	case i != nil && l.Epoch > i.epoch.Load():
+		return l.fenced(i.epoch.Load())
 	}
 	p, err := d.server(h)
 	if err == nil {

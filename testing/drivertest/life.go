@@ -33,6 +33,10 @@ func testEpoch(t *testing.T, w *world) {
 	}
 	_, err = s.Do(w.context(), sandbox.Action{Args: sandbox.RunArgs{Command: "true"}}, nil)
 	w.wantCode("Do of the one who was replaced", err, sandbox.Conflict)
+	if _, ok := s.Instance().(backends.Halter); ok {
+		w.wantCode("Halt of the one who was replaced", s.Halt(w.context()), sandbox.Conflict)
+	}
+	w.wantCode("Stop of the one who was replaced", s.Stop(w.context(), grace), sandbox.Conflict)
 	w.run(newest, "true")
 }
 

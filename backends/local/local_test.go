@@ -2,9 +2,11 @@ package local
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/leak"
@@ -432,5 +435,50 @@ func TestRemoveThatFailsCanBeRepeated(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("the directory of the socket is left")
+	}
+}
+
+// TestRemoveEndsNotedSessions has a process without the mark in a session that a server, now dead, has noted, and no
+// control group, as an ordinary user has none.
+func TestRemoveEndsNotedSessions(t *testing.T) {
+	leak.Check(t)
+	d := opened(t, t.TempDir(), "serve")
+	i := started(t, d, sandbox.Spec{ID: "x"})
+	cmd := exec.Command("sleep", "1000")
+	cmd.Env, cmd.SysProcAttr = []string{}, &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	r, _, _, err := reap.OpenRecord(filepath.Join(i.home.stateDir(), reap.RecordFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.Add(cmd.Process.Pid), r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	l, err := i.home.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	group := l.Cgroup
+	if l.Cgroup = ""; i.home.write(l) != nil {
+		t.Fatal("the label cannot be written")
+	}
+	if err := d.Remove(t.Context(), "x", 0); err != nil {
+		t.Error(err)
+	}
+	if group != "" {
+		if err := cgroup.Remove(group); err != nil {
+			t.Error(err)
+		}
+	}
+	select {
+	case <-ended:
+	case <-time.After(time.Second):
+		t.Error("it goes on")
+		cmd.Process.Kill()
+		<-ended
 	}
 }

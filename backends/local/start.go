@@ -70,7 +70,7 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 		}
 		// Before anybody hears that what the dead server ran was interrupted, it is.
 		sweeping, cancel := context.WithTimeout(ctx, reap.Patience)
-		err := d.sweep(sweeping, l)
+		err := d.sweep(sweeping, h, l)
 		cancel()
 		if err != nil {
 			return nil, err
@@ -87,7 +87,7 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 	if fresh {
 		return nil, errors.Join(err, d.clear(cleanup, h, l))
 	}
-	return nil, errors.Join(err, d.sweep(cleanup, l))
+	return nil, errors.Join(err, d.sweep(cleanup, h, l))
 }
 
 // found labels a living sandbox for the one who asks for it now.

@@ -106,17 +106,23 @@ func (p *process) gone() error {
 }
 
 // sweep kills what is left of a sandbox whose server is dead: all in its control group, and all that carry its mark,
-// servers too that were started by a process which died before it could note them.
-func (d *Driver) sweep(ctx context.Context, l label) error {
+// servers too that were started by a process which died before it could note them. Where there is no group, also what is
+// in the sessions that the server has noted: a program need not pass the mark on.
+func (d *Driver) sweep(ctx context.Context, h home, l label) error {
 	if _, err := reap.KillCgroup(ctx, l.Cgroup); err != nil {
 		return err
 	}
-	looks := 1
+	find, looks := reap.Marked(markName, l.Mark), 1
 	if l.Cgroup == "" {
+		leaders, err := reap.ReadRecord(filepath.Join(h.stateDir(), reap.RecordFile))
+		if err != nil {
+			return err
+		}
+		find = reap.Any(find, reap.InSessions(leaders))
 		looks = 2 // in the middle of an exec a process has no environment, and is overlooked
 	}
 	for range looks {
-		if _, err := reap.Kill(ctx, reap.Marked(markName, l.Mark)); err != nil {
+		if _, err := reap.Kill(ctx, find); err != nil {
 			return err
 		}
 	}
@@ -131,7 +137,7 @@ func (d *Driver) halt(ctx context.Context, h home) error {
 	} else if err != nil {
 		return err
 	}
-	return d.sweep(ctx, l)
+	return d.sweep(ctx, h, l)
 }
 
 // remove leaves nothing of a sandbox but a named workspace.
@@ -146,7 +152,7 @@ func (d *Driver) remove(ctx context.Context, h home) error {
 // clear does it; l is the home's label, or zero if it has none yet.
 func (d *Driver) clear(ctx context.Context, h home, l label) error {
 	if l.Mark != "" {
-		if err := d.sweep(ctx, l); err != nil {
+		if err := d.sweep(ctx, h, l); err != nil {
 			return err
 		}
 	}

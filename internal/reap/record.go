@@ -25,6 +25,18 @@ type Record struct {
 // has taken one, and lost its own leader, would be taken for ours.
 const fewLeaders = 64
 
+// RecordFile is the name of the file in a server's state directory.
+const RecordFile = "sessions"
+
+// ReadRecord gives the leaders of the sessions that the file names; none if there is no file.
+func ReadRecord(path string) ([]Proc, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return parseRecord(b), err
+}
+
 const bootID = "/proc/sys/kernel/random/boot_id"
 
 // OpenRecord opens the file, which it makes if there is none, and gives the leaders of the sessions that an earlier

@@ -24,7 +24,7 @@ func (s *Server) early() <-chan shells {
 	if c.StateDir == "" {
 		return nil
 	}
-	if _, err := os.Lstat(filepath.Join(c.StateDir, recordFile)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(c.StateDir, reap.RecordFile)); !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if c.Cgroup != "" {

@@ -14,9 +14,6 @@ import (
 	"github.com/sandtree/sandtree/sandbox/ledger"
 )
 
-// recordFile is the record of sessions in the state directory.
-const recordFile = "sessions"
-
 // leftovers says where to look for what an earlier server has left.
 type leftovers struct {
 	leaders  []reap.Proc // of its sessions
@@ -53,7 +50,7 @@ func (s *Server) open() (left leftovers, err error) {
 		return left, err
 	}
 	if c.StateDir != "" { // the ledger's lock keeps other servers off the record too
-		if s.record, left.leaders, left.possible, err = reap.OpenRecord(filepath.Join(c.StateDir, recordFile)); err != nil {
+		if s.record, left.leaders, left.possible, err = reap.OpenRecord(filepath.Join(c.StateDir, reap.RecordFile)); err != nil {
 			return failed("record of sessions", err)
 		}
 	}

@@ -90,7 +90,14 @@ func (b *bash) receive() (came bool) {
 
 // takeLocked looks for the report awaited in p.
 func (b *bash) takeLocked(p []byte) (came bool) {
-	if !b.waiting || !b.reader.feed(p, b.secret[:]) {
+	if !b.waiting {
+		return false
+	}
+	if !b.reader.feed(p, b.secret[:]) {
+		if len(b.reader.part) > maxReport {
+			b.reader.reset()
+			b.kill() // it will not come to an end of that, and nothing is known of it without
+		}
 		return false
 	}
 	b.last = b.reader.report

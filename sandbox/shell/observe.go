@@ -23,10 +23,10 @@ func (s *Session) complete(b *bash, c *call, r report) sandbox.Observation {
 	if lost {
 		prefix = prefixLost(lines)
 	}
+	text = s.trace.strip(text)
 	if r.prompt != "" {
 		text = withoutPrompt(text, r.prompt)
 	}
-	text = s.trace.strip(text, b.secret[:])
 	content := s.content(text, c.echo, c.Hidden)
 	m := s.metadata(r, time.Since(c.start))
 	m.Prefix, m.Suffix = prefix, suffixDone(r.code, c.key)
@@ -115,25 +115,20 @@ func withoutPrompt(text []byte, prompt string) []byte {
 	return text
 }
 
-// idleKey answers for a special key while no command runs. ^C at a prompt only shows; the others do nothing, and those
-// meant for a command that has ended meanwhile bring the rest of its output.
-func (s *Session) idleKey(c *call) sandbox.Observation {
-	b := s.shell()
-	var r report
-	if b != nil {
-		var dead bool
-		var code int
-		if r, _, dead, code = b.news(); dead {
-			r.code = code
-		}
+// idleKey answers for a special key at the prompt. ^C shows, the others do nothing.
+func (s *Session) idleKey(c *call) (sandbox.Observation, error) {
+	b, err := s.current()
+	if err != nil {
+		return sandbox.Observation{}, err
 	}
-	late := s.open
+	r, _, _, _ := b.news()
+	r.code = s.status
+	if c.key == 'c' {
+		r.code = 130
+	}
 	o := s.complete(b, c, r)
-	if c.key == 'c' && !late {
-		result := o.Result.(sandbox.RunResult)
-		result.Metadata.ExitCode = 130
-		result.Metadata.Suffix = suffixDone(130, c.key)
-		o.Content, o.Result = "^C", result
+	if c.key == 'c' {
+		o.Content = "^C"
 	}
-	return o
+	return o, nil
 }

@@ -32,7 +32,7 @@ func newSecret(s *secret) {
 const (
 	separator    = 0x1f
 	reportFields = 6
-	maxReport    = 1 << 20 // bytes: an environment variable has at most 128 KiB, a path 4 KiB
+	maxReport    = 16 << 20 // bytes: PATH has a few hundred, but nothing bounds it
 )
 
 // What bash prints for a report, between secrets: $?, what the command has left in __sandtree (see send), $!, the prompt,
@@ -44,30 +44,43 @@ const (
 
 // A reportParser finds a report in what comes from bash. Whatever else a command may have written there is skipped.
 type reportParser struct {
-	part []byte // what may be the beginning of the report
+	part    []byte // what may be the beginning of the report, or is
+	begun   bool   // it is: the first secret has been taken off
+	scanned int    // so much of it does not hold the second
 	report
 }
 
-// feed takes p and says whether it completes the report between two secrets.
+// feed takes b and says whether it completes the report between two secrets.
 func (p *reportParser) feed(b, secret []byte) (complete bool) {
 	p.part = append(p.part, b...)
-	i := bytes.Index(p.part, secret)
+	if !p.begun {
+		i := bytes.Index(p.part, secret)
+		if i < 0 {
+			p.cut(max(0, len(p.part)-len(secret)+1))
+			return false
+		}
+		p.cut(i + len(secret))
+		p.begun = true
+	}
+	i := bytes.Index(p.part[p.scanned:], secret)
 	if i < 0 {
-		if keep := len(secret) - 1; len(p.part) > keep {
-			p.part = append(p.part[:0], p.part[len(p.part)-keep:]...)
-		}
+		p.scanned = max(0, len(p.part)-len(secret)+1)
 		return false
 	}
-	body, _, ok := bytes.Cut(p.part[i+len(secret):], secret)
-	if !ok {
-		if len(p.part) > maxReport {
-			p.part = p.part[:0]
-		}
-		return false
-	}
-	p.parse(body)
-	p.part = p.part[:0]
+	p.parse(p.part[:p.scanned+i])
+	p.reset()
 	return true
+}
+
+// cut takes n bytes off the beginning.
+func (p *reportParser) cut(n int) { p.part = append(p.part[:0], p.part[n:]...) }
+
+// reset begins anew, for another secret.
+func (p *reportParser) reset() {
+	p.part, p.begun, p.scanned = p.part[:0], false, 0
+	if cap(p.part) > maxKept {
+		p.part = nil
+	}
 }
 
 // parse takes the fields, the first of which is empty, for there is a separator after the secret.

@@ -65,8 +65,8 @@ func (s *Session) Run(ctx context.Context, a sandbox.RunArgs, timeout time.Durat
 	if busy && !c.IsInput && c.command != "" {
 		return s.refuse(c), nil
 	}
-	if !busy && c.key != 0 && (c.key != 'd' || s.open) {
-		return s.idleKey(c), nil
+	if !s.open && c.key != 0 && c.key != 'd' {
+		return s.idleKey(c)
 	}
 	s.view.attend(out)
 	defer func() { s.view.leave(s.shell()) }()
@@ -107,6 +107,8 @@ func (s *Session) act(c *call, busy, unended bool) error {
 		return s.feedHeld(c)
 	case busy:
 		return s.typeIn(c)
+	case c.key != 0 && s.open: // what it was meant for has ended meanwhile
+		return nil
 	case c.key == 'd': // ^D at the prompt
 		return s.execute("exit", false)
 	case unended && !c.Blocking:

@@ -22,8 +22,7 @@ __sandtree_status() { \builtin return "$1"; }
 __sandtree_tell() { \builtin echo "$1` + told + `${PS1-}` + toldLast + `$1" || exit; }
 __sandtree_tidy() {
   \builtin echo "$1` + told + `${PS1@P}` + toldLast + `$1" || exit
-  PS0= PS1= PS2=
-  \builtin unset -v PROMPT_COMMAND
+  { PS0= PS1= PS2=; \builtin unset -v PROMPT_COMMAND; } 2>/dev/null
 }
 readonly -f __sandtree_status __sandtree_tell __sandtree_tidy
 __sandtree_tidy - >/dev/null
@@ -71,9 +70,14 @@ func (b *bash) begin(processes int, rc string) error {
 // here-document without its end) would swallow it: that is bare.
 func (b *bash) send(command string, status int, bare bool) error {
 	b.mu.Lock()
+	suspect := b.last.of != b.number && b.number > 0
 	b.number++
 	b.mu.Unlock()
-	b.line = append(b.line[:0], ' ')
+	b.line = b.line[:0]
+	if suspect { // the last command was cut short, perhaps because an earlier one has closed our descriptor
+		b.line = append(b.line, "[ -t "+terminalFD+" ] || exec "+terminalFD+"<>/dev/tty\n"...)
+	}
+	b.line = append(b.line, ' ')
 	if status != 0 {
 		b.line = append(b.line, `{ __sandtree_status `...)
 		b.line = strconv.AppendInt(b.line, int64(status), 10)
@@ -102,6 +106,7 @@ func (b *bash) expect() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	newSecret(&b.secret)
+	b.reader.reset()
 	b.waiting, b.done, b.agains = true, false, 0
 }
 

@@ -137,6 +137,8 @@ func TestShellOptions(t *testing.T) {
 		{"echo hi", "++ echo hi\nhi", 0},
 		{"false", "++ false", 1},
 		{"echo $?", "++ echo 1\n1", 0},
+		{"echo 'a\nb'", "++ echo 'a\nb'\na\nb", 0},
+		{"PS1='# '", "++ PS1='# '", 0},
 		{"set +x", "++ set +x", 0},
 		{"echo hi", "hi", 0},
 		{"set -o posix", "", 0},
@@ -189,6 +191,9 @@ func TestShellPlumbing(t *testing.T) {
 		{"ulimit -n 64", "", 0},
 		{"echo a | cat", "a", 0},
 		{"cat </dev/null; read -t 0; echo $?", "1", 0},
+		{"exec 57>&-", "", 0},
+		{"echo lost", "bash: 57: Bad file descriptor", 1},
+		{"[ -t 0 ] && echo found", "found", 0},
 		{"printf() { echo mine; }; printf x", "mine", 0},
 		{"echo b", "b", 0},
 		{"eval() { echo mine; }; eval x", "mine", 0},
@@ -397,6 +402,22 @@ func TestInterruptWhileReading(t *testing.T) {
 		if o.exit != 130 && o.exit != 0 || o.content != "^C" && !strings.HasPrefix(o.content, "a part\na part\n") {
 			t.Errorf("exit %d, %.100q", o.exit, o.content)
 		}
+	}
+	if o := run(t, s, "echo on", 0); o.content != "on" {
+		t.Errorf("%+v", o)
+	}
+}
+
+// A PATH of megabytes makes the reports large, and nothing worse; what is beyond all measure costs the shell.
+func TestHugeReport(t *testing.T) {
+	s := start(t, Config{})
+	run(t, s, "old=$PATH; x=$(head -c 1000000 /dev/zero | tr '\\0' x); PATH=$PATH:$x$x$x", 0)
+	if o := run(t, s, "echo ${#PATH}; PATH=$old", 0); len(o.content) != 7 {
+		t.Errorf("%+v", o)
+	}
+	o := do(t, s, sandbox.RunArgs{Command: "PATH=$PATH:$x$x$x$x$x$x$x$x$x$x$x$x$x$x$x$x$x$x", Blocking: true}, 30*time.Second)
+	if o.exit != 137 {
+		t.Errorf("%+v", o)
 	}
 	if o := run(t, s, "echo on", 0); o.content != "on" {
 		t.Errorf("%+v", o)

@@ -8,32 +8,25 @@ type trace struct {
 }
 
 var (
-	ours        = []byte("__sandtree")
 	traceOfEval = []byte("+ builtin eval -- ")
-	traceOfMark = []byte("+ __sandtree=")
+	traceOfOurs = []byte("+ __sandtree")
+	ours        = traceOfOurs[2:]
 )
 
-// strip takes the traces of the line that delivered a command and of the one that reported its end off its text. The
-// latter has the secret in it; it is also how the trace being on is known.
-func (t *trace) strip(text, secret []byte) []byte {
+// strip takes the traces of the line that delivered a command, and of what comes after it, off its text.
+func (t *trace) strip(text []byte) []byte {
 	if !t.on && !bytes.Contains(text, ours) {
 		return text
 	}
 	if t.on && bytes.HasPrefix(text, traceOfEval) {
-		if i := bytes.Index(text, ours); i >= 0 {
+		if i := bytes.Index(text, ours); i >= 0 { // at the end of the word, which may have many lines
 			text = text[i:]
 		}
 		_, text, _ = bytes.Cut(text, []byte{'\n'})
 	}
-	i := bytes.Index(text, secret)
+	i := bytes.Index(text, traceOfOurs)
 	if t.on = i >= 0; t.on {
-		text = fromLine(text, i)
-		if i := bytes.LastIndex(text, traceOfMark); i >= 0 {
-			text = fromLine(text, i)
-		}
+		text = text[:bytes.LastIndexByte(text[:i], '\n')+1]
 	}
 	return text
 }
-
-// fromLine cuts text off before the line that has byte i.
-func fromLine(text []byte, i int) []byte { return text[:bytes.LastIndexByte(text[:i], '\n')+1] }

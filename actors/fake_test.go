@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"maps"
 	"slices"
@@ -22,7 +23,8 @@ type memory struct {
 	recs   []journal.Record
 	rows   map[sandbox.ID]journal.RuntimeRow
 	leases map[sandbox.ID]*memLease
-	broken error // what Append and Renew fail with, if set
+	broken error         // what Append and Renew fail with, if set
+	slow   time.Duration // how long Acquire takes
 }
 
 func newMemory() *memory {
@@ -39,6 +41,7 @@ type memLease struct {
 }
 
 func (m *memory) Acquire(_ context.Context, id sandbox.ID, owner string, ttl time.Duration) (Lease, error) {
+	time.Sleep(m.slow)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l := &memLease{m: m, id: id, epoch: 1, holder: owner, ttl: ttl, expires: time.Now().Add(ttl)}
@@ -356,6 +359,14 @@ func (b *box) run(id, command string, done, dead chan struct{}, out sandbox.Outp
 		d, _ := time.ParseDuration(rest)
 		select {
 		case <-time.After(d):
+		case <-dead:
+			return
+		}
+	case "work": // takes up to a second, the same for the same words
+		h := fnv.New32()
+		h.Write([]byte(rest))
+		select {
+		case <-time.After(time.Duration(h.Sum32()%1000) * time.Millisecond):
 		case <-dead:
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -21,6 +22,24 @@ func (a *app) lastEvent(ctx context.Context, id sandbox.ID, wanted bool) (uint64
 	}
 	row, err := j.Runtime(ctx, id)
 	return row.LastSeq, err
+}
+
+// exportable refuses, before anything is done, a path at which no file can be written. "" is none.
+func exportable(path string) error {
+	if path == "" {
+		return nil
+	}
+	dir, err := os.Stat(filepath.Dir(path))
+	switch stat, at := os.Stat(path); {
+	case err != nil:
+	case !dir.IsDir():
+		err = fmt.Errorf("%s is no directory", filepath.Dir(path))
+	case at == nil && !stat.Mode().IsRegular():
+		err = fmt.Errorf("%s is there, and no file", path)
+	default:
+		return nil
+	}
+	return &sandbox.Error{Code: sandbox.Invalid, Op: "--export", Err: err}
 }
 
 // export writes what the runtime did after an event to a file, whole or not at all.

@@ -22,6 +22,9 @@ type player struct {
 	interrupts <-chan struct{}
 	strict     bool // the first failure is the last
 
+	// closed is called once the runtime is let go of: only then everything is in the journal for whoever opens it.
+	closed func() error
+
 	sum      summing
 	restarts atomic.Int64
 	pressed  time.Time // when the last interrupt came

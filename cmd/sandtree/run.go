@@ -151,6 +151,9 @@ func status(o sandbox.Observation) int {
 }
 
 func (a *app) runTrajectory(ctx context.Context, f runFlags) error {
+	if err := exportable(f.export); err != nil {
+		return err
+	}
 	events, err := a.readTrajectory(f.trajectory)
 	if err != nil {
 		return err
@@ -171,11 +174,10 @@ func (a *app) runTrajectory(ctx context.Context, f runFlags) error {
 		if err != nil {
 			return err
 		}
-		err = p.play(ctx, events)
 		if f.export != "" {
-			err = errors.Join(err, a.export(context.WithoutCancel(ctx), p.rt.id, after, f.export))
+			p.closed = func() error { return a.export(context.WithoutCancel(ctx), p.rt.id, after, f.export) }
 		}
-		return err
+		return p.play(ctx, events)
 	})
 }
 
@@ -204,6 +206,9 @@ func (a *app) withRuntime(ctx context.Context, pl placement, p *player, f func(c
 	err = f(ctx)
 	if closed := rt.close(ctx); err == nil {
 		err = closed
+	}
+	if p.closed != nil {
+		err = errors.Join(err, p.closed())
 	}
 	p.sum.Runtime, p.sum.Kept, p.sum.Restarts = rt.id, !rt.end, int(p.restarts.Load())
 	if chosen, ok := errors.AsType[cli.Status](err); ok {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -97,6 +98,26 @@ func TestAStrictStoryEndsWithTheFirstFailure(t *testing.T) {
 	u.run("run", "--trajectory", "tale.json", "ls").want(t, 125).wantErr(t, "both")
 	u.runWith("not json", "run", "--trajectory", "-").want(t, 125).wantErr(t, "ReadTrajectory")
 	u.runWith(`{"action":"run","args":{"command":"true","nonsense":1}}`+"\n", "run", "--trajectory", "-").want(t, 1, "not performed", "nonsense")
+}
+
+func TestAnExportIsWhole(t *testing.T) {
+	u := newUser(t)
+	u.file("one.json", `[{"action":"run","args":{"command":"echo one"}},{"action":"finish","args":{}}]`)
+	for range 3 { // the journal commits in the background, so that a look too early sees a part
+		u.run("run", "--trajectory", "one.json", "--export", "out.json").want(t, 0)
+		b, err := os.ReadFile(filepath.Join(u.home, "out.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if events, err := wire.ReadTrajectory(bytes.NewReader(b)); err != nil || len(events) != 3 {
+			t.Errorf("%d events, %v:\n%s", len(events), err, b)
+		}
+	}
+	for _, path := range []string{"none/out.json", "one.json/out.json", "."} {
+		if r := u.run("run", "--trajectory", "one.json", "--export", path).want(t, 125).wantErr(t, "--export"); r.out != "" {
+			t.Errorf("%s: it was played: %s", path, r.out)
+		}
+	}
 }
 
 func TestAStoryForPrograms(t *testing.T) {

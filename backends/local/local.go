@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/sandbox"
@@ -91,7 +92,11 @@ func New(c Config) (*Driver, error) {
 	}
 	d := &Driver{config: c, root: filepath.Join(dir, "local"), log: c.Log, held: map[identity]*process{}}
 	if err := os.MkdirAll(d.root, 0o700); err != nil {
-		return invalid(fmt.Errorf("StateDir: %w", err))
+		code := sandbox.Invalid
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+			code = sandbox.Denied
+		}
+		return nil, &sandbox.Error{Code: code, Op: "local.Open", Err: fmt.Errorf("give another state directory or change its permissions: %w", err)}
 	}
 	d.removeGone()
 	return d, nil

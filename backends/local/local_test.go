@@ -482,3 +482,15 @@ func TestRemoveEndsNotedSessions(t *testing.T) {
 		<-ended
 	}
 }
+
+func TestAStateDirectoryThatIsNotOursIsDenied(t *testing.T) {
+	for dir, want := range map[string]sandbox.Code{
+		"/sys/none":      sandbox.Denied, // not even root makes directories there
+		"/dev/null/none": sandbox.Invalid,
+	} {
+		_, err := New(Config{StateDir: dir})
+		if got := sandbox.CodeOf(err); got != want {
+			t.Errorf("%s: %q (%v), want %q", dir, got, err, want)
+		}
+	}
+}

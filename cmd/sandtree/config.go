@@ -16,7 +16,7 @@ func configCommand(a *app) *cobra.Command {
 		Example: `  sandtree config
   SANDTREE_LEASE_TTL=5s sandtree config --json
   sandtree --set limits.processes=100 config`,
-		Args: wants(0, 0, "none"),
+		Args: wants(0, 0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			c, err := a.config()
 			if err != nil {

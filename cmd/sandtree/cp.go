@@ -23,7 +23,8 @@ func cpCommand(a *app) *cobra.Command {
 		Short: "Copy files and directories into a runtime or out of it",
 		Long: `Copy a file or directory into a runtime or out of it; the place in the runtime is written ID:PATH. A relative PATH
 is below the workspace, and nothing outside it can be reached. If TO is a directory, or ends in a slash, the copy is
-made in it, else under that name. A single - is stdin or stdout. Write ./a:b for a local file with a colon in its name.`,
+made in it, else under that name; directories that are missing are made. Of a directory, what is neither file, directory
+nor link is left out. A single - is stdin or stdout. Write ./a:b for a local file with a colon in its name.`,
 		Example: `  sandtree cp app.py web:src/
   sandtree cp web:build ./out
   sandtree cp web:log.txt - | tail

@@ -23,7 +23,7 @@ func doctorCommand(a *app) *cobra.Command {
 		Short: "Check that this machine has what sandtree needs",
 		Long: `Check that this machine has what sandtree needs, and say what to do where it has not. What is marked "note" works,
 but you should know of it. The exit status is 1 if something fails.`,
-		Args: wants(0, 0, "none"),
+		Args: wants(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings := examine(cmd.Context(), a)
 			if err := report(a, findings); err != nil {

@@ -39,6 +39,9 @@ is the runtime that was used last. With --follow it goes on with what happens fr
 			if err != nil {
 				return err
 			}
+			if _, err := j.Runtime(cmd.Context(), id); err != nil {
+				return unknown(id, err)
+			}
 			if trajectory {
 				return exportTrajectory(cmd.Context(), j, id, after, a.call.Stdout)
 			}
@@ -53,6 +56,14 @@ is the runtime that was used last. With --follow it goes on with what happens fr
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on")
 	cmd.Flags().BoolVar(&trajectory, "trajectory", false, "write an OpenHands trajectory, for run --trajectory or for OpenHands")
 	return cmd
+}
+
+// unknown says where to look where err is that there is no such runtime.
+func unknown(id sandbox.ID, err error) error {
+	if sandbox.CodeOf(err) != sandbox.NotFound {
+		return err
+	}
+	return &sandbox.Error{Code: sandbox.NotFound, Op: "runtime", ID: id, Err: errors.New("there is no such runtime; `sandtree ls --all` lists those that there are")}
 }
 
 // pick is the runtime that is asked for, or the one used last.

@@ -25,7 +25,7 @@ func lsCommand(a *app) *cobra.Command {
 		Short: "List runtimes",
 		Long: `List the runtimes of the state directory: those that live, and with --all those that have ended too, whose
 events are kept until they are removed. HELD BY is the process that drives one now.`,
-		Args: wants(0, 0, "none"),
+		Args: wants(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rows, err := a.runtimes(cmd.Context())
 			if err != nil {

@@ -98,6 +98,18 @@ and the signal's number if a signal ended it.`,
 		runCommand(a), shellCommand(a), eventsCommand(a), lsCommand(a), rmCommand(a), cpCommand(a),
 		configCommand(a), doctorCommand(a), versionCommand(a),
 	)
+	cmd.InitDefaultCompletionCmd(args...)
+	for _, c := range cmd.Commands() {
+		if c.Name() == "completion" { // of its own it takes an unknown shell for a wish for help
+			c.Args = cobra.ArbitraryArgs
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return cmd.Help()
+				}
+				return misuse(cmd, "there is no completion for %q", args[0])
+			}
+		}
+	}
 	return cmd
 }
 
@@ -119,7 +131,7 @@ func misuse(cmd *cobra.Command, format string, args ...any) error {
 func wants(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || most >= 0 && len(args) > most {
-			return misuse(cmd, "want %s, have %d arguments", what, len(args))
+			return misuse(cmd, "want %s, have %q", what, args)
 		}
 		return nil
 	}

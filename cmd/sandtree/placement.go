@@ -24,7 +24,7 @@ func (p *placement) flags(f *pflag.FlagSet) {
 	f.StringVar(&p.backend, "backend", "", "`name` of the backend that places a new runtime (see sandtree config)")
 	f.StringVar(&p.workspace, "workspace", "", "`directory` to work in (default: a fresh one, which ends with the runtime)")
 	f.StringArrayVarP(&p.env, "env", "e", nil, "set a `NAME=value` in the runtime, or NAME to pass on ours; may be repeated. Values are masked in the journal")
-	f.StringVar(&p.repo, "repo", "", "clone this `URL` into the workspace of a new runtime")
+	f.StringVar(&p.repo, "repo", "", "clone this `URL` into a directory, named as it is, in the workspace of a new runtime")
 	f.StringVar(&p.branch, "branch", "", "`branch` of --repo to check out")
 }
 

@@ -43,7 +43,8 @@ func rmCommand(a *app) *cobra.Command {
 			removed := []string{}
 			for _, id := range ids {
 				err := system.Remove(cmd.Context(), sandbox.ID(id))
-				if errs = append(errs, err); err != nil {
+				if err != nil {
+					errs = append(errs, unknown(sandbox.ID(id), err))
 					continue
 				}
 				if removed = append(removed, id); !a.json {

@@ -38,7 +38,8 @@ are a program and its arguments, passed on as they are. Without any, the script 
 the actions of an OpenHands trajectory are performed one after another.
 
 A runtime that this command makes ends with it, and everything in it, unless --keep is given; one that was there stays.
-Ctrl-C interrupts what runs; a second one quits.
+Ctrl-C interrupts what runs; a second one quits. What is typed does not reach the command: for one that asks there is
+` + "`sandtree shell`" + `.
 
 The exit status is that of the command; 124 if it did not end within --timeout; 125 if sandtree itself failed. With
 --trajectory it is 0 if all actions were performed, whatever their own exit codes; 1 if one could not be, or with

@@ -13,7 +13,11 @@ func TestTheSmallCommands(t *testing.T) {
 	u.run("help").want(t, 0, "trajectory")
 	u.run("run", "--help").want(t, 0, "Examples:", "125")
 	u.run("evnts").want(t, 2).wantErr(t, `"evnts"`, `"events"`)
-	u.run("ls", "x").want(t, 2).wantErr(t, "want none")
+	u.run("ls", "x").want(t, 2).wantErr(t, "want no arguments")
+	u.run("completion", "tcsh").want(t, 2).wantErr(t, `"tcsh"`, "--help")
+	u.run("events", "none").want(t, 3).wantErr(t, "nothing has been run")
+	u.run("rm", "none").want(t, 3).wantErr(t, "ls --all")
+	u.run("events", "none").want(t, 3).wantErr(t, "ls --all") // rm has made the journal
 	u.run("version").want(t, 0, "sandtree dev")
 	if v := objects(t, u.run("version", "--json").want(t, 0).out)[0]; v["version"] != "dev" || v["wire"] != 1.0 {
 		t.Errorf("version as JSON: %v", v)

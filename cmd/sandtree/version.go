@@ -14,7 +14,7 @@ func versionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Say which sandtree this is",
-		Args:  wants(0, 0, "none"),
+		Args:  wants(0, 0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			v := struct {
 				Version  string `json:"version"`

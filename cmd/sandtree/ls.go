@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +25,9 @@ func lsCommand(a *app) *cobra.Command {
 		Use:   "ls",
 		Short: "List runtimes",
 		Long: `List the runtimes of the state directory: those that live, and with --all those that have ended too, whose
-events are kept until they are removed. HELD BY is the process that drives one now.`,
+events are kept until they are removed. HELD BY is the process that drives one now.
+Of those that nobody drives, one that is KEPT lives until it is removed, and an ORPHAN, as a process that was killed
+leaves behind, ends by itself after orphan_after (10 minutes if that is not set) unless it is used again.`,
 		Args: wants(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rows, err := a.runtimes(cmd.Context())
@@ -65,10 +68,20 @@ func (l listed) state() string {
 	switch {
 	case l.Holder != "":
 		return short(l.Status)
-	case l.Alive:
+	case l.Alive && l.forEver():
 		return "KEPT"
+	case l.Alive:
+		return "ORPHAN"
 	}
 	return "ENDED"
+}
+
+// forEver says whether it lives on if nobody wants it.
+func (l listed) forEver() bool {
+	var s struct {
+		OrphanAfter time.Duration `json:"orphan_after"`
+	}
+	return json.Unmarshal(l.Spec, &s) != nil || s.OrphanAfter < 0
 }
 
 // runtimes are those of the state directory. Where nothing has been run there are none.

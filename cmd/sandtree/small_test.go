@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sandtree/sandtree/actors/journal"
 )
 
 func TestTheSmallCommands(t *testing.T) {
@@ -37,6 +40,15 @@ func TestIDsAreCompleted(t *testing.T) {
 		t.Errorf("it is offered twice: %s", r.out)
 	}
 	u.run("rm", "web").want(t, 0)
+}
+
+func TestWhoNobodyHoldsIsKeptOrAnOrphan(t *testing.T) {
+	for spec, want := range map[string]string{`{"orphan_after":-1}`: "KEPT", `{"orphan_after":60000000000}`: "ORPHAN", `{}`: "ORPHAN", `?`: "KEPT"} {
+		l := listed{RuntimeRow: journal.RuntimeRow{Spec: json.RawMessage(spec)}, Alive: true}
+		if got := l.state(); got != want {
+			t.Errorf("%s: %s, want %s", spec, got, want)
+		}
+	}
 }
 
 func TestConfigTellsWhereValuesComeFrom(t *testing.T) {

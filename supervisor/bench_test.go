@@ -31,6 +31,9 @@ func interleave(b *testing.B, funcs ...func()) []time.Duration {
 	return medians
 }
 
+// maxTrue is the bound of the whole path against the floor, see docs/performance.md.
+const maxTrue = 2
+
 // BenchmarkTrue is the whole path of one `true`: System, steward, runtime, journal, transport, sandboxd, a persistent
 // bash, and back. Beside it, in turn, the floor: a minimal server with one bash on a terminal, and no journal.
 func BenchmarkTrue(b *testing.B) {
@@ -51,10 +54,10 @@ func BenchmarkTrue(b *testing.B) {
 		func() { must(b, bare) },
 		func() { must(b, pipe) },
 	)
-	b.ReportMetric(micro(m[0]), "µs/true")
 	b.ReportMetric(micro(m[1]), "µs/floor")
 	b.ReportMetric(micro(m[2]), "µs/pipe")
-	b.ReportMetric(float64(m[0])/float64(m[1]), "×floor")
+	floor.Bound(b, float64(m[0])/float64(m[1]), "×floor", maxTrue)
+	floor.Bound(b, micro(m[0])/1000, "ms/true", 1)
 	b.ReportMetric(0, "ns/op") // of the three together, which says nothing
 }
 
@@ -120,8 +123,11 @@ func BenchmarkHundred(b *testing.B) {
 	}
 	b.ReportMetric(alone, "alone/s")
 	b.ReportMetric(together, "together/s")
-	b.ReportMetric(together/alone, "×alone")
-	b.ReportMetric(slices.Min(rates)*n/together, "slowest/mean")
+	if b.N < 20 { // how many fall to whom is chance
+		return
+	}
+	floor.Bound(b, together/alone, "×alone", -0.8)
+	floor.Bound(b, slices.Min(rates)*n/together, "slowest/mean", -0.5)
 }
 
 // BenchmarkOpen is from nothing to the first observation.

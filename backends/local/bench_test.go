@@ -16,11 +16,12 @@ import (
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/backends/local"
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/floor"
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
 
-// floor is the least that a Go program can do which serves HTTP on a Unix socket and says when it does.
-const floor = `package main
+// bareServer is the least that a Go program can do which serves HTTP on a Unix socket and says when it does.
+const bareServer = `package main
 
 import (
 	"net"
@@ -58,7 +59,7 @@ func BenchmarkStart(b *testing.B) {
 	us, them := ours[len(ours)/2], theirs[len(theirs)/2]
 	b.ReportMetric(float64(us.Microseconds()), "µs/first-observation")
 	b.ReportMetric(float64(them.Microseconds()), "µs/floor")
-	b.ReportMetric(float64(us)/float64(them), "x/floor")
+	floor.Bound(b, float64(us)/float64(them), "×floor", 3)
 }
 
 func startSandbox(b *testing.B, backend *backends.Backend) time.Duration {
@@ -80,7 +81,7 @@ func startSandbox(b *testing.B, backend *backends.Backend) time.Duration {
 func buildFloor(b *testing.B) string {
 	dir := b.TempDir()
 	source := filepath.Join(dir, "main.go")
-	if err := os.WriteFile(source, []byte(floor), 0o600); err != nil {
+	if err := os.WriteFile(source, []byte(bareServer), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	program := filepath.Join(dir, "floor")

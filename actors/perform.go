@@ -48,10 +48,8 @@ func (p performer) perform(ctx context.Context, w work) error {
 	switch {
 	case w.vars != nil:
 		err = furnisher{sandbox: p.sandbox}.export(ctx, w.vars)
-	case w.lost:
-		seen, err = p.save(ctx, w, cutOff("The sandbox was lost while it may have been performing this action."))
-	case w.begun:
-		seen, err = p.settle(ctx, w)
+	case w.lost, w.begun:
+		seen, err = p.resume(ctx, w)
 	default:
 		seen, err = p.begin(ctx, w)
 	}
@@ -96,15 +94,11 @@ func (p performer) begin(ctx context.Context, w work) (sandbox.Observation, erro
 		return sandbox.Observation{Result: sandbox.NullResult{}}, err
 	}
 	if w.named {
-		a, o, err := p.store.FindAction(ctx, p.id, w.id)
+		a, seen, done, err := p.recall(ctx, w)
 		switch {
-		case err != nil:
-			return sandbox.Observation{}, stored(err)
-		case a != nil && !bytes.Equal(a.Body, body):
-			return sandbox.Observation{}, failure(sandbox.Conflict, "runtime.Do", p.id, fmt.Sprintf("another action has the id %q", w.id))
-		case o != nil:
-			return wire.ParseObservation(o.Body)
-		case a != nil: // it was refused, or its asker let go of it
+		case err != nil || done:
+			return seen, err
+		case a: // it was refused, or its asker let go of it
 			return p.settle(ctx, w)
 		}
 	}
@@ -112,6 +106,38 @@ func (p performer) begin(ctx context.Context, w work) (sandbox.Observation, erro
 		return sandbox.Observation{}, err
 	}
 	return p.send(ctx, w)
+}
+
+// recall looks an action up: whether it is on record, and if it is done, what was seen. Code: Conflict, if the record is
+// of another action.
+func (p performer) recall(ctx context.Context, w work) (recorded bool, seen sandbox.Observation, done bool, err error) {
+	a, o, err := p.store.FindAction(ctx, p.id, w.id)
+	switch {
+	case err != nil:
+		return false, seen, false, stored(err)
+	case a != nil && w.named && !bytes.Equal(a.Body, w.mask.event(wire.AppendAction(nil, w.action))):
+		return true, seen, false, failure(sandbox.Conflict, "runtime.Do", p.id, fmt.Sprintf("another action has the id %q", w.id))
+	case o != nil:
+		seen, err = wire.ParseObservation(o.Body)
+		return true, seen, true, err
+	}
+	return a != nil, seen, false, nil
+}
+
+// resume goes on with an action that was handed to a runtime which has died since. How far that came, the journal knows
+// best: it may have looked the action up and found it done, or not even have put it on record.
+func (p performer) resume(ctx context.Context, w work) (sandbox.Observation, error) {
+	recorded, seen, done, err := p.recall(ctx, w)
+	switch {
+	case err != nil || done:
+		return seen, err
+	case !recorded: // so it was not sent
+		w.recorded = false
+		return p.begin(ctx, w)
+	case w.lost:
+		return p.save(ctx, w, cutOff("The sandbox was lost while it may have been performing this action."))
+	}
+	return p.settle(ctx, w)
 }
 
 // settle learns what became of an action that may have begun.

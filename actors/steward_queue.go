@@ -120,6 +120,9 @@ func (s *steward) next(c *kit.Context[stewardMsg]) {
 }
 
 func (s *steward) finished(c *kit.Context[stewardMsg], m finished) {
+	if s.ending != nil && m.err == nil { // it came to its end after all, which is on record
+		s.ending.cut = slices.DeleteFunc(s.ending.cut, func(id string) bool { return id == m.id })
+	}
 	if !s.flying || s.jobs[0].id != m.id || m.gen != s.gen {
 		return
 	}

@@ -14,10 +14,10 @@ import (
 // another, and it looks for other work before it sleeps, which keeps the processor that bash was just woken on (the
 // kernel expects the writer to a socket to sleep). The price is a thread for as long as a command runs.
 
-// listen waits until something comes on the socket or the terminal, or nudge is called (or was, since the last time), or
-// for so long, or for no reason. It takes what comes on the socket, and says whether there is something on the terminal.
-// Only one may listen at a time.
-func (b *bash) listen(atMost time.Duration) (output bool) {
+// listen waits until something comes on the socket or, if that is wanted, on the terminal, or nudge is called (or was,
+// since the last time), or for so long, or for no reason. It takes what comes on the socket, and says whether there is
+// something on the terminal. Only one may listen at a time.
+func (b *bash) listen(atMost time.Duration, terminal bool) (output bool) {
 	b.limit = unix.NsecToTimespec(int64(max(atMost, 0)))
 	b.watched = [3]unix.PollFd{
 		{Fd: int32(b.socket), Events: unix.POLLIN}, {Fd: int32(b.nudges), Events: unix.POLLIN}, {Fd: int32(b.tty), Events: unix.POLLIN},
@@ -26,7 +26,7 @@ func (b *bash) listen(atMost time.Duration) (output bool) {
 	if b.ended { // a negative descriptor is not watched
 		b.watched[0].Fd = -1
 	}
-	if b.hungUp {
+	if b.hungUp || !terminal {
 		b.watched[2].Fd = -1
 	}
 	b.mu.Unlock()

@@ -163,8 +163,8 @@ func (s *Session) await(ctx context.Context, c *call) (sandbox.Observation, erro
 // wait waits until the command has ended, a limit of c is reached, or ctx or the session ends, and reads the terminal
 // meanwhile.
 func (s *Session) wait(ctx context.Context, b *bash, c *call) (report, outcome) {
-	unwatched := ctx.Done() != nil
-	for {
+	watched := false // ctx is
+	for first := true; ; first = false {
 		r, done, dead, code := b.news()
 		next, why := s.limits(c)
 		switch {
@@ -178,17 +178,22 @@ func (s *Session) wait(ctx context.Context, b *bash, c *call) (report, outcome) 
 		case next <= 0:
 			return r, why
 		}
-		if unwatched { // most commands end first
-			next = min(next, time.Millisecond)
+		if first { // for a moment, only the end counts: most commands that print little are done by then
+			b.listen(min(next, patience), false)
+			continue
 		}
-		if b.listen(next) {
-			s.view.read(b)
-		} else if unwatched {
-			unwatched = false
+		if ctx.Done() != nil && !watched {
+			watched = true
 			defer context.AfterFunc(ctx, b.nudge)()
+		}
+		if b.listen(next, true) {
+			s.view.read(b)
 		}
 	}
 }
+
+// patience is how long output may wait for a report that comes right after it, to be read with it.
+const patience = 500 * time.Microsecond
 
 func (s *Session) ended() bool {
 	select {

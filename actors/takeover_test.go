@@ -134,7 +134,7 @@ func TestLeaseThatCannotBeRenewedForAWhile(t *testing.T) {
 		expectCode(t, "Open by a second controller", err, sandbox.Conflict)
 
 		setBroken(failure(sandbox.Unavailable, "journal", "", "the disk hangs"))
-		time.Sleep(2 * ttl)
+		time.Sleep(2*ttl + ttl/30) // between two attempts to renew, which are whole parts of ttl/12 apart
 		setBroken(nil)
 		two.open("a") // before the first could renew
 		<-s.Done()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -85,9 +86,17 @@ func (h *holder) expect(t *testing.T, want string) {
 	}
 }
 
-// begun waits until the holder's action has begun.
+// begun waits until the holder's action has begun: it is on record, and then the sandbox has done its first step.
 func (h *holder) begun(t *testing.T, s *System) {
 	t.Helper()
+	defer func() {
+		step := filepath.Join(s.cfg.StateDir, "local", "a", "workspace", "count")
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			if _, err := os.Stat(step); err == nil || time.Now().After(deadline) {
+				return
+			}
+		}
+	}()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for r, err := range s.Events(ctx, "a", 0) {

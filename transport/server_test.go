@@ -199,7 +199,7 @@ func TestExactlyOnceInAShell(t *testing.T) {
 func BenchmarkTrue(b *testing.B) {
 	_, dial := real(b)
 	c := ready(b, dial, transport.Config{Key: "key"})
-	floorDial, _ := floor.StartServer(b)
+	floorDial, _ := floor.StartServer(b, floor.Stripped)
 	bare, hangUp := floor.Client(floorDial)
 	defer hangUp()
 	pipe, _ := floor.StartPipe(b)

@@ -2,7 +2,8 @@
 // a ratio to it means the same on every machine, a time does not.
 //
 // StartServer is a fasthttp server on a Unix socket with one bash on a terminal: a request's body is typed, and what
-// comes until a marker is the answer. There is no id, no ledger, no journal, no framing, no time limit, no isolation of
+// comes until a marker is the answer. The bash is Ordinary, as it comes on a terminal, or Stripped of all that can be
+// taken away: line editing, echo, CR. There is no id, no ledger, no journal, no framing, no time limit, no isolation of
 // one command from the next, and a line is at most what a terminal takes, 4095 bytes. StartPipe is a bash on two pipes
 // in the same process, the floor of the floor.
 package floor
@@ -28,9 +29,15 @@ import (
 // A DialFunc opens a connection.
 type DialFunc = func(ctx context.Context) (net.Conn, error)
 
+// The kinds of bash on a terminal.
+const (
+	Ordinary = "ordinary" // edits lines and echoes, as anybody's does
+	Stripped = "stripped" // neither, and leaves line ends alone
+)
+
 // StartServer builds the server and starts it as a process of its own, as the one that it is compared with is. Its dialer
 // gives connections until close is called, at the latest at the end of tb.
-func StartServer(tb testing.TB) (dial DialFunc, close func()) {
+func StartServer(tb testing.TB, kind string) (dial DialFunc, close func()) {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "floor") // not tb.TempDir: a socket's path has 108 bytes
 	if err != nil {
@@ -42,7 +49,7 @@ func StartServer(tb testing.TB) (dial DialFunc, close func()) {
 	if out, err := build.CombinedOutput(); err != nil {
 		tb.Fatalf("build the floor: %v\n%s", err, out)
 	}
-	server := exec.Command(program, path)
+	server := exec.Command(program, path, kind)
 	server.Stderr = os.Stderr
 	ready, err := server.StdoutPipe()
 	if err != nil {
@@ -71,8 +78,8 @@ func StartServer(tb testing.TB) (dial DialFunc, close func()) {
 }
 
 // Serve is the server: it listens at path, says so on out, and serves until in ends.
-func Serve(path string, in io.Reader, out io.Writer) error {
-	shell, err := startTerminal()
+func Serve(path, kind string, in io.Reader, out io.Writer) error {
+	shell, err := startTerminal(kind)
 	if err != nil {
 		return err
 	}
@@ -187,7 +194,7 @@ func (b *bash) close() error {
 	return err
 }
 
-// Neither reads a start-up file; the one on a terminal has no prompt and leaves editing of the line to the terminal.
+// None reads a start-up file or has a prompt.
 func command(args ...string) *exec.Cmd {
 	cmd := exec.Command("bash", append([]string{"--norc", "--noprofile"}, args...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PS1=", "PS2=", "TERM=dumb", "HISTFILE="}
@@ -210,17 +217,20 @@ func startPipe() (*bash, error) {
 	return warm(&bash{cmd: cmd, in: in, out: out})
 }
 
-func startTerminal() (*bash, error) {
+func startTerminal(kind string) (*bash, error) {
 	ours, theirs, err := pty.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	if err := quiet(theirs); err != nil {
-		ours.Close()
-		return nil, err
+	cmd := command("-i")
+	if kind == Stripped {
+		if err := quiet(theirs); err != nil {
+			ours.Close()
+			return nil, err
+		}
+		cmd = command("--noediting", "-i")
 	}
-	cmd := command("--noediting", "-i")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {

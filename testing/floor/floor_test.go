@@ -12,10 +12,16 @@ import (
 func TestFloor(t *testing.T) {
 	need.Tool(t, "bash")
 	leak.Check(t)
-	dial, stop := floor.StartServer(t)
+	dial, stop := floor.StartServer(t, floor.Stripped)
 	defer stop()
 	server, hangUp := floor.Client(dial)
 	defer hangUp()
+	ordinary, _ := floor.StartServer(t, floor.Ordinary)
+	typed, hangUpToo := floor.Client(ordinary)
+	defer hangUpToo()
+	if got, err := typed("echo hel''lo"); err != nil || !strings.Contains(got, "hello") {
+		t.Errorf("the ordinary one: %q, %v", got, err)
+	}
 	pipe, end := floor.StartPipe(t)
 	defer end()
 	for name, run := range map[string]func(string) (string, error){"server": server, "pipe": pipe} {
@@ -36,7 +42,7 @@ func TestFloor(t *testing.T) {
 
 func BenchmarkServer(b *testing.B) {
 	need.Tool(b, "bash")
-	dial, _ := floor.StartServer(b)
+	dial, _ := floor.StartServer(b, floor.Stripped)
 	run, hangUp := floor.Client(dial)
 	defer hangUp()
 	bench(b, run)

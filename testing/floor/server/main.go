@@ -9,7 +9,7 @@ import (
 )
 
 func main() {
-	if err := floor.Serve(os.Args[1], os.Stdin, os.Stdout); err != nil {
+	if err := floor.Serve(os.Args[1], os.Args[2], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "floor:", err)
 		os.Exit(1)
 	}

@@ -72,7 +72,6 @@ func filesConfig(c Config) files.Config {
 
 // start makes the server ready.
 func (s *Server) start(left leftovers, begun <-chan shells) {
-	defer close(s.ready)
 	if begun == nil {
 		left.cgroup = s.config.Cgroup
 	}
@@ -88,11 +87,13 @@ func (s *Server) start(left leftovers, begun <-chan shells) {
 	}
 	if b.err != nil {
 		s.failed = b.err
-		s.stopAccepting() // which ends Serve
+		close(s.ready)    // first, so that Serve finds why
+		s.stopAccepting() // which ends it
 		return
 	}
 	s.sessions = b.sessions
 	s.contact.note()
+	close(s.ready)
 }
 
 // started is told of every shell before it runs anything.

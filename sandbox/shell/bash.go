@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/child"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -73,7 +73,7 @@ func startBash(c Config, dir, group string) (*bash, error) {
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 1, Credential: c.User},
 	}
 	// It has read nothing yet, so it may be moved into its group late, if it cannot be born there.
-	if b.proc, err = startIn(group, path, []string{"bash", "--noediting", "--norc", "-i"}, attr); err != nil {
+	if b.proc, err = child.StartIn(group, path, []string{"bash", "--noediting", "--norc", "-i"}, attr); err != nil {
 		b.descriptors.close()
 		return nil, startError(err)
 	}
@@ -82,21 +82,6 @@ func startBash(c Config, dir, group string) (*bash, error) {
 	b.keys = outlet{fd: b.tty, quit: b.quit}
 	b.wg.Go(b.reap)
 	return b, nil
-}
-
-// startIn starts a process in the cgroup given; "" is none.
-func startIn(group, path string, argv []string, attr *os.ProcAttr) (proc *os.Process, err error) {
-	err = cgroup.Start(group, attr.Sys, func() (pid int, err error) {
-		if proc, err = os.StartProcess(path, argv, attr); err != nil {
-			return 0, err
-		}
-		return proc.Pid, nil
-	})
-	if err != nil && proc != nil { // it runs, and could not be put into the group
-		_ = proc.Kill()
-		_, _ = proc.Wait()
-	}
-	return proc, err
 }
 
 // open makes the descriptors, and the other ends of two of them.

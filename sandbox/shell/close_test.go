@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/child"
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/leak"
@@ -214,7 +215,7 @@ func pidsCgroup(t *testing.T, limit int) string {
 		t.Skip("no cgroup to be had:", err)
 	}
 	t.Cleanup(func() {
-		if err := (&cage{group: dir}).remove(); err != nil {
+		if err := (&child.Cage{Group: dir}).Remove(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -15,11 +15,11 @@ import (
 // launch starts a bash in dir and waits until it is ready.
 func (s *Session) launch(dir string) (*bash, error) {
 	for _, rc := range []string{startup, ""} {
-		b, err := startBash(s.settings(), dir, s.cage.group)
+		b, err := startBash(s.settings(), dir, s.cage.Group)
 		if err != nil {
 			return nil, err
 		}
-		s.cage.add(b.pid)
+		s.cage.Add(b.pid)
 		if err = s.prepare(b, rc); err == nil {
 			return b, nil
 		}

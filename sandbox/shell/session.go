@@ -1,6 +1,8 @@
 package shell
 
 import (
+	"github.com/sandtree/sandtree/internal/child"
+
 	"errors"
 	"strings"
 	"sync"
@@ -50,7 +52,7 @@ type Session struct {
 	status int        // exit code of the last command
 	trace  trace
 	text   []byte // buffer of answers
-	cage   cage
+	cage   child.Cage
 	python interpreterPath
 	user   string // as the prompt would show them
 	host   string
@@ -74,11 +76,11 @@ func Start(c Config) (*Session, error) {
 	s.view.buf = make([]byte, readSize)
 	s.user, s.host = userName(c.User), hostName()
 	var err error
-	if s.cage, err = newCage(c.Cgroup); err != nil {
+	if s.cage, err = child.NewCage(c.Cgroup, "shell"); err != nil {
 		return nil, err
 	}
 	if s.sh, err = s.launch(c.Dir); err != nil {
-		_ = s.cage.destroy() // what is left of it is in the cgroup that was given, whose owner clears that
+		_ = s.cage.Destroy() // what is left of it is in the cgroup that was given, whose owner clears that
 		return nil, err
 	}
 	s.view.leave(s.sh)
@@ -137,11 +139,11 @@ func (s *Session) Close() error {
 	s.mu.Unlock()
 	s.turn.Lock() // whoever is in Run leaves, for closed is closed
 	defer s.turn.Unlock()
-	err := s.cage.empty()
+	err := s.cage.Empty()
 	if b := s.take(); b != nil {
 		b.close()
 	}
-	return errors.Join(err, s.cage.remove())
+	return errors.Join(err, s.cage.Remove())
 }
 
 // take takes the bash away from the session; nil if there is none.

@@ -1,6 +1,8 @@
 package shell
 
 import (
+	"github.com/sandtree/sandtree/internal/child"
+
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +20,7 @@ import (
 // from it is to be shown. Safe for one reader and one writer at a time.
 type Terminal struct {
 	proc *os.Process
-	cage cage
+	cage child.Cage
 	tty  *os.File
 	conn syscall.RawConn
 	gone chan struct{} // closed when bash has exited
@@ -61,7 +63,7 @@ func OpenTerminal(c Config, cols, rows uint16) (*Terminal, error) {
 		dir = "/"
 	}
 	t := &Terminal{tty: master, conn: conn, gone: make(chan struct{})}
-	if t.cage, err = newCage(c.Cgroup); err != nil {
+	if t.cage, err = child.NewCage(c.Cgroup, "shell"); err != nil {
 		master.Close()
 		return nil, err
 	}
@@ -69,11 +71,11 @@ func OpenTerminal(c Config, cols, rows uint16) (*Terminal, error) {
 		Dir: dir, Env: environment(c.Env), Files: []*os.File{slave, slave, slave, wait},
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0, Credential: c.User},
 	}
-	if t.proc, err = startIn(t.cage.group, path, []string{"bash", "--norc", "--noprofile", "-c", gate}, attr); err != nil {
+	if t.proc, err = child.StartIn(t.cage.Group, path, []string{"bash", "--norc", "--noprofile", "-c", gate}, attr); err != nil {
 		master.Close()
-		return nil, errors.Join(startError(err), t.cage.remove())
+		return nil, errors.Join(startError(err), t.cage.Remove())
 	}
-	t.cage.add(t.proc.Pid)
+	t.cage.Add(t.proc.Pid)
 	t.wg.Go(t.reap)
 	if err := t.admit(c, open); err != nil {
 		return nil, errors.Join(err, t.Close())
@@ -148,10 +150,10 @@ func (t *Terminal) Wait() int {
 // Close kills what runs in the terminal, as Session.Close does, and waits. It may be called twice.
 func (t *Terminal) Close() error {
 	t.once.Do(func() {
-		err := t.cage.empty()
+		err := t.cage.Empty()
 		_ = t.proc.Kill()
 		t.wg.Wait()
-		t.err = errors.Join(err, t.tty.Close(), t.cage.remove())
+		t.err = errors.Join(err, t.tty.Close(), t.cage.Remove())
 	})
 	return t.err
 }

@@ -1,54 +1,72 @@
-package shell
+package child
 
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/reap"
-	"github.com/sandtree/sandtree/sandbox"
 )
 
-// A cage is where a session's processes are, for all of them to be ended: a cgroup of its own, if one is to be had, and
-// the kernel's sessions that its shells lead.
-type cage struct {
-	group   string      // "" none
-	leaders []reap.Proc // shells that were started
+// A Cage is where processes that belong together are, for all of them to be ended: a cgroup of their own, if one is to be
+// had, and the kernel's sessions that they lead. The zero Cage has no cgroup. Not safe for concurrent use.
+type Cage struct {
+	Group   string      // directory of the cgroup; "" none
+	leaders []reap.Proc // that were started
 }
 
-// newCage makes a cage. Its cgroup is below dir: sessions share that, and yet each can be ended alone.
-func newCage(dir string) (cage, error) {
+// NewCage makes a cage with a cgroup of its own below dir, so that those who share dir can be ended each alone; dir "" is
+// none.
+func NewCage(dir, prefix string) (Cage, error) {
 	if dir == "" {
-		return cage{}, nil
+		return Cage{}, nil
 	}
-	dir = filepath.Join(dir, "shell-"+sandbox.RandomHex(6))
+	dir = filepath.Join(dir, prefix+"-"+strings.ToLower(rand.Text()[:12]))
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		return cage{}, startError(fmt.Errorf("make the session's cgroup: %w", err))
+		return Cage{}, fmt.Errorf("make a cgroup: %w", err)
 	}
-	return cage{group: dir}, nil
+	return Cage{Group: dir}, nil
 }
 
-// add notes that process pid leads a session.
-func (c *cage) add(pid int) {
+// Add notes that process pid leads a session.
+func (c *Cage) Add(pid int) {
 	if p, err := reap.Stat(pid); err == nil {
 		c.leaders = append(c.leaders, p)
 	}
 }
 
-// empty kills all that is in the cage and waits until it is gone.
-func (c *cage) empty() error {
+// PIDs gives the processes that are in the cage now.
+func (c *Cage) PIDs() ([]int, error) {
+	find := c.inhabitants
+	if c.Group != "" {
+		find = reap.InCgroup(c.Group)
+	}
+	procs, err := find()
+	pids := make([]int, len(procs))
+	for i, p := range procs {
+		pids[i] = p.PID
+	}
+	slices.Sort(pids)
+	return pids, err
+}
+
+// Empty kills all that is in the cage and waits until it is gone.
+func (c *Cage) Empty() error {
 	ctx, cancel := context.WithTimeout(context.Background(), reap.Patience)
 	defer cancel()
-	if c.group != "" {
-		_, err := reap.KillCgroup(ctx, c.group)
+	if c.Group != "" {
+		_, err := reap.KillCgroup(ctx, c.Group)
 		return err
 	}
 	_, err := reap.Kill(ctx, c.inhabitants)
@@ -56,7 +74,7 @@ func (c *cage) empty() error {
 }
 
 // inhabitants are the processes of the leaders' sessions, and their descendants in other sessions.
-func (c *cage) inhabitants() ([]reap.Proc, error) {
+func (c *Cage) inhabitants() ([]reap.Proc, error) {
 	ours := map[int]uint64{}
 	for _, l := range c.leaders {
 		if now, err := reap.Stat(l.PID); err != nil || now.Start == l.Start {
@@ -121,7 +139,8 @@ func parentOf(pid string) int {
 	n, _ := unix.Read(fd, buf[:])
 	stat := buf[:max(n, 0)]
 	if f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]); len(f) > 2 {
-		return number(f[1])
+		ppid, _ := strconv.Atoi(string(f[1]))
+		return ppid
 	}
 	return 0
 }
@@ -137,20 +156,20 @@ func ended(pid int) bool {
 	return n > 0
 }
 
-// remove removes the cgroup of an empty cage. A process that has been killed is in its cgroup until its parent has taken
+// Remove removes the cgroup of an empty cage. A process that has been killed is in its cgroup until its parent has taken
 // notice, and no event tells of that, hence the pauses.
-func (c *cage) remove() error {
-	if c.group == "" {
+func (c *Cage) Remove() error {
+	if c.Group == "" {
 		return nil
 	}
 	for until := time.Now().Add(reap.Patience); ; time.Sleep(time.Millisecond) {
-		err := cgroup.Remove(c.group)
+		err := cgroup.Remove(c.Group)
 		if err == nil || time.Now().After(until) {
-			c.group = ""
+			c.Group = ""
 			return err
 		}
 	}
 }
 
-// destroy empties and removes it.
-func (c *cage) destroy() error { return errors.Join(c.empty(), c.remove()) }
+// Destroy empties and removes it.
+func (c *Cage) Destroy() error { return errors.Join(c.Empty(), c.Remove()) }

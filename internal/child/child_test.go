@@ -1,0 +1,109 @@
+package child
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/sandtree/sandtree/internal/reap"
+	"github.com/sandtree/sandtree/testing/leak"
+	"github.com/sandtree/sandtree/testing/need"
+)
+
+// start starts a shell script whose output is read from the pipe.
+func start(t *testing.T, c Config, script string) (*Child, *os.File) {
+	t.Helper()
+	leak.Check(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	child, err := Start(c, Command{Path: "/bin/sh", Args: []string{"sh", "-c", script}, Env: os.Environ(), Files: []*os.File{null(t), w, w}})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := child.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return child, r
+}
+
+func null(t *testing.T) *os.File {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func TestExit(t *testing.T) {
+	child, out := start(t, Config{}, "pwd; exit 3")
+	if b, err := io.ReadAll(out); err != nil || string(b) != "/\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if e := child.Exit(); e.Code != 3 || e.Signal != 0 {
+		t.Errorf("%+v", e)
+	}
+	if err := child.Signal(syscall.SIGTERM, true); !errors.Is(err, syscall.ESRCH) {
+		t.Error(err)
+	}
+}
+
+func TestSignal(t *testing.T) {
+	child, _ := start(t, Config{}, "sleep 1000")
+	if err := child.Signal(syscall.SIGTERM, true); err != nil {
+		t.Fatal(err)
+	}
+	if e := child.Exit(); e.Code != -1 || e.Signal != syscall.SIGTERM {
+		t.Errorf("%+v", e)
+	}
+}
+
+// What has left the session is ended with the cgroup, or as a descendant.
+func TestCloseLeavesNothing(t *testing.T) {
+	t.Run("session", func(t *testing.T) { closeLeavesNothing(t, Config{}) })
+	t.Run("cgroup", func(t *testing.T) { closeLeavesNothing(t, Config{Cgroup: need.Cgroup(t)}) })
+}
+
+func closeLeavesNothing(t *testing.T, c Config) {
+	child, out := start(t, c, "setsid sleep 1000 & sleep 1000 & echo up; wait")
+	buf := make([]byte, 16)
+	if n, err := out.Read(buf); err != nil || strings.TrimSpace(string(buf[:n])) != "up" {
+		t.Fatal(err)
+	}
+	pids, err := child.PIDs()
+	if err != nil || len(pids) < 2 {
+		t.Fatalf("%v, %v", pids, err)
+	}
+	if err := child.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range pids {
+		if !ended(pid) { // a zombie whose parent is process 1 may be there for a moment
+			p, err := reap.Stat(pid)
+			t.Errorf("%+v is left, %v", p, err)
+		}
+	}
+}
+
+func TestNoSuchProgram(t *testing.T) {
+	_, err := Start(Config{Cgroup: need.Cgroup(t)}, Command{Path: "/no/such", Args: []string{"such"}})
+	if !errors.Is(err, syscall.ENOENT) {
+		t.Error(err)
+	}
+}
+
+func TestProcesses(t *testing.T) {
+	_, out := start(t, Config{Processes: 77}, "sleep 0.2; grep processes /proc/self/limits")
+	if b, err := io.ReadAll(out); err != nil || !strings.Contains(string(b), "77") {
+		t.Errorf("%s, %v", b, err)
+	}
+}

@@ -28,6 +28,9 @@ type Action struct {
 	// Timeout is the hard limit; 0 means none. It ends the wait, not the command, as an OpenHands timeout does.
 	// A negative one has passed already.
 	Timeout time.Duration
+	// Session names the shell session of a run, or the kernel of a run_ipython; "" is the main one, which is always there.
+	// Actions of one session are performed one at a time, those of several at the same time. See CheckSession.
+	Session string
 	// Args says what to do; its kind is the action's.
 	Args Args
 	// Meta carries the members of the event that a runtime does not interpret (id, timestamp, source, cause,

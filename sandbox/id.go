@@ -29,6 +29,17 @@ func CheckActionID(s string) error {
 	return nil
 }
 
+// CheckSession says whether s may name a session; the rules are those of ID, and "" is the main one. Code: Invalid.
+func CheckSession(s string) error {
+	if s == "" {
+		return nil
+	}
+	if err := checkName(s); err != nil {
+		return &Error{Code: Invalid, Op: "session", Err: fmt.Errorf("%.80q: %w", s, err)}
+	}
+	return nil
+}
+
 func checkName(s string) error {
 	if s == "" || len(s) > maxID {
 		return fmt.Errorf("want 1 to %d characters, have %d", maxID, len(s))

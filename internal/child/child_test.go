@@ -4,9 +4,12 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/testing/leak"
@@ -102,7 +105,14 @@ func TestNoSuchProgram(t *testing.T) {
 }
 
 func TestProcesses(t *testing.T) {
-	_, out := start(t, Config{Processes: 77}, "sleep 0.2; grep processes /proc/self/limits")
+	fifo := filepath.Join(t.TempDir(), "go")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, out := start(t, Config{Processes: 77}, "read x < '"+fifo+"'; grep processes /proc/self/limits")
+	if err := os.WriteFile(fifo, []byte("\n"), 0); err != nil {
+		t.Fatal(err)
+	}
 	if b, err := io.ReadAll(out); err != nil || !strings.Contains(string(b), "77") {
 		t.Errorf("%s, %v", b, err)
 	}

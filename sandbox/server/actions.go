@@ -11,9 +11,10 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// nativeAction routes what is asked of one action; rest is the path after PathActions.
-func (s *Server) nativeAction(ctx *fasthttp.RequestCtx, rest string, epoch uint64) {
-	id, interrupt := strings.CutSuffix(rest, wire.SuffixInterrupt)
+// nativeAction routes what is asked of one action.
+func (s *Server) nativeAction(a asked) {
+	ctx, epoch := a.RequestCtx, a.epoch
+	id, interrupt := strings.CutSuffix(a.rest, wire.SuffixInterrupt)
 	if err := sandbox.CheckActionID(id); err != nil {
 		fail(ctx, err)
 		return

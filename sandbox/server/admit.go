@@ -121,18 +121,14 @@ const (
 )
 
 func (s *Server) inTurn(act *action) (sandbox.Observation, error) {
-	select {
-	case s.turn <- struct{}{}: // those who wait at a channel are served in the order they came
-		defer func() { <-s.turn }()
-	case <-act.dropped:
-		return sandbox.Failed(sandbox.ErrorInterrupted, textDropped), nil
-	case <-s.life.Done():
+	leave, ok, err := s.lanes.take(s.life, laneOf(act.Action), act.dropped)
+	if err != nil {
 		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
 	}
-	if s.life.Err() != nil { // both were so, and either case may have been chosen
-		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
+	if ok {
+		defer leave()
 	}
-	if !act.begin() {
+	if !ok || !act.begin() {
 		return sandbox.Failed(sandbox.ErrorInterrupted, textDropped), nil
 	}
 	return s.performed(s.life, act.Action, act.print, act.in)

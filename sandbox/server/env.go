@@ -9,7 +9,8 @@ import (
 )
 
 // putEnv takes variables for shells to come. All of them, or none if one is wrong.
-func (s *Server) putEnv(ctx *fasthttp.RequestCtx, epoch uint64) {
+func (s *Server) putEnv(a asked) {
+	ctx, epoch := a.RequestCtx, a.epoch
 	b, err := s.body(ctx)
 	if err != nil {
 		s.failBody(ctx, err)

@@ -17,7 +17,8 @@ import (
 // pathOf reads ?path=; "" is the working directory.
 func pathOf(ctx *fasthttp.RequestCtx) string { return string(ctx.QueryArgs().Peek("path")) }
 
-func (s *Server) list(ctx *fasthttp.RequestCtx) {
+func (s *Server) list(a asked) {
+	ctx := a.RequestCtx
 	names, err := s.files.List(pathOf(ctx))
 	if err != nil {
 		fail(ctx, err)
@@ -29,7 +30,8 @@ func (s *Server) list(ctx *fasthttp.RequestCtx) {
 	answerJSON(ctx, fasthttp.StatusOK, names)
 }
 
-func (s *Server) getFile(ctx *fasthttp.RequestCtx) {
+func (s *Server) getFile(a asked) {
+	ctx := a.RequestCtx
 	f, size, err := s.files.Get(pathOf(ctx))
 	if err != nil {
 		fail(ctx, err)
@@ -39,7 +41,8 @@ func (s *Server) getFile(ctx *fasthttp.RequestCtx) {
 	ctx.SetBodyStream(f, int(size)) // closes it; the kernel copies
 }
 
-func (s *Server) putFile(ctx *fasthttp.RequestCtx, epoch uint64) {
+func (s *Server) putFile(a asked) {
+	ctx := a.RequestCtx
 	var mode uint64
 	if v := ctx.QueryArgs().Peek("mode"); len(v) > 0 {
 		var err error
@@ -48,11 +51,12 @@ func (s *Server) putFile(ctx *fasthttp.RequestCtx, epoch uint64) {
 			return
 		}
 	}
-	s.uploaded(ctx, s.files.Put(pathOf(ctx), fenced{s, epoch, streamedBody(ctx)}, fs.FileMode(mode)))
+	s.uploaded(ctx, s.files.Put(pathOf(ctx), fenced{s, a.epoch, streamedBody(ctx)}, fs.FileMode(mode)))
 }
 
-func (s *Server) putTree(ctx *fasthttp.RequestCtx, epoch uint64) {
-	s.uploaded(ctx, s.files.PutTree(pathOf(ctx), fenced{s, epoch, streamedBody(ctx)}))
+func (s *Server) putTree(a asked) {
+	ctx := a.RequestCtx
+	s.uploaded(ctx, s.files.PutTree(pathOf(ctx), fenced{s, a.epoch, streamedBody(ctx)}))
 }
 
 // fenced is an upload that fails once a newer controller has taken the place of its sender, however long ago it began.
@@ -81,7 +85,8 @@ func (s *Server) uploaded(ctx *fasthttp.RequestCtx, err error) {
 
 // getTree looks at the directory before the answer begins, since then it is too late for an error: what happens later
 // cuts the answer short.
-func (s *Server) getTree(ctx *fasthttp.RequestCtx) {
+func (s *Server) getTree(a asked) {
+	ctx := a.RequestCtx
 	path := pathOf(ctx)
 	if _, err := s.files.List(path); err != nil {
 		fail(ctx, err)

@@ -142,12 +142,11 @@ func (s *Server) execute(conn net.Conn, event []byte) (sandbox.Observation, erro
 	defer s.working.Done()
 	s.contact.hold(conn)
 	defer s.contact.release(conn)
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-s.life.Done():
+	leave, _, err := s.lanes.take(s.life, laneOf(a), nil)
+	if err != nil {
 		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
 	}
+	defer leave()
 	o, err := s.performed(s.life, a, nil, func(*shell.Session) {})
 	if args, ok := a.Args.(sandbox.RunArgs); ok && err != nil {
 		if args.Hidden {

@@ -148,12 +148,14 @@ func (s *Server) native(ctx *fasthttp.RequestCtx, path []byte) {
 		fail(ctx, err)
 		return
 	}
-	if rest, ok := bytes.CutPrefix(path, []byte(wire.PathActions)); ok {
-		s.nativeAction(ctx, string(rest), epoch)
+	r, ok := s.routes.find(path)
+	if !ok {
+		fail(ctx, refused(sandbox.NotFound, "server", "no such route"))
 		return
 	}
-	if string(path) == wire.PathLease {
-		s.lease(ctx, epoch)
+	a := asked{ctx, string(path[len(r.path):]), epoch}
+	if r.fences {
+		r.do(a)
 		return
 	}
 	if err := s.fence(epoch); err != nil {
@@ -161,20 +163,12 @@ func (s *Server) native(ctx *fasthttp.RequestCtx, path []byte) {
 		return
 	}
 	s.contact.note()
-	switch string(path) {
-	case wire.PathFiles:
-		byMethod(ctx, epoch, s.getFile, s.putFile)
-	case wire.PathTree:
-		byMethod(ctx, epoch, s.getTree, s.putTree)
-	case wire.PathList:
-		byMethod(ctx, epoch, s.list, nil)
-	case wire.PathTerminal:
-		byMethod(ctx, epoch, s.terminal, nil)
-	case wire.PathEnv:
-		byMethod(ctx, epoch, nil, s.putEnv)
-	default:
-		fail(ctx, refused(sandbox.NotFound, "server", "no such route"))
+	do := r.methods[string(ctx.Method())]
+	if do == nil {
+		wrongMethod(ctx)
+		return
 	}
+	do(a)
 }
 
 var versionText = strconv.Itoa(wire.Version)
@@ -200,19 +194,6 @@ func (s *Server) asker(ctx *fasthttp.RequestCtx) (epoch uint64, err error) {
 	return epoch, nil
 }
 
-// byMethod calls the handler of the request's method; nil is one that the route does not have. epoch is for put, which
-// has to look at it again when it has the body.
-func byMethod(ctx *fasthttp.RequestCtx, epoch uint64, get func(*fasthttp.RequestCtx), put func(*fasthttp.RequestCtx, uint64)) {
-	switch {
-	case ctx.IsGet() && get != nil:
-		get(ctx)
-	case ctx.IsPut() && put != nil:
-		put(ctx, epoch)
-	default:
-		wrongMethod(ctx)
-	}
-}
-
 func wrongMethod(ctx *fasthttp.RequestCtx) {
 	fail(ctx, refused(sandbox.Invalid, "server", "no such method here: "+string(ctx.Method())))
 	ctx.SetStatusCode(fasthttp.StatusMethodNotAllowed)
@@ -226,7 +207,8 @@ func fail(ctx *fasthttp.RequestCtx, err error) {
 }
 
 // lease renews a controller's lease, which is what every request does besides.
-func (s *Server) lease(ctx *fasthttp.RequestCtx, epoch uint64) {
+func (s *Server) lease(a asked) {
+	ctx, epoch := a.RequestCtx, a.epoch
 	if !ctx.IsPost() {
 		wrongMethod(ctx)
 		return

@@ -4,7 +4,8 @@
 // It speaks two forms on one listener. The OpenHands form (/execute_action, /list_files, …) is what the Python clients of
 // OpenHands know, texts included. The native form (/v1/…, see package wire) adds streaming, errors with codes, and exactly
 // once: an action that comes with an id is received once, performed once and answered as often as it is asked for. All
-// actions, of both forms, are performed one at a time in the order they came; a client that goes away changes nothing.
+// actions, of both forms, are performed one at a time in the order they came in each lane: a shell, a kernel, the browser, the
+// files. A client that goes away changes nothing.
 //
 // What a server starts ends with it. If it is killed, the next one with the same state directory ends what is left, by
 // cgroup, session and mark, before it answers for the actions that were running; those are never run again. A server that
@@ -44,7 +45,9 @@ type Server struct {
 
 	life    context.Context // ends when the server stops: what it bounds is no request but the work of the server
 	end     context.CancelFunc
-	turn    chan struct{} // held by the action being performed
+	lanes   *lanes
+	routes  routes
+	tools   tools // what else there is besides shells and files
 	working sync.WaitGroup
 	adopter *reap.Adopter // nil unless Config.Adopt
 	record  *reap.Record  // nil without StateDir
@@ -82,8 +85,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &sandbox.Error{Code: sandbox.Canceled, Op: "server.New", Err: err}
 	}
-	s := &Server{config: c, log: c.Log, key: []byte(c.Key), conns: newConns(), load: newLoad(), turn: make(chan struct{}, 1),
+	s := &Server{config: c, log: c.Log, key: []byte(c.Key), conns: newConns(), load: newLoad(), lanes: newLanes(),
 		born: make(chan struct{}), opened: make(chan struct{}), ready: make(chan struct{}), actions: map[string]*action{}}
+	s.routes = s.newRoutes()
 	begun := s.early()
 	left, err := s.open()
 	if err != nil {
@@ -155,7 +159,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.end()
 	err := s.awaitWork(ctx)
 	if s.isReady() {
-		err = errors.Join(err, s.sessions.close())
+		err = errors.Join(err, s.tools.close(), s.sessions.close())
 	}
 	err = errors.Join(err, s.killAll(ctx))
 	err = errors.Join(err, s.conns.drain(ctx, answerGrace))

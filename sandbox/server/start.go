@@ -49,6 +49,9 @@ func (s *Server) open() (left leftovers, err error) {
 	if err := s.fence(c.Epoch); err != nil {
 		return left, err
 	}
+	if err := s.makeTools(); err != nil {
+		return left, err
+	}
 	if c.StateDir != "" { // the ledger's lock keeps other servers off the record too
 		if s.record, left.leaders, left.possible, err = reap.OpenRecord(filepath.Join(c.StateDir, reap.RecordFile)); err != nil {
 			return failed("record of sessions", err)

@@ -17,7 +17,8 @@ import (
 )
 
 // terminal opens a shell on a terminal of its own and gives the connection over to it.
-func (s *Server) terminal(ctx *fasthttp.RequestCtx) {
+func (s *Server) terminal(a asked) {
+	ctx := a.RequestCtx
 	if !strings.EqualFold(string(ctx.Request.Header.Peek("Upgrade")), wire.UpgradeTerminal) {
 		fail(ctx, refused(sandbox.Invalid, "terminal", "want the header Upgrade: "+wire.UpgradeTerminal))
 		return

@@ -1,0 +1,51 @@
+package server
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/sandtree/sandtree/sandbox/wire"
+	"github.com/valyala/fasthttp"
+)
+
+// asked is a native request.
+type asked struct {
+	*fasthttp.RequestCtx
+	rest  string // of the path, below the route's
+	epoch uint64 // of the controller that asks, 0 if it says none; to be looked at again (fence) when a long body has come
+}
+
+// A route answers the native requests for a path, and for all that is below it if it ends in "/".
+type route struct {
+	path    string
+	methods map[string]func(asked) // by method; those not named are refused
+	fences  bool                   // do answers every method, and looks at the epoch itself
+	do      func(asked)
+}
+
+// routes are sorted: those that others begin with come last, so that the closest is found.
+type routes []route
+
+func (s *Server) newRoutes() routes {
+	all := routes{
+		{path: wire.PathActions, fences: true, do: s.nativeAction},
+		{path: wire.PathLease, fences: true, do: s.lease},
+		{path: wire.PathFiles, methods: map[string]func(asked){"GET": s.getFile, "PUT": s.putFile}},
+		{path: wire.PathTree, methods: map[string]func(asked){"GET": s.getTree, "PUT": s.putTree}},
+		{path: wire.PathList, methods: map[string]func(asked){"GET": s.list}},
+		{path: wire.PathTerminal, methods: map[string]func(asked){"GET": s.terminal}},
+		{path: wire.PathEnv, methods: map[string]func(asked){"PUT": s.putEnv}},
+	}
+	slices.SortStableFunc(all, func(a, b route) int { return len(b.path) - len(a.path) })
+	return all
+}
+
+func (r routes) find(path []byte) (*route, bool) {
+	for i := range r {
+		p := r[i].path
+		if p[len(p)-1] == '/' && bytes.HasPrefix(path, []byte(p)) || string(path) == p {
+			return &r[i], true
+		}
+	}
+	return nil, false
+}

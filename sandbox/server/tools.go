@@ -1,0 +1,45 @@
+package server
+
+import (
+	"errors"
+
+	"github.com/sandtree/sandtree/internal/child"
+)
+
+// tools are what a server has besides its shells and files. Each starts nothing before it is asked for something.
+type tools struct {
+	closers []closer // what was made, to be ended with the server
+}
+
+// makeTools makes the tools when the server is opened. Code: Invalid.
+func (s *Server) makeTools() error {
+	return nil
+}
+
+// close ends them all.
+func (t *tools) close() error {
+	errs := make([]error, 0, len(t.closers))
+	for _, c := range t.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// childConfig is how the tools start programs.
+func (s *Server) childConfig() child.Config {
+	c := s.config
+	return child.Config{User: c.User, Cgroup: c.Cgroup, Processes: c.Processes, OnStart: s.startedChild}
+}
+
+// startedChild is told of every program of a tool at once after its start.
+func (s *Server) startedChild(pid int) {
+	if s.adopter != nil {
+		s.adopter.Own(pid)
+	}
+	if s.record == nil {
+		return
+	}
+	if err := s.record.Add(pid); err != nil {
+		s.log.Error("recording a session", "pid", pid, "err", err)
+	}
+}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/ledger"
-	"github.com/sandtree/sandtree/sandbox/shell"
 )
 
 // An action is one that the server has received: waiting for its turn, running, or done a short while ago. Any number of
@@ -21,8 +20,8 @@ type action struct {
 	mu      sync.Mutex
 	out     ring
 	readers []*reader
-	moved   chan struct{}  // a reader has moved on or left; has room for one
-	session *shell.Session // that it runs in; nil before and after, and if it needs none
+	moved   chan struct{} // a reader has moved on or left; has room for one
+	running interrupter   // what performs it; nil before and after, and if that cannot be interrupted
 	begun   bool
 	drop    bool // dropped is closed
 }
@@ -85,10 +84,13 @@ func (a *action) begin() bool {
 	return a.begun
 }
 
-// in notes the session that the action runs in, nil when it does no longer.
-func (a *action) in(s *shell.Session) {
+// An interrupter performs actions and can be asked to give up the one it performs: a shell's session, a kernel.
+type interrupter interface{ Interrupt() error }
+
+// in notes what performs the action, nil when it does no longer.
+func (a *action) in(r interrupter) {
 	a.mu.Lock()
-	a.session = s
+	a.running = r
 	a.mu.Unlock()
 }
 
@@ -128,10 +130,10 @@ func (a *action) interrupt() error {
 			a.drop = true
 			close(a.dropped)
 		}
-	case a.session == nil:
+	case a.running == nil:
 		return refused(sandbox.Conflict, "interrupt", "the action does nothing that can be interrupted")
 	default:
-		if err := a.session.Interrupt(); err != nil {
+		if err := a.running.Interrupt(); err != nil {
 			return &sandbox.Error{Code: sandbox.Conflict, Op: "interrupt", Err: err}
 		}
 	}

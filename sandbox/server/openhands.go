@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/sandtree/sandtree/sandbox"
-	"github.com/sandtree/sandtree/sandbox/shell"
 	"github.com/sandtree/sandtree/sandbox/wire"
 	"github.com/valyala/fasthttp"
 )
@@ -147,7 +146,7 @@ func (s *Server) execute(conn net.Conn, event []byte) (sandbox.Observation, erro
 		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
 	}
 	defer leave()
-	o, err := s.performed(s.life, a, nil, func(*shell.Session) {})
+	o, err := s.performed(s.life, a, nil, func(interrupter) {})
 	if args, ok := a.Args.(sandbox.RunArgs); ok && err != nil {
 		if args.Hidden {
 			return unstarted(args, textOf(err)), nil

@@ -8,13 +8,12 @@ import (
 	"strings"
 
 	"github.com/sandtree/sandtree/sandbox"
-	"github.com/sandtree/sandtree/sandbox/shell"
 	"github.com/sandtree/sandtree/sandbox/wire"
 )
 
-// perform does what a asks for. The caller has the turn. out gets what it prints; in is told of the session it runs in.
+// perform does what a asks for. The caller has the turn. out gets what it prints; in is told of what performs it, so that it can be interrupted.
 // A panic is an error of code Internal.
-func (s *Server) perform(ctx context.Context, a sandbox.Action, out sandbox.Output, in func(*shell.Session)) (o sandbox.Observation, err error) {
+func (s *Server) perform(ctx context.Context, a sandbox.Action, out sandbox.Output, in func(interrupter)) (o sandbox.Observation, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("an action panicked", "action", a.ID, "kind", a.Kind(), "panic", p, "stack", string(debug.Stack()))
@@ -34,7 +33,7 @@ func (s *Server) perform(ctx context.Context, a sandbox.Action, out sandbox.Outp
 	return o, unperformable(a)
 }
 
-func (s *Server) run(ctx context.Context, args sandbox.RunArgs, a sandbox.Action, out sandbox.Output, in func(*shell.Session)) (sandbox.Observation, error) {
+func (s *Server) run(ctx context.Context, args sandbox.RunArgs, a sandbox.Action, out sandbox.Output, in func(interrupter)) (sandbox.Observation, error) {
 	session := s.sessions.main
 	if args.IsStatic {
 		var err error

@@ -72,6 +72,7 @@ type Server struct {
 	shut     sync.Once
 	shutErr  error
 	executed atomic.Int64 // when the latest OpenHands action began, nanoseconds since contact.began
+	forwards atomic.Int32 // connections given over to what listens elsewhere
 }
 
 // New makes a server and begins to make it ready: it ends what an earlier one has left, then starts the shell. ctx bounds

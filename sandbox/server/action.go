@@ -13,6 +13,7 @@ import (
 type action struct {
 	sandbox.Action
 	entry   *ledger.Entry
+	place   *place        // in its lane
 	done    chan struct{} // closed when frame is set
 	frame   []byte        // the last one, FrameDone or FrameError; what the ledger keeps
 	dropped chan struct{} // closed to take it back before its turn

@@ -45,6 +45,7 @@ func (s *Server) admit(a sandbox.Action, body [sha256.Size]byte, epoch, offset u
 		return nil, nil, frame, nil
 	}
 	act := newAction(a, entry, s.config.MaxOutput)
+	act.place, _ = s.lanes.join(laneOf(a), 0) // here, for this is the order in which actions have come
 	r := act.follow(offset, plenty)
 	s.actions[a.ID] = act
 	s.waiting++
@@ -120,12 +121,10 @@ const (
 )
 
 func (s *Server) inTurn(act *action) (sandbox.Observation, error) {
-	leave, ok, err := s.lanes.take(s.life, laneOf(act.Action), act.dropped)
+	defer act.place.leave()
+	ok, err := act.place.wait(s.life, act.dropped)
 	if err != nil {
 		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
-	}
-	if ok {
-		defer leave()
 	}
 	if !ok || !act.begin() {
 		return sandbox.Failed(sandbox.ErrorInterrupted, textDropped), nil

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/sandtree/sandtree/sandbox"
@@ -26,56 +27,81 @@ func laneOf(a sandbox.Action) string {
 	return ""
 }
 
+// maxInLane is how many requests without an action id may be in a lane. Those with an id are bounded by maxWaiting.
+const maxInLane = 256
+
 // lanes are those that are in use.
 type lanes struct {
 	mu  sync.Mutex
-	all map[string]*lane
+	all map[string][]*place // in the order they came; the first has the turn
 }
 
-type lane struct {
-	turn  chan struct{} // has room for one: held by the action being performed
-	users int           // performing or waiting
+// A place is where an action stands in its lane, from when it has come until it leaves. The nil place is in no lane.
+type place struct {
+	l    *lanes
+	lane string
+	turn chan struct{} // closed when it is the first
 }
 
-func newLanes() *lanes { return &lanes{all: map[string]*lane{}} }
+func newLanes() *lanes { return &lanes{all: map[string][]*place{}} }
 
-// take waits for the turn in a lane and gives what ends it. ok is false if dropped was closed first, and the error is
-// that of ctx if that was.
-func (l *lanes) take(ctx context.Context, name string, dropped <-chan struct{}) (leave func(), ok bool, err error) {
+// join takes a place at the end of a lane, whoever waits for it later. limit is how many may be in the lane, 0 for any
+// number. Code: Exhausted.
+func (l *lanes) join(name string, limit int) (*place, error) {
 	if name == "" {
-		return func() {}, true, ctx.Err()
+		return nil, nil
 	}
+	p := &place{l: l, lane: name, turn: make(chan struct{})}
 	l.mu.Lock()
-	at := l.all[name]
-	if at == nil {
-		at = &lane{turn: make(chan struct{}, 1)}
-		l.all[name] = at
+	defer l.mu.Unlock()
+	in := l.all[name]
+	if limit > 0 && len(in) >= limit {
+		return nil, refused(sandbox.Exhausted, "action", "too many actions wait for their turn: wait for some of them, then ask again")
 	}
-	at.users++
-	l.mu.Unlock()
-	gone := func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if at.users--; at.users == 0 {
-			delete(l.all, name)
+	if len(in) == 0 {
+		close(p.turn)
+	}
+	l.all[name] = append(in, p)
+	return p, nil
+}
+
+// wait waits for the turn. ok is false if dropped was closed first, or ctx has ended, whose error it is then. The caller
+// leaves in any case.
+func (p *place) wait(ctx context.Context, dropped <-chan struct{}) (ok bool, err error) {
+	if p != nil {
+		select {
+		case <-p.turn:
+		case <-dropped:
+			return false, nil
+		case <-ctx.Done():
 		}
 	}
-	select {
-	case at.turn <- struct{}{}: // those who wait at a channel are served in the order they came
-	case <-dropped:
-		gone()
-		return nil, false, nil
-	case <-ctx.Done():
-		gone()
-		return nil, false, ctx.Err()
+	return ctx.Err() == nil, ctx.Err()
+}
+
+// leave gives up the place, and the turn to the next.
+func (p *place) leave() {
+	if p == nil {
+		return
 	}
-	leave = func() {
-		<-at.turn
-		gone()
+	l := p.l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in := l.all[p.lane]
+	i := slices.Index(in, p)
+	if in = slices.Delete(in, i, i+1); len(in) == 0 {
+		delete(l.all, p.lane)
+		return
 	}
-	if err := ctx.Err(); err != nil { // both were so, and either case may have been chosen
-		leave()
-		return nil, false, err
+	l.all[p.lane] = in
+	if i == 0 {
+		close(in[0].turn)
 	}
-	return leave, true, nil
+}
+
+// count is how many lanes have somebody in them.
+func (l *lanes) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.all)
 }

@@ -141,11 +141,14 @@ func (s *Server) execute(conn net.Conn, event []byte) (sandbox.Observation, erro
 	defer s.working.Done()
 	s.contact.hold(conn)
 	defer s.contact.release(conn)
-	leave, _, err := s.lanes.take(s.life, laneOf(a), nil)
+	place, err := s.lanes.join(laneOf(a), maxInLane)
 	if err != nil {
+		return sandbox.Observation{}, err
+	}
+	defer place.leave()
+	if _, err := place.wait(s.life, nil); err != nil {
 		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
 	}
-	defer leave()
 	o, err := s.performed(s.life, a, nil, func(interrupter) {})
 	if args, ok := a.Args.(sandbox.RunArgs); ok && err != nil {
 		if args.Hidden {

@@ -205,19 +205,24 @@ func TestTheConnectSequence(t *testing.T) {
 }
 
 // A static command waits for its turn like any other action, and so does a file; what is no action does not.
-func TestOneActionAtATime(t *testing.T) {
+// Actions of one lane take turns in the order they came; the main shell's do not hold up others.
+func TestActionsTakeTurnsInTheirLane(t *testing.T) {
 	b := start(t, nil)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		b.execute(`{"action":"run","args":{"command":"touch begun; while ! [ -e go ]; do sleep 0.01; done; echo x >order"}}`)
+		b.execute(`{"action":"run","args":{"command":"touch begun; while ! [ -e go ]; do sleep 0.01; done; echo x >>order"}}`)
 	})
 	b.await("begun")
-	for _, event := range []string{`{"action":"run","args":{"command":"cat order","is_static":true}}`, `{"action":"read","args":{"path":"order"}}`} {
-		wg.Go(func() {
-			if _, got := b.execute(event); !strings.Contains(got, `"content":"x`) {
-				t.Errorf("%s: %s", event, got)
-			}
-		})
+	wg.Go(func() {
+		if _, got := b.execute(`{"action":"run","args":{"command":"echo y >>order"}}`); !strings.Contains(got, `"exit_code":0`) {
+			t.Error(got)
+		}
+	})
+	for _, event := range []string{`{"action":"run","args":{"command":"cat begun order","is_static":true}}`, `{"action":"read","args":{"path":"order"}}`,
+		`{"action":"write","args":{"path":"beside","content":"z"}}`} {
+		if status, got := b.execute(event); status != http.StatusOK || strings.Contains(got, `"content":"x`) {
+			t.Errorf("%s: %d %s", event, status, got)
+		}
 	}
 	for path, body := range map[string]string{"/list_files": "{}", "/update_mcp_server": "[]"} {
 		if status, got := b.do("POST", path, body); status != http.StatusOK {
@@ -226,6 +231,9 @@ func TestOneActionAtATime(t *testing.T) {
 	}
 	b.write("go", "")
 	wg.Wait()
+	if got := b.read("order"); got != "x\ny\n" {
+		t.Errorf("the order was %q", got)
+	}
 }
 
 func TestListUploadDownload(t *testing.T) {

@@ -14,17 +14,20 @@ import (
 // Types of frames. A reader skips those it does not know.
 const (
 	FrameOutput    = 'o' // bytes of output; Offset is where the first stands in the whole output, a jump is a gap
-	FrameHeartbeat = 'h' // empty; sent when nothing else has been for HeartbeatSeconds
+	FrameHeartbeat = 'h' // sent when nothing else has been for HeartbeatSeconds; empty, or HeartbeatWaiting
 	FrameDone      = 'd' // the observation as JSON, the last frame; Offset is the length of the whole output
 	FrameError     = 'e' // an error in the form of AppendError, the last frame
 	FrameInput     = 'i' // to a terminal: bytes typed
 	FrameResize    = 'z' // to a terminal: see AppendResize
-	FrameExit      = 'x' // from a terminal: see AppendExit, the last frame
+	FrameExit      = 'x' // from a terminal or a process: an Exit as JSON, the last frame; Offset is the length of the whole output
+	FrameStderr    = 'r' // bytes of a process' stderr; Offset counts them by themselves
 )
 
 const (
 	// HeartbeatSeconds is the longest silence on a stream that lives, in seconds.
 	HeartbeatSeconds = 5
+	// HeartbeatWaiting is the payload of heartbeats of an action whose turn has not come: its time does not run yet.
+	HeartbeatWaiting = "w"
 	// FrameHeader is the length of what stands before a payload: type, length (uint32), offset (uint64), big-endian.
 	FrameHeader = 13
 	// MaxPayload is the longest payload of a frame in the middle of a stream, 1 MiB: long enough that headers cost

@@ -39,6 +39,7 @@ type conn struct {
 	frames *wire.FrameReader // over the body of the answer, whichever it is
 
 	quiet     time.Duration // the longest silence
+	until     time.Time     // nothing is read after; zero: no such time
 	canceled  atomic.Bool
 	unwatched func() bool // ends the watch of the request's context; nil if there is none
 	broken    error       // the first failure of the connection; nil if an answer that failed was malformed
@@ -69,7 +70,11 @@ func (b *body) Read(p []byte) (int, error) {
 }
 
 func (k *conn) Read(p []byte) (int, error) {
-	k.SetReadDeadline(time.Now().Add(k.quiet))
+	deadline := time.Now().Add(k.quiet)
+	if !k.until.IsZero() && k.until.Before(deadline) {
+		deadline = k.until
+	}
+	k.SetReadDeadline(deadline)
 	if k.canceled.Load() { // after the deadline: cancel sets its own after the flag, so one of the two is seen
 		return 0, k.broke(errCanceled)
 	}
@@ -122,6 +127,7 @@ func (k *conn) fresh() bool {
 	if time.Since(k.used) > maxIdleTime {
 		return false
 	}
+	k.until = time.Time{}
 	k.quiet = 100 * time.Millisecond // the end of the last answer came with its last frame, or is about to
 	return k.finish() && k.in.Buffered() == 0 && k.silent()
 }

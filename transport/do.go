@@ -15,7 +15,8 @@ import (
 // Do implements sandbox.Runtime. An action without an ID gets a fresh one, so that it too runs once: when the answer is
 // cut off, Do asks again, with growing pauses and as long as Config.Retry allows, and goes on at the byte of output
 // that it had come to. Lost means that the action was sent and its fate could not be learnt in time: Settle with its ID
-// tells it later. After Unavailable it has not begun.
+// tells it later. After Unavailable it has not begun. An action that has not ended Config.Margin after its hard timeout,
+// which counts from when its turn came, is Lost with ErrOverdue.
 func (c *Client) Do(ctx context.Context, a sandbox.Action, out sandbox.Output) (sandbox.Observation, error) {
 	if a.ID == "" {
 		a.ID = sandbox.NewActionID()
@@ -29,7 +30,7 @@ func (c *Client) Do(ctx context.Context, a sandbox.Action, out sandbox.Output) (
 	if err != nil {
 		return sandbox.Observation{}, c.error("Do", &failure{code: sandbox.Invalid, err: err})
 	}
-	p := pursuit{c: c, id: a.ID, body: wire.AppendAction(make([]byte, 0, 512), a), out: out}
+	p := pursuit{c: c, id: a.ID, body: wire.AppendAction(make([]byte, 0, 512), a), out: out, term: c.term(a.Timeout)}
 	return p.run(ctx, "Do")
 }
 
@@ -57,6 +58,8 @@ type pursuit struct {
 	heard bool   // the server has said that it knows the action
 	moved bool   // a frame has come in this try
 	seen  sandbox.Observation
+
+	term
 }
 
 func (p *pursuit) run(ctx context.Context, op string) (sandbox.Observation, error) {
@@ -66,6 +69,7 @@ func (p *pursuit) run(ctx context.Context, op string) (sandbox.Observation, erro
 		if f == nil {
 			return p.seen, nil
 		}
+		f = p.overdue(f, p.sent || p.heard)
 		if p.moved {
 			t.progress()
 		}
@@ -112,7 +116,7 @@ func (p *pursuit) try(ctx context.Context) *failure {
 // request makes the request of the next try. Once the server is known to have the action, nothing that could start it
 // is sent any more: should its memory be lost, the action has run.
 func (p *pursuit) request() *request {
-	r := &request{method: "GET", target: wire.PathActions + p.id, quiet: p.c.config.Stall}
+	r := &request{method: "GET", target: wire.PathActions + p.id, quiet: p.c.config.Stall, term: &p.term}
 	if p.next > 0 {
 		r.target += "?offset=" + strconv.FormatUint(p.next, 10)
 	}
@@ -134,6 +138,7 @@ func (p *pursuit) follow(ctx context.Context, k *conn) *failure {
 			return p.c.cut(ctx, k, "read the answer", err)
 		}
 		p.moved = true
+		k.until = p.heardOf(frame)
 		switch frame.Type {
 		case wire.FrameOutput:
 			if err := p.print(frame); err != nil {

@@ -30,6 +30,7 @@ type fake struct {
 	refuse  func(r *fasthttp.Request) error // an error to answer with, before anything else; may be nil
 	held    int                             // bytes of output kept for those who come late; 0 all
 	mute    bool                            // sends no heartbeats
+	waiting time.Duration                   // before an action's turn comes
 
 	mu       sync.Mutex
 	actions  map[string]*fakeAction
@@ -44,6 +45,7 @@ type fakeAction struct {
 	done    bool
 	answer  []byte
 	changed chan struct{} // closed and replaced when one of these changes
+	turn    time.Time     // when its turn comes
 }
 
 // serve lets f serve n until the test ends.
@@ -154,7 +156,7 @@ func (f *fake) action(c net.Conn, id string, r *fasthttp.Request) error {
 		f.mu.Unlock()
 		return fail(c, &sandbox.Error{Code: sandbox.NotFound, Op: "ledger", Err: errors.New("no such action")})
 	case a == nil:
-		a = &fakeAction{body: bytes.Clone(r.Body()), changed: make(chan struct{})}
+		a = &fakeAction{body: bytes.Clone(r.Body()), changed: make(chan struct{}), turn: time.Now().Add(f.waiting)}
 		f.actions[id] = a
 		go f.run(id, a)
 	case r.Header.IsPost() && !bytes.Equal(a.body, r.Body()):
@@ -177,6 +179,7 @@ func (f *fake) run(id string, a *fakeAction) {
 	}
 	obs := sandbox.Failed("", fmt.Sprint(err))
 	if err == nil {
+		time.Sleep(f.waiting)
 		obs = f.perform(id, action, func(s string) { change(func() { a.out = append(a.out, s...) }) })
 	}
 	change(func() { a.done, a.answer = true, wire.AppendObservation(nil, obs) })
@@ -211,7 +214,11 @@ func (f *fake) stream(c net.Conn, a *fakeAction, offset int) error {
 				if f.mute {
 					continue
 				}
-				frame = wire.AppendFrame(nil, wire.Frame{Type: wire.FrameHeartbeat})
+				beat := wire.Frame{Type: wire.FrameHeartbeat}
+				if time.Now().Before(a.turn) {
+					beat.Payload = []byte(wire.HeartbeatWaiting)
+				}
+				frame = wire.AppendFrame(nil, beat)
 			}
 		}
 		if _, err := fmt.Fprintf(c, "%x\r\n%s\r\n", len(frame), frame); err != nil {

@@ -21,6 +21,7 @@ type request struct {
 	stream         *upload       // nil if there is none
 	upgrade        string        // the protocol to change to; the answer must be 101
 	quiet          time.Duration // the longest silence
+	term           *term         // by whose end the answer must have come whole; nil if it has none
 	control        bool          // does not wait for the connections of actions and files
 	ready          bool          // does not ask the breaker
 	sent           bool          // a byte of it has been written, in any try
@@ -74,7 +75,10 @@ func (c *Client) exchange(ctx context.Context, r *request) (*conn, *failure) {
 	if f != nil {
 		return nil, f
 	}
-	k.quiet, k.framed = r.quiet, false
+	k.quiet, k.until, k.framed = r.quiet, time.Time{}, false
+	if r.term != nil {
+		k.until = r.term.begin()
+	}
 	k.watch(ctx)
 	if f = c.send(ctx, k, r); f == nil {
 		f = c.head(ctx, k, r)

@@ -12,8 +12,9 @@
 // kept for the next; nothing runs in the background, so Close has nothing to wait for.
 //
 // What comes from the server is untrusted: frames, answers and headers are bounded by their readers, and what does not
-// follow the protocol ends the call with Lost and the connection with it. A call that the caller's context does not
-// bound is bounded by heartbeats only, which a hostile server can send for ever.
+// follow the protocol ends the call with Lost and the connection with it. Heartbeats can be sent for ever, so an action with
+// a hard timeout is bounded by that too, and a margin: a server that is not done by then is stuck or lies (ErrOverdue). An
+// action without one is bounded by the caller's context only.
 package transport
 
 import (
@@ -49,6 +50,8 @@ type Config struct {
 	ProbeMin, ProbeMax     time.Duration // 0 means 1 s and 10 s
 
 	Stall    time.Duration // silence in a stream that is taken for death; 0 means three heartbeats, 15 s
+	Margin   time.Duration // beyond its hard timeout, that an action may take to be answered; 0 means 30 s
+	Turn     time.Duration // the longest that an action with a hard timeout waits for its turn; 0 means an hour
 	MaxConns int           // connections at a time for actions and files (life signs and the like come on top); 0 means 32
 	Retry    Retry
 	Breaker  breaker.Config // what a failure is, is decided here: Failed, Ignored and OnChange are not used
@@ -63,6 +66,8 @@ const (
 	defaultProbeMin   = time.Second // as ConnectMin, and the server's disk may be slow
 	defaultProbeMax   = 10 * time.Second
 	defaultStall      = 3 * wire.HeartbeatSeconds * time.Second
+	defaultMargin     = 30 * time.Second // a fork bomb was seen to hold an answer up for 17 s
+	defaultTurn       = time.Hour        // what stands before an action may have any timeout; this is only not for ever
 	defaultMaxConns   = 32
 	fileStall         = time.Minute // silence in a file transfer, where there are no heartbeats: a disk may be slow
 	maxIdle           = 4           // connections kept for the next request; one action at a time needs one or two
@@ -122,7 +127,7 @@ func (c Config) check() error {
 	}
 	for field, d := range map[string]time.Duration{
 		"ConnectMin": c.ConnectMin, "ConnectMax": c.ConnectMax, "ProbeMin": c.ProbeMin, "ProbeMax": c.ProbeMax,
-		"Stall": c.Stall, "Retry.Base": c.Retry.Base, "Retry.Cap": c.Retry.Cap, "MaxConns": time.Duration(c.MaxConns),
+		"Stall": c.Stall, "Margin": c.Margin, "Turn": c.Turn, "Retry.Base": c.Retry.Base, "Retry.Cap": c.Retry.Cap, "MaxConns": time.Duration(c.MaxConns),
 	} {
 		if d < 0 {
 			return fmt.Errorf("%s is negative", field)
@@ -142,6 +147,8 @@ func (c Config) withDefaults() Config {
 	or(&c.ProbeMin, defaultProbeMin)
 	or(&c.ProbeMax, max(defaultProbeMax, c.ProbeMin))
 	or(&c.Stall, defaultStall)
+	or(&c.Margin, defaultMargin)
+	or(&c.Turn, defaultTurn)
 	c.Retry = c.Retry.withDefaults()
 	if c.MaxConns == 0 {
 		c.MaxConns = defaultMaxConns

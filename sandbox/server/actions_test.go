@@ -457,9 +457,18 @@ func TestASilentActionSendsHeartbeats(t *testing.T) {
 	}
 	defer r.Body.Close()
 	frames := wire.NewFrameReader(r.Body)
+	behind, err := b.client.Do(b.request("POST", wire.PathActions+"b", event(run("true"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer behind.Body.Close()
+	f, err := wire.NewFrameReader(behind.Body).Next()
+	if err != nil || f.Type != wire.FrameHeartbeat || string(f.Payload) != wire.HeartbeatWaiting {
+		t.Errorf("of the action behind: %q with %q, %v; want a heartbeat that says that it waits", f.Type, f.Payload, err)
+	}
 	for _, want := range []byte{wire.FrameHeartbeat, wire.FrameDone} {
-		if f, err := frames.Next(); err != nil || f.Type != want {
-			t.Errorf("%q, %v; want %q", f.Type, err, want)
+		if f, err := frames.Next(); err != nil || f.Type != want || want == wire.FrameHeartbeat && len(f.Payload) > 0 {
+			t.Errorf("%q with %q, %v; want %q", f.Type, f.Payload, err, want)
 		}
 	}
 }

@@ -100,7 +100,7 @@ func (s *stream) WriteTo(w io.Writer) (written int64, err error) {
 			case <-s.r.wake:
 				continue
 			case <-beat.C:
-				b = wire.AppendFrame(b, wire.Frame{Type: wire.FrameHeartbeat})
+				b = wire.AppendFrame(b, s.a.heartbeat())
 			}
 		}
 		n, err := w.Write(b)
@@ -110,6 +110,16 @@ func (s *stream) WriteTo(w io.Writer) (written int64, err error) {
 		beat.Reset(heartbeat)
 	}
 	return written, nil
+}
+
+// heartbeat is a sign of life that says whether the action's turn has come.
+func (a *action) heartbeat() wire.Frame {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.begun {
+		return wire.Frame{Type: wire.FrameHeartbeat}
+	}
+	return wire.Frame{Type: wire.FrameHeartbeat, Payload: []byte(wire.HeartbeatWaiting)}
 }
 
 // SupportsBodyWriteTo implements fasthttp.BodyWriterTo.

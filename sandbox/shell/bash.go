@@ -28,9 +28,11 @@ type bash struct {
 	modes unix.Termios  // of the terminal when it was new
 
 	descriptors
-	lines outlet // to the socket
-	keys  outlet // to the terminal
-	wg    sync.WaitGroup
+	dialect *dialect
+	piped   bool   // there is no terminal
+	lines   outlet // to the socket
+	keys    outlet // to the terminal
+	wg      sync.WaitGroup
 
 	// What only the one who runs a command uses.
 	line    []byte
@@ -61,7 +63,7 @@ func startBash(c Config, dir, group string) (*bash, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bash{gone: make(chan struct{})}
+	b := &bash{gone: make(chan struct{}), dialect: onTerminal}
 	slave, theirs, err := b.open(c.User)
 	if err != nil {
 		return nil, err
@@ -73,15 +75,23 @@ func startBash(c Config, dir, group string) (*bash, error) {
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 1, Credential: c.User},
 	}
 	// It has read nothing yet, so it may be moved into its group late, if it cannot be born there.
-	if b.proc, err = child.StartIn(group, path, []string{"bash", "--noediting", "--norc", "-i"}, attr); err != nil {
+	if b.proc, err = child.StartIn(group, path, b.dialect.argv, attr); err != nil {
 		b.descriptors.close()
 		return nil, startError(err)
 	}
+	b.started()
+	return b, nil
+}
+
+// started begins to look after the process.
+func (b *bash) started() {
 	b.pid = b.proc.Pid
 	b.lines = outlet{fd: b.socket, quit: b.quit, large: true}
 	b.keys = outlet{fd: b.tty, quit: b.quit}
+	if b.piped {
+		b.keys.fd, b.keys.own, b.input = b.input, true, -1
+	}
 	b.wg.Go(b.reap)
-	return b, nil
 }
 
 // open makes the descriptors, and the other ends of two of them.
@@ -107,7 +117,8 @@ func lookBash() (string, error) {
 	}
 	path, err := exec.LookPath("bash")
 	if err != nil {
-		return "", &sandbox.Error{Code: sandbox.Unsupported, Op: "shell.Start", Err: err}
+		return "", &sandbox.Error{Code: sandbox.Unsupported, Op: "shell.Start", Err: errors.New("there is no bash in the sandbox: " +
+			"install bash, or use a session of kind pipe, which makes do with a sh")}
 	}
 	return path, nil
 }

@@ -11,7 +11,9 @@ import (
 // that comes; see listen.
 type descriptors struct {
 	socket int // our end
-	tty    int // the terminal's master side
+	tty    int // the terminal's master side, or a pipe's end where output comes out
+	input  int // a pipe's end where input goes in; -1 if there is none, or an outlet has it
+	unread int // and a copy of its other end
 	nudges int // an event: whoever listens is to look up
 	pumps  int // an event: the pump is to look up
 	quit   int // an event that is raised for good when all are to stop
@@ -19,7 +21,7 @@ type descriptors struct {
 
 // openDescriptors makes all but the terminal, and the other end of the socket.
 func openDescriptors() (d descriptors, theirs *os.File, err error) {
-	d = descriptors{-1, -1, -1, -1, -1}
+	d = descriptors{-1, -1, -1, -1, -1, -1, -1}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return d, nil, fmt.Errorf("socketpair: %w", err)
@@ -40,7 +42,7 @@ func openDescriptors() (d descriptors, theirs *os.File, err error) {
 }
 
 func (d *descriptors) close() {
-	for _, fd := range []*int{&d.socket, &d.tty, &d.nudges, &d.pumps, &d.quit} {
+	for _, fd := range []*int{&d.socket, &d.tty, &d.input, &d.unread, &d.nudges, &d.pumps, &d.quit} {
 		if *fd >= 0 {
 			unix.Close(*fd)
 		}

@@ -9,6 +9,12 @@ func (b *bash) press(p []byte) error { return b.keys.write(p) }
 // ended, and is dropped. A program that has died without taking back its raw mode would leave a terminal where ^C is a
 // letter; at a prompt, a terminal never is like that.
 func (b *bash) settle(typed bool) {
+	if b.piped {
+		if typed {
+			b.settleInput()
+		}
+		return
+	}
 	if typed {
 		b.keys.drop()
 	}

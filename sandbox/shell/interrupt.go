@@ -18,6 +18,13 @@ func (b *bash) interrupt() {
 	}
 }
 
+// signal sends a signal to what runs in the foreground.
+func (b *bash) signal(s unix.Signal) {
+	if group := b.foreground(); b.executing() && group > 0 {
+		_ = unix.Kill(-group, s)
+	}
+}
+
 // executing says whether bash executes a command, as opposed to reading one or waiting for one, and waits until one of
 // these is so. An interrupt may be sent only then, see send.
 //
@@ -47,8 +54,11 @@ const readingLimit = 10 * time.Second // 5 MB take bash one or two
 func (b *bash) foreground() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	switch {
+	case b.closed:
 		return 0
+	case b.piped: // a shell without job control has its programs in its own group
+		return b.pid
 	}
 	if group, err := unix.IoctlGetInt(b.tty, unix.TIOCGPGRP); err == nil {
 		return group

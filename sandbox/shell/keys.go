@@ -61,13 +61,16 @@ func (s *Session) typeIn(c *call) error {
 	if b == nil {
 		return errClosed
 	}
+	if s.config.Pipes {
+		return s.feedPiped(c)
+	}
 	var keys string
 	if c.key != 0 {
 		k, _ := controlKey(c.command)
 		keys = string([]byte{k})
 	} else {
 		s.view.mu.Lock()
-		appKeys := s.view.screen.appKeys
+		appKeys := s.view.screen.keysMode()
 		s.view.mu.Unlock()
 		var named bool
 		if keys, named = namedKey(c.command, appKeys); !named {

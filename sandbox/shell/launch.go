@@ -14,22 +14,33 @@ import (
 
 // launch starts a bash in dir and waits until it is ready.
 func (s *Session) launch(dir string) (*bash, error) {
-	for _, rc := range []string{startup, ""} {
-		b, err := startBash(s.settings(), dir, s.cage.Group)
+	for _, full := range []bool{true, false} {
+		b, err := s.startShell(dir)
 		if err != nil {
 			return nil, err
 		}
 		s.cage.Add(b.pid)
+		rc := ""
+		if full {
+			rc = b.dialect.startup
+		}
 		if err = s.prepare(b, rc); err == nil {
 			return b, nil
 		}
 		b.kill()
 		b.close()
-		if rc == "" || !errors.Is(err, errNotReady) {
+		if !full || !errors.Is(err, errNotReady) {
 			return nil, err
 		}
 	}
 	panic("unreachable")
+}
+
+func (s *Session) startShell(dir string) (*bash, error) {
+	if s.config.Pipes {
+		return startPiped(s.settings(), dir, s.cage.Group)
+	}
+	return startBash(s.settings(), dir, s.cage.Group)
 }
 
 var errNotReady = errors.New("the shell did not become ready")
@@ -41,7 +52,7 @@ func (s *Session) prepare(b *bash, rc string) error {
 	}
 	s.view.mu.Lock()
 	s.view.mute, s.view.attended = true, true
-	s.view.screen.reply = b.reply
+	s.view.screen.answers(b.reply)
 	s.view.mu.Unlock()
 	b.wg.Go(func() { s.view.pump(b) })
 	processes := s.config.Processes

@@ -2,8 +2,10 @@ package shell
 
 import (
 	"bytes"
+	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -14,8 +16,8 @@ func (s *Session) complete(b *bash, c *call, r report) sandbox.Observation {
 	v := &s.view
 	v.mu.Lock()
 	v.drainLocked(b)
-	lost := v.screen.lost
 	text, lines := v.screen.appendNew(s.text[:0])
+	lost := v.screen.isLost()
 	v.screen.reset()
 	v.toldLocked()
 	v.mu.Unlock()
@@ -24,6 +26,9 @@ func (s *Session) complete(b *bash, c *call, r report) sandbox.Observation {
 		prefix = prefixLost(lines)
 	}
 	text = s.trace.strip(text)
+	if _, _, dead, _ := b.news(); dead && (c.key == 'd' || strings.Contains(c.command, "exit")) {
+		text = withoutFarewell(text)
+	}
 	if r.prompt != "" {
 		text = withoutPrompt(text, r.prompt)
 	}
@@ -89,11 +94,17 @@ func (s *Session) content(text []byte, echo string, whole bool) string {
 	if cap(text) > maxKept {
 		s.text = nil
 	}
-	text = bytes.TrimLeftFunc(text, unicode.IsSpace)
-	if echo != "" {
-		text = bytes.TrimPrefix(text, []byte(echo))
+	if s.config.Pipes {
+		if !utf8.Valid(text) {
+			text = bytes.ToValidUTF8(text, []byte("\uFFFD"))
+		}
+	} else {
+		text = bytes.TrimLeftFunc(text, unicode.IsSpace)
+		if echo != "" {
+			text = bytes.TrimPrefix(text, []byte(echo))
+		}
+		text = bytes.TrimFunc(text, unicode.IsSpace)
 	}
-	text = bytes.TrimFunc(text, unicode.IsSpace)
 	if whole {
 		return string(text)
 	}
@@ -101,6 +112,16 @@ func (s *Session) content(text []byte, echo string, whole bool) string {
 }
 
 const maxKept = 1 << 20 // bytes of the buffer of answers that stay between answers
+
+// withoutFarewell takes the word that an interactive shell says when it exits off the end of text.
+func withoutFarewell(text []byte) []byte {
+	trimmed := bytes.TrimRightFunc(text, unicode.IsSpace)
+	rest, ok := bytes.CutSuffix(trimmed, []byte("exit"))
+	if !ok || len(rest) > 0 && rest[len(rest)-1] != '\n' {
+		return text
+	}
+	return bytes.TrimRight(rest, "\r\n")
+}
 
 // withoutPrompt takes a prompt off the end of text. Bash has printed it before it read the next lines, because the
 // command set PS1.

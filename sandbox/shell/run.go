@@ -54,9 +54,12 @@ func (s *Session) Run(ctx context.Context, a sandbox.RunArgs, timeout time.Durat
 		}
 		return sandbox.Observation{Content: text, Result: sandbox.RunResult{Metadata: unknown("", "")}}, nil
 	}
-	parts, unended := inspect(c.command)
-	if parts != nil {
-		return rejection(parts, c), nil
+	var unended bool
+	if !s.config.Pipes {
+		var parts []string
+		if parts, unended = inspect(c.command); parts != nil {
+			return rejection(parts, c), nil
+		}
 	}
 	if _, ok := controlKey(c.command); ok {
 		c.key = c.command[2]

@@ -38,18 +38,18 @@ alias git='git --no-pager'
 // as standard input, and then what every shell needs.
 func (b *bash) begin(processes int, rc string) error {
 	b.line = b.line[:0]
-	if processes > 0 {
+	if processes > 0 && !b.piped {
 		b.line = append(b.line, "ulimit -u "...)
 		b.line = append(strconv.AppendInt(b.line, int64(processes), 10), '\n')
 	}
-	b.line = append(append(b.line, prelude...), '\n')
+	b.line = append(append(b.line, b.dialect.prelude...), '\n')
 	if rc != "" {
 		b.line = append(b.line, `eval `...)
-		b.line = appendQuoted(b.line, rc)
-		b.line = append(b.line, " <&"+terminalFD+"\n"...)
+		b.line = b.dialect.quote(b.line, rc)
+		b.line = append(append(append(b.line, " <&"...), b.dialect.fd...), '\n')
 	}
-	b.line = append(b.line, `\builtin eval `...)
-	b.line = appendQuoted(b.line, setup)
+	b.line = append(b.line, b.dialect.eval...)
+	b.line = b.dialect.quote(b.line, b.dialect.setup)
 	b.line = append(b.line, '\n')
 	return b.post()
 }
@@ -74,7 +74,7 @@ func (b *bash) send(command string, status int, bare bool) error {
 	b.number++
 	b.mu.Unlock()
 	b.line = b.line[:0]
-	if suspect { // the last command was cut short, perhaps because an earlier one has closed our descriptor
+	if suspect && !b.piped { // the last command was cut short, perhaps because an earlier one has closed our descriptor
 		b.line = append(b.line, "[ -t "+terminalFD+" ] || exec "+terminalFD+"<>/dev/tty\n"...)
 	}
 	b.line = append(b.line, ' ')
@@ -83,14 +83,14 @@ func (b *bash) send(command string, status int, bare bool) error {
 		b.line = strconv.AppendInt(b.line, int64(status), 10)
 		b.line = append(b.line, `; } 2>&0 || `...) // || also keeps set -e from seeing the status; 2>&0 hides its trace
 	}
-	b.line = append(b.line, `\builtin eval -- `...)
-	b.line = appendQuoted(b.line, command)
+	b.line = append(b.line, b.dialect.eval...)
+	b.line = b.dialect.quote(b.line, command)
 	if !bare {
-		b.line = append(b.line, `$'\n\n__sandtree=$?:`...)
+		b.line = append(b.line, b.dialect.marked...)
 		b.line = strconv.AppendInt(b.line, int64(b.number), 10)
 		b.line = append(b.line, '\'')
 	}
-	b.line = append(b.line, " <&"+terminalFD+"\n"...)
+	b.line = append(append(append(b.line, " <&"...), b.dialect.fd...), '\n')
 	return b.post()
 }
 

@@ -16,6 +16,11 @@ type Config struct {
 	Env  []string            // its whole environment, KEY=VALUE
 	User *syscall.Credential // nil: the caller's
 
+	// Pipes is for a shell that has no terminal: it is quicker, its programs see pipes, and it has no job control. Several
+	// commands in one text are one command, a here-document ends with the text, and the content of an observation is what
+	// was printed, but for line ends at its end. It is a bash, or where there is none a sh.
+	Pipes bool
+
 	NoChange  time.Duration // soft timeout: how long a command may show nothing new; 0 means 10 s
 	Cgroup    string        // directory of the cgroup below which the session gets one of its own; "" none
 	Processes int           // RLIMIT_NPROC where there is no Cgroup; 0 leaves it
@@ -72,12 +77,15 @@ func Start(c Config) (*Session, error) {
 		c.Dir = "/"
 	}
 	s := &Session{config: c, closed: make(chan struct{}), dir: c.Dir}
-	s.view.screen = newScreen(defaultCols, defaultRows, c.History)
-	s.view.buf = make([]byte, readSize)
+	if c.Pipes {
+		s.view.screen, s.view.buf = &tape{}, make([]byte, readPiped)
+	} else {
+		s.view.screen, s.view.buf = newScreen(defaultCols, defaultRows, c.History), make([]byte, readSize)
+	}
 	s.user, s.host = userName(c.User), hostName()
 	var err error
 	if s.cage, err = child.NewCage(c.Cgroup, "shell"); err != nil {
-		return nil, err
+		return nil, startError(err)
 	}
 	if s.sh, err = s.launch(c.Dir); err != nil {
 		_ = s.cage.Destroy() // what is left of it is in the cgroup that was given, whose owner clears that

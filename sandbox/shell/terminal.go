@@ -65,7 +65,7 @@ func OpenTerminal(c Config, cols, rows uint16) (*Terminal, error) {
 	t := &Terminal{tty: master, conn: conn, gone: make(chan struct{})}
 	if t.cage, err = child.NewCage(c.Cgroup, "shell"); err != nil {
 		master.Close()
-		return nil, err
+		return nil, startError(err)
 	}
 	attr := &os.ProcAttr{
 		Dir: dir, Env: environment(c.Env), Files: []*os.File{slave, slave, slave, wait},

@@ -13,7 +13,7 @@ import (
 // A view is what has come out of a session's terminal: the screen that it makes, and the raw bytes for whoever listens.
 type view struct {
 	mu      sync.Mutex
-	screen  *screen
+	screen  display
 	mute    bool // what comes is not the command's: a shell is starting
 	changed time.Time
 	buf     []byte
@@ -31,6 +31,7 @@ type view struct {
 
 const (
 	readSize    = 16 << 10 // bytes; a terminal gives at most 4 KiB at a time on Linux, more on others
+	readPiped   = 64 << 10
 	readsAtOnce = 32       // then who reads looks at the time: output may come faster than it can be read
 	maxBacklog  = 64 << 10 // bytes kept for the next listener
 )
@@ -74,8 +75,7 @@ func (v *view) drainLocked(b *bash) {
 
 func (v *view) takeLocked(p []byte) {
 	v.screen.feed(p)
-	if v.screen.changed {
-		v.screen.changed = false
+	if v.screen.renewed() {
 		v.changed = time.Now()
 	}
 	if v.out != nil {

@@ -13,7 +13,8 @@ const (
 )
 
 // AppendAction appends a as an event: every argument with its value or default, in the order that OpenHands writes them,
-// and the message that it makes of them unless Meta has another. a.ID is not part of it. Text that is not UTF-8 gets
+// and the message that it makes of them unless Meta has another; session, which OpenHands does not know, only if there is
+// one. a.ID is not part of it. Text that is not UTF-8 gets
 // U+FFFD for each bad byte.
 func AppendAction(dst []byte, a sandbox.Action) []byte {
 	dst = appendEnvelope(dst, a.Meta)
@@ -36,7 +37,10 @@ func AppendAction(dst []byte, a sandbox.Action) []byte {
 		dst = append(dst, `,"timeout":`...)
 		dst = appendTimeout(dst, a.Timeout)
 	}
-	dst = appendRest(dst, a.Meta, "", "id", "timestamp", "source", "message", "cause", "action", "tool_call_metadata", "llm_metrics", "args", "timeout")
+	if a.Session != "" {
+		dst = appendString(append(dst, `,"session":`...), a.Session)
+	}
+	dst = appendRest(dst, a.Meta, "", "id", "timestamp", "source", "message", "cause", "action", "tool_call_metadata", "llm_metrics", "args", "timeout", "session")
 	return append(dst, '}')
 }
 

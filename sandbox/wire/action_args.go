@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -22,6 +23,8 @@ var errLegacy = errors.New("arguments of an older version")
 func (m *members) other(c *class, a *sandbox.Action) {
 	key := string(m.key)
 	switch {
+	case m.native && !slices.Contains(c.takes, key):
+		m.err = fmt.Errorf("the content of %s has no member %.80q: it has %s", c.kind, key, strings.Join(slices.Concat(c.needs, c.takes), ", "))
 	case !slices.Contains(c.takes, key):
 		if m.err = fmt.Errorf("%s.__init__() got an unexpected keyword argument '%s'", c.name, key); isLegacy(key) {
 			m.err = errLegacy

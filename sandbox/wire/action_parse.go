@@ -48,6 +48,8 @@ func parseAction(b []byte) (sandbox.Action, error) {
 			e.message = m.value
 		case "timeout":
 			a.Timeout = m.timeout()
+		case "session":
+			a.Session = m.sessionName()
 		default:
 			m.envelope(&a.Meta)
 		}
@@ -68,7 +70,7 @@ func parseAction(b []byte) (sandbox.Action, error) {
 	if e.inner == nil {
 		e.inner = []byte("{}")
 	}
-	if err := c.parse(&a, e.inner); err != nil {
+	if err := c.parse(&a, e.inner, false); err != nil {
 		return a, fmt.Errorf("action=%s has the wrong arguments: %w", repr(b), err)
 	}
 	if e.message != nil {
@@ -114,10 +116,10 @@ func classOfRaw(raw []byte) (*class, error) {
 	return nil, fmt.Errorf("'action['action']=%s' is not defined. Available actions: dict_keys([%s])", repr(raw), names.String())
 }
 
-// parse reads args into a.
-func (c *class) parse(a *sandbox.Action, args []byte) error {
+// parse reads args into a. Those of the native form are none of an older version.
+func (c *class) parse(a *sandbox.Action, args []byte, native bool) error {
 	m := object(args, "args")
-	m.needs = c.needs
+	m.needs, m.native = c.needs, native
 	switch c.kind {
 	case sandbox.KindRun:
 		a.Args = m.run(c, a)
@@ -144,26 +146,28 @@ func (c *class) parse(a *sandbox.Action, args []byte) error {
 		a.Args = sandbox.OtherArgs{Type: c.kind, Raw: oneLine(args)}
 	}
 	if m.err == nil {
-		m.err = c.missing(m.seen)
+		m.err = c.missing(m.seen, native)
 	}
 	if errors.Is(m.err, errLegacy) {
-		return c.parse(a, modern(args))
+		return c.parse(a, modern(args), false)
 	}
 	return m.err
 }
 
-// missing says, as Python does, which needed arguments were not seen.
-func (c *class) missing(seen uint) error {
+// missing says which needed arguments were not seen; in the OpenHands form as Python does.
+func (c *class) missing(seen uint, native bool) error {
 	var missing []string
 	for i, name := range c.needs {
 		if seen&(1<<i) == 0 {
 			missing = append(missing, "'"+name+"'")
 		}
 	}
-	switch n := len(missing); n {
-	case 0:
+	switch n := len(missing); {
+	case n == 0:
 		return nil
-	case 1:
+	case native:
+		return fmt.Errorf("the content of %s lacks %s", c.kind, strings.Join(missing, " and "))
+	case n == 1:
 		return fmt.Errorf("%s.__init__() missing 1 required positional argument: %s", c.name, missing[0])
 	default:
 		return fmt.Errorf("%s.__init__() missing %d required positional arguments: %s", c.name, n, strings.Join(missing, " and "))

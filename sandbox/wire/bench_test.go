@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
@@ -62,6 +63,48 @@ func BenchmarkObservation(b *testing.B) {
 			}
 		})
 	}
+}
+
+// The native codec beside the OpenHands one, on the same action and observation.
+func BenchmarkForms(b *testing.B) {
+	o, made := observation("hi"), time.Unix(1767323045, 678e6)
+	parse := func(b *testing.B, in []byte, f func([]byte) error) {
+		b.SetBytes(int64(len(in)))
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := f(in); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	write := func(b *testing.B, f func([]byte) []byte) {
+		b.ReportAllocs()
+		dst := f(nil)
+		b.SetBytes(int64(len(dst)))
+		for b.Loop() {
+			dst = f(dst[:0])
+		}
+	}
+	b.Run("action/append/native", func(b *testing.B) {
+		write(b, func(dst []byte) []byte { return wire.AppendNativeAction(dst, benchAction) })
+	})
+	b.Run("action/append/openhands", func(b *testing.B) { write(b, func(dst []byte) []byte { return wire.AppendAction(dst, benchAction) }) })
+	b.Run("action/parse/native", func(b *testing.B) {
+		parse(b, wire.AppendNativeAction(nil, benchAction), func(in []byte) error { _, err := wire.ParseNativeAction(in); return err })
+	})
+	b.Run("action/parse/openhands", func(b *testing.B) {
+		parse(b, wire.AppendAction(nil, benchAction), func(in []byte) error { _, err := wire.ParseAction(in); return err })
+	})
+	b.Run("observation/append/native", func(b *testing.B) {
+		write(b, func(dst []byte) []byte { return wire.AppendNativeObservation(dst, o, made) })
+	})
+	b.Run("observation/append/openhands", func(b *testing.B) { write(b, func(dst []byte) []byte { return wire.AppendObservation(dst, o) }) })
+	b.Run("observation/parse/native", func(b *testing.B) {
+		parse(b, wire.AppendNativeObservation(nil, o, made), func(in []byte) error { _, err := wire.ParseNativeObservation(in); return err })
+	})
+	b.Run("observation/parse/openhands", func(b *testing.B) {
+		parse(b, wire.AppendObservation(nil, o), func(in []byte) error { _, err := wire.ParseObservation(in); return err })
+	})
 }
 
 func BenchmarkFrames(b *testing.B) {

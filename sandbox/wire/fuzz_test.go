@@ -153,3 +153,41 @@ func FuzzParseError(f *testing.F) {
 }
 
 func text(err error) [2]string { return [2]string{string(sandbox.CodeOf(err)), err.Error()} }
+
+// What either form says, the other says too: an event read in one of them is the same after it went to the other and back.
+func FuzzBothForms(f *testing.F) {
+	for _, b := range append(goldens(f, "actions"), goldens(f, "observations")...) {
+		f.Add(b)
+		if e, err := wire.ParseEvent(b); err == nil {
+			if native, err := e.AppendNative(nil); err == nil {
+				f.Add(native)
+			}
+		}
+	}
+	f.Add([]byte(`{"type":"run","content":{"command":"a"},"timestamp":"2026-01-01T00:00:00.000000001Z","source":"runtime","id":"x","cause":-1,"session":"s","timeout":0.1,"meta":{"session":5,"args.x":1,"message":"m","type":"t"}}`))
+	f.Add([]byte(`{"type":"observation.recall","content":{"text":"a","extras":{"a.b":1},"more":2},"session":"s","timeout":1,"more":3,"meta":{"success":null,"content":1}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		bothWays(t, b)
+		if a, err := wire.ParseNativeAction(b); err == nil {
+			sameAction(t, a)
+			other, err := wire.ParseAction(wire.AppendAction(nil, a))
+			if err != nil || !reflect.DeepEqual(a, other) {
+				t.Fatalf("%q\nreads as %+v\nand in the OpenHands form as %+v, %v", b, a, other, err)
+			}
+		} else {
+			wantCode(t, err, sandbox.Invalid)
+		}
+		if o, err := wire.ParseNativeObservation(b); err == nil {
+			sameObservation(t, o)
+			other, err := wire.ParseObservation(wire.AppendObservation(nil, o))
+			if err != nil || !reflect.DeepEqual(o, other) {
+				t.Fatalf("%q\nreads as %+v\nand in the OpenHands form as %+v, %v", b, o, other, err)
+			}
+		} else {
+			wantCode(t, err, sandbox.Invalid)
+		}
+		if e, err := wire.ParseNativeEvent(b); err == nil {
+			wantJSON(t, e.Append(nil))
+		}
+	})
+}

@@ -19,8 +19,9 @@ type members struct {
 	value []byte
 	err   error
 
-	needs []string // names to look out for
-	seen  uint     // bit i: needs[i] has been met
+	needs  []string // names to look out for
+	seen   uint     // bit i: needs[i] has been met
+	native bool     // of the native form: mistakes are put in its words
 }
 
 // object begins a walk over raw; if that is no object, there are no members and err says so.

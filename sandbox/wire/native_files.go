@@ -15,6 +15,7 @@ type FileStat struct {
 	User   string    `json:"user,omitempty"`   // absent if the number has no name
 	Group  string    `json:"group,omitempty"`  // as User
 	Target string    `json:"target,omitempty"` // of a link
+	ETag   string    `json:"etag,omitempty"`   // of a file: for If-Match and If-None-Match
 }
 
 // Move renames a file or directory, within one file system atomically. Conflict if To is there and Overwrite is not set.

@@ -52,7 +52,7 @@ func BenchmarkPut64MB(b *testing.B) {
 	b.SetBytes(size)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := s.Put("f", io.LimitReader(repeat{chunk}, size), 0); err != nil {
+		if _, err := s.Put("f", io.LimitReader(repeat{chunk}, size), PutOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -61,7 +61,7 @@ func BenchmarkPut64MB(b *testing.B) {
 func BenchmarkGet64MB(b *testing.B) {
 	s, _ := open(b)
 	const size = 64 << 20
-	if err := s.Put("f", io.LimitReader(zeros{}, size), 0); err != nil {
+	if _, err := s.Put("f", io.LimitReader(zeros{}, size), PutOptions{}); err != nil {
 		b.Fatal(err)
 	}
 	b.SetBytes(size)

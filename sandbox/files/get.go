@@ -10,72 +10,136 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// Get opens one regular file for reading. size is what it has now; a file that others write to may turn out longer or
-// shorter. The caller closes it. Codes: Invalid (not a regular file), Denied, NotFound.
-func (s *Store) Get(path string) (f *os.File, size int64, err error) {
+// Get opens one regular file for reading. info has the size that it has now; a file that others write to may turn out
+// longer or shorter. The caller closes it. Codes: Invalid (not a regular file), Denied, NotFound.
+func (s *Store) Get(path string) (f *os.File, info fs.FileInfo, err error) {
 	root, rel, err := s.at("Get", path)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	defer root.Close()
-	f, fi, err := openRegularIn(root, rel)
+	f, info, err = openRegularIn(root, rel)
 	if errors.Is(err, syscall.EISDIR) {
-		return nil, 0, refuse(sandbox.Invalid, "Get", path, "is a directory: get it as a tree")
+		return nil, nil, refuse(sandbox.Invalid, "Get", path, "is a directory: get it as a tree")
 	}
 	if err != nil {
-		return nil, 0, fail("Get", path, err)
+		return nil, nil, fail("Get", path, err)
 	}
-	return f, fi.Size(), nil
+	return f, info, nil
+}
+
+// PutOptions say how a file is put; the zero value makes it or replaces it.
+type PutOptions struct {
+	Mode fs.FileMode // permissions; 0 are those of the file before, or 0666 cut by the umask
+
+	// Matches says whether a file with that entity tag may be replaced, "" being that there is none. It is asked before
+	// anything is read and again before the file takes its place, with no other request of this Store in between; nil always may.
+	Matches func(etag string) bool
 }
 
 // Put makes or replaces one regular file with what r gives: readers see the old content or the new, and if r fails
 // nothing has changed. Missing parents are made. A file that exists keeps its owner, where the server may give files away,
-// and its mode, unless mode is other than 0; a new file has mode, or 0666 cut by the umask. A link is followed;
-// other names of the same file (hard links) keep the old content.
-// Codes: Invalid (not a regular file), Denied, NotFound, Exhausted, Canceled (r failed).
-func (s *Store) Put(path string, r io.Reader, mode fs.FileMode) error {
+// and its mode, unless there is another in the options; a new one belongs to the configured owner. A link is followed;
+// other names of the same file (hard links) keep the old content. The answer is the new file's entity tag.
+// Codes: Invalid (not a regular file), Denied, NotFound, Conflict (the options do not match), Exhausted, Canceled (r failed).
+func (s *Store) Put(path string, r io.Reader, o PutOptions) (etag string, err error) {
 	root, rel, err := s.at("Put", path)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer root.Close()
-	old, err := root.Lstat(rel)
-	switch {
-	case err == nil && old.IsDir():
-		return refuse(sandbox.Invalid, "Put", path, "is a directory")
-	case err == nil && !old.Mode().IsRegular():
-		return fail("Put", path, errNotRegular)
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return fail("Put", path, err)
+	old, err := target(root, rel)
+	if err != nil {
+		return "", putFailed(path, err)
+	}
+	if err := o.check(path, old); err != nil {
+		return "", err
 	}
 	dir, name := split(rel)
 	made, err := s.mkdirs(root, dir)
 	if err == nil {
-		err = s.put(root, dir, name, r, mode, old)
+		etag, err = s.put(root, dir, name, path, r, o)
 	}
 	if err != nil {
 		unmake(root, made)
-		return fail("Put", path, err)
+		return "", putFailed(path, err)
 	}
-	return nil
+	return etag, nil
 }
 
-// put is Put once the way is clear; old is nil if there is no such file.
-func (s *Store) put(root *os.Root, dir, name string, r io.Reader, mode fs.FileMode, old fs.FileInfo) error {
+func putFailed(path string, err error) error {
+	if errors.Is(err, syscall.EISDIR) {
+		return refuse(sandbox.Invalid, "Put", path, "is a directory")
+	}
+	return fail("Put", path, err)
+}
+
+// target looks at the file that is to be replaced; it is nil if there is none.
+func target(root *os.Root, rel string) (fs.FileInfo, error) {
+	old, err := root.Lstat(rel)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = regular(old)
+	}
+	return old, err
+}
+
+func (o PutOptions) check(path string, old fs.FileInfo) error {
+	etag := ""
+	if old != nil {
+		etag = ETag(old)
+	}
+	switch {
+	case o.Matches == nil || o.Matches(etag):
+		return nil
+	case old == nil:
+		return refuse(sandbox.Conflict, "Put", path, "does not exist, and was to be replaced: look at it again")
+	}
+	return refuse(sandbox.Conflict, "Put", path, "exists, with the entity tag %s: look at it again", etag)
+}
+
+// put is Put once the way is clear.
+func (s *Store) put(root *os.Root, dir, name, path string, r io.Reader, o PutOptions) (etag string, err error) {
 	in, err := root.OpenRoot(dir)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer in.Close()
 	d, err := newDraft(in, 0o666)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer d.Close()
 	src := &source{r: r}
 	if _, err := stream(d, src); err != nil {
-		return src.blame(err)
+		return "", src.blame(err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, err := target(in, name)
+	if err != nil {
+		return "", err
+	}
+	if err := o.check(path, old); err != nil {
+		return "", err
+	}
+	if err := s.dress(d, old, o.Mode); err != nil {
+		return "", err
+	}
+	if err := d.commit(name); err != nil {
+		return "", err
+	}
+	fi, err := d.Stat()
+	if err != nil {
+		return "", err
+	}
+	return ETag(fi), nil
+}
+
+// dress gives the draft the owner and the mode that it is to have in the place of old, which is nil if there is none.
+func (s *Store) dress(d *draft, old fs.FileInfo, mode fs.FileMode) (err error) {
 	if old == nil {
 		err = s.own(d.File)
 	} else if err = d.like(old); errors.Is(err, syscall.EPERM) {
@@ -84,43 +148,5 @@ func (s *Store) put(root *os.Root, dir, name string, r io.Reader, mode fs.FileMo
 	if err == nil && mode.Perm() != 0 {
 		err = d.Chmod(mode.Perm())
 	}
-	if err != nil {
-		return err
-	}
-	return d.commit(name)
-}
-
-// mkdirs makes the directory rel and those above it, and returns those that it made, outermost first.
-func (s *Store) mkdirs(root *os.Root, rel string) (made []string, err error) {
-	if fi, err := root.Stat(rel); err == nil {
-		if !fi.IsDir() {
-			return nil, &fs.PathError{Op: "mkdir", Path: rel, Err: syscall.ENOTDIR}
-		}
-		return nil, nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	up, _ := split(rel)
-	if made, err = s.mkdirs(root, up); err != nil {
-		return made, err
-	}
-	err = root.Mkdir(rel, 0o777)
-	if errors.Is(err, fs.ErrExist) {
-		return made, nil // another was faster
-	}
-	if err != nil {
-		return made, err
-	}
-	made = append(made, rel)
-	if s.gives() {
-		err = root.Lchown(rel, s.c.UID, s.c.GID)
-	}
-	return made, err
-}
-
-// unmake removes the directories that mkdirs made, as far as they are empty.
-func unmake(root *os.Root, made []string) {
-	for i := len(made) - 1; i >= 0; i-- {
-		root.Remove(made[i])
-	}
+	return err
 }

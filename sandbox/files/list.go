@@ -39,14 +39,22 @@ func (s *Store) List(path string) ([]string, error) {
 		return nil, err
 	}
 	defer root.Close()
-	dir, err := root.OpenFile(rel, openFlags|directoryFlag, 0)
+	found, err := listIn(root, rel)
 	if err != nil {
 		return nil, fail("List", path, err)
+	}
+	return found, nil
+}
+
+func listIn(root *os.Root, rel string) ([]string, error) {
+	dir, err := root.OpenFile(rel, openFlags|directoryFlag, 0)
+	if err != nil {
+		return nil, err
 	}
 	defer dir.Close()
 	found, err := dir.Readdirnames(-1)
 	if err != nil {
-		return nil, fail("List", path, err)
+		return nil, err
 	}
 	for i, name := range found {
 		if fi, err := root.Stat(rel + "/" + name); err == nil && fi.IsDir() {

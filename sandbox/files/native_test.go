@@ -20,6 +20,11 @@ import (
 	"github.com/sandtree/sandtree/testing/need"
 )
 
+func put(s *Store, path string, r io.Reader, mode os.FileMode) error {
+	_, err := s.Put(path, r, PutOptions{Mode: mode})
+	return err
+}
+
 func get(s *Store, path string) (string, error) {
 	f, _, err := s.Get(path)
 	if err != nil {
@@ -32,13 +37,13 @@ func get(s *Store, path string) (string, error) {
 
 func TestGetPutList(t *testing.T) {
 	s, dir := open(t)
-	if err := s.Put("a/b/c", strings.NewReader("one"), 0); err != nil {
+	if _, err := s.Put("a/b/c", strings.NewReader("one"), PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Put(dir+"/a/b/c", strings.NewReader("two"), 0o750); err != nil {
+	if err := put(s, dir+"/a/b/c", strings.NewReader("two"), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Put("a/./b//c", strings.NewReader("three"), 0); err != nil {
+	if _, err := s.Put("a/./b//c", strings.NewReader("three"), PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	fi, err := os.Stat(filepath.Join(dir, "a/b/c"))
@@ -79,7 +84,7 @@ func TestGetPutList(t *testing.T) {
 func native(t testing.TB, s *Store) map[string]func(string) error {
 	return map[string]func(string) error{
 		"Get":     func(p string) error { _, err := get(s, p); return err },
-		"Put":     func(p string) error { return s.Put(p, strings.NewReader("evil"), 0) },
+		"Put":     func(p string) error { return put(s, p, strings.NewReader("evil"), 0) },
 		"List":    func(p string) error { _, err := s.List(p); return err },
 		"GetTree": func(p string) error { return s.GetTree(p, io.Discard) },
 		"PutTree": func(p string) error { return s.PutTree(p, bytes.NewReader(tarOf(t, file("x", "evil")))) },
@@ -129,7 +134,7 @@ func TestNothingLeadsOut(t *testing.T) {
 		}
 	}
 	nothingElse(t, top, "out/secret", "w/in", "w/up", "w/abs", "w/chain", "w/parent", "w/dangling")
-	if err := s.Put("../../etc/shadow", nil, 0); !strings.Contains(err.Error(), `"../../etc/shadow": leads outside `+dir) {
+	if err := put(s, "../../etc/shadow", nil, 0); !strings.Contains(err.Error(), `"../../etc/shadow": leads outside `+dir) {
 		t.Errorf("the message is %q", err)
 	}
 }
@@ -153,7 +158,7 @@ func TestLinksInsideAndRoots(t *testing.T) {
 	}
 	_, err = get(s, "out and in/in") // ".." at the top leads out, whatever comes after
 	wantCode(t, err, sandbox.Denied)
-	if err := s.Put("dangling", strings.NewReader("y"), 0); err != nil || content(t, dir+"/d/new") != "y" {
+	if _, err := s.Put("dangling", strings.NewReader("y"), PutOptions{}); err != nil || content(t, dir+"/d/new") != "y" {
 		t.Errorf("put through a link: %v", err)
 	}
 	_, err = get(s, top+"/later/x")
@@ -187,7 +192,7 @@ func TestOnlyRegularFiles(t *testing.T) {
 	for _, name := range []string{"d", "fifo", "sock"} {
 		_, err := get(s, name)
 		wantCode(t, err, sandbox.Invalid)
-		wantCode(t, s.Put(name, strings.NewReader("x"), 0), sandbox.Invalid)
+		wantCode(t, put(s, name, strings.NewReader("x"), 0), sandbox.Invalid)
 	}
 	for _, name := range []string{"fifo", "sock"} {
 		wantCode(t, s.GetTree(name, io.Discard), sandbox.Invalid)
@@ -197,7 +202,7 @@ func TestOnlyRegularFiles(t *testing.T) {
 	wantCode(t, err, sandbox.NotFound) // no directory of that name
 	_, err = get(s, "none")
 	wantCode(t, err, sandbox.NotFound)
-	wantCode(t, s.Put("", strings.NewReader("x"), 0), sandbox.Invalid)
+	wantCode(t, put(s, "", strings.NewReader("x"), 0), sandbox.Invalid)
 
 	dev, err := New(Config{Dir: "/dev", UID: -1})
 	if err != nil {
@@ -217,7 +222,7 @@ func TestInterruptedPutChangesNothing(t *testing.T) {
 		return io.MultiReader(strings.NewReader(strings.Repeat("x", 1<<20)), errReader{cut})
 	}
 	for _, name := range []string{"old", "new", "made/for/it"} {
-		err := s.Put(name, body(), 0)
+		err := put(s, name, body(), 0)
 		wantCode(t, err, sandbox.Canceled)
 		if !errors.Is(err, cut) {
 			t.Errorf("the cause is lost: %v", err)
@@ -314,8 +319,8 @@ func TestRaceWithLinks(t *testing.T) {
 		if sandbox.CodeOf(err) == sandbox.Denied {
 			denied++
 		}
-		s.Put("d/f", strings.NewReader("public"), 0)
-		s.Put("d/g", strings.NewReader("evil"), 0)
+		put(s, "d/f", strings.NewReader("public"), 0)
+		put(s, "d/g", strings.NewReader("evil"), 0)
 		s.PutTree("d", bytes.NewReader(tarOf(t, file("f", "public"), file("h", "evil"))))
 		var b bytes.Buffer
 		s.GetTree("d", &b)
@@ -368,14 +373,14 @@ func TestConstantMemory(t *testing.T) {
 			t.Errorf("%s of %d MiB allocated %d KiB", what, size>>20, n>>10)
 		}
 	}
-	allocated("Put", func() error { return s.Put("big", &pattern{left: size}, 0) })
+	allocated("Put", func() error { return put(s, "big", &pattern{left: size}, 0) })
 	allocated("Get", func() error {
-		f, n, err := s.Get("big")
+		f, info, err := s.Get("big")
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		if got := sum(f); n != size || got != want {
+		if got := sum(f); info.Size() != size || got != want {
 			return errors.New("other content")
 		}
 		return nil

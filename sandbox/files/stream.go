@@ -22,6 +22,9 @@ func stream(w io.Writer, r io.Reader) (int64, error) {
 	return io.CopyBuffer(justWriter{w}, justReader{r}, buf[:])
 }
 
+// Stream copies r to w in pieces of 128 KiB, each one call of either, from a buffer that is used again.
+func Stream(w io.Writer, r io.Reader) (int64, error) { return stream(w, r) }
+
 // justWriter and justReader hide the short cuts that would have io.CopyBuffer ignore the buffer.
 type (
 	justWriter struct{ io.Writer }

@@ -82,14 +82,12 @@ func (s *Store) uploadFile(root *os.Root, names []string, name string, r io.Read
 	if err != nil {
 		return err
 	}
-	old, err := root.Lstat(rel)
-	if err != nil {
-		old = nil
-	} else if err := regular(old); err != nil {
+	if _, err := target(root, rel); err != nil {
 		return err
 	}
 	dir, last := split(rel)
-	return s.put(root, dir, last, r, 0, old)
+	_, err = s.put(root, dir, last, name, r, PutOptions{})
+	return err
 }
 
 var errNotZip = errors.New("is not a zip file")

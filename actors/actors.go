@@ -69,6 +69,7 @@ type Sandbox interface {
 	Interrupt(ctx context.Context, actionID string) error
 	Renew(ctx context.Context) error
 	SetEnv(ctx context.Context, vars map[string]string) error // of shells to come
+	Halt(ctx context.Context) error                           // end its processes by force; Start revives it. Code: Unsupported
 	Terminal(ctx context.Context, cols, rows uint16) (*transport.Terminal, error)
 	Wait(ctx context.Context) (sandbox.Exit, error)
 	Close() error
@@ -79,11 +80,15 @@ type Sandbox interface {
 // Backend is where sandboxes come from. Place makes one.
 type Backend interface {
 	Name() string
-	// Start also says whether the sandbox's record of actions may begin with this start, so that it cannot tell of
-	// earlier ones.
-	Start(ctx context.Context, spec sandbox.Spec) (s Sandbox, forgetful bool, err error)
+	Start(ctx context.Context, spec sandbox.Spec) (Sandbox, Birth, error)
 	Attach(ctx context.Context, id sandbox.ID, epoch uint64) (Sandbox, error)
 	Remove(ctx context.Context, id sandbox.ID, grace time.Duration) error
+}
+
+// Birth says what a start has come upon.
+type Birth struct {
+	Forgetful bool // the sandbox's record of actions may begin with this start, so that it cannot tell of earlier ones
+	Found     bool // the sandbox lived, so that what was done to its shell is done
 }
 
 // Place makes a Backend of a backend.
@@ -91,13 +96,17 @@ func Place(b *backends.Backend) Backend { return place{b} }
 
 type place struct{ *backends.Backend }
 
-func (p place) Start(ctx context.Context, spec sandbox.Spec) (Sandbox, bool, error) {
+func (p place) Start(ctx context.Context, spec sandbox.Spec) (Sandbox, Birth, error) {
 	s, err := p.Backend.Start(ctx, spec)
 	if err != nil {
-		return nil, false, err
+		return nil, Birth{}, err
 	}
-	f, ok := s.Instance().(backends.Fresh)
-	return occupied{s}, !ok || f.Fresh(), nil
+	fresh, ok := s.Instance().(backends.Fresh)
+	birth := Birth{Forgetful: !ok || fresh.Fresh()}
+	if found, ok := s.Instance().(backends.Found); ok {
+		birth.Found = found.Found()
+	}
+	return occupied{s}, birth, nil
 }
 
 func (p place) Attach(ctx context.Context, id sandbox.ID, epoch uint64) (Sandbox, error) {

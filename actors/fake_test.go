@@ -189,6 +189,7 @@ type world struct {
 	specs    []sandbox.Spec
 	startErr error // of Start, if set
 	forget   bool  // a dead sandbox is replaced by one that knows nothing
+	hangs    int   // how many calls of Attach wait for the end of their context
 }
 
 // box is one sandbox. It outlives its connections and, if not forgotten, its death.
@@ -207,6 +208,10 @@ type box struct {
 	signaled []string
 	failing  string // a command with this in it exits with 3
 	slow     string // a command with this in it takes an hour
+	busy     bool   // the shell runs what took too long, until a key that it heeds
+	heeds    string // the key
+	halts    int
+	stuck    bool // answers nothing about actions, but lives
 }
 
 func newWorld() *world { return &world{boxes: map[sandbox.ID]*box{}} }
@@ -219,13 +224,13 @@ func (w *world) box(id sandbox.ID) *box {
 	return w.boxes[id]
 }
 
-func (w *world) Start(_ context.Context, spec sandbox.Spec) (Sandbox, bool, error) {
+func (w *world) Start(_ context.Context, spec sandbox.Spec) (Sandbox, Birth, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.starts++
 	w.specs = append(w.specs, spec)
 	if w.startErr != nil {
-		return nil, false, w.startErr
+		return nil, Birth{}, w.startErr
 	}
 	b := w.boxes[spec.ID]
 	fresh := b == nil || w.forget
@@ -235,14 +240,25 @@ func (w *world) Start(_ context.Context, spec sandbox.Spec) (Sandbox, bool, erro
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !fresh && !b.died() {
+		b.epoch = max(b.epoch, spec.Epoch)
+		return &line{box: b, dead: b.dead, closed: make(chan struct{}), epoch: spec.Epoch}, Birth{Found: true}, nil
+	}
 	b.dead, b.running, b.later, b.epoch = make(chan struct{}), map[string]chan struct{}{}, map[string]string{}, spec.Epoch
-	return &line{box: b, dead: b.dead, closed: make(chan struct{}), epoch: spec.Epoch}, fresh, nil
+	return &line{box: b, dead: b.dead, closed: make(chan struct{}), epoch: spec.Epoch}, Birth{Forgetful: fresh}, nil
 }
 
-func (w *world) Attach(_ context.Context, id sandbox.ID, epoch uint64) (Sandbox, error) {
+func (w *world) Attach(ctx context.Context, id sandbox.ID, epoch uint64) (Sandbox, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.attaches++
+	if w.hangs > 0 {
+		w.hangs--
+		w.mu.Unlock()
+		<-ctx.Done()
+		w.mu.Lock()
+		return nil, &sandbox.Error{Code: sandbox.Canceled, Op: "attach", Err: ctx.Err()}
+	}
 	b := w.boxes[id]
 	if b == nil {
 		return nil, failure(sandbox.NotFound, "attach", id, "none")
@@ -304,6 +320,23 @@ func (b *box) commands() string {
 	return strings.Join(b.ran, "; ")
 }
 
+// isBusy says whether the command's answer is that something else runs: it took an hour, and has been waited for as long as
+// its limit allows.
+func (b *box) isBusy(command string, limit time.Duration) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.busy && command == b.heeds:
+		b.busy, b.slow = false, ""
+	case !b.busy && b.heeds != "" && b.slow != "" && strings.Contains(command, b.slow):
+		b.mu.Unlock()
+		time.Sleep(limit)
+		b.mu.Lock()
+		b.busy = true
+	}
+	return b.busy
+}
+
 // line is a connection to a box.
 type line struct {
 	box    *box
@@ -336,14 +369,14 @@ func (l *line) Do(ctx context.Context, a sandbox.Action, out sandbox.Output) (sa
 		b.running[a.ID] = done
 		r, _ := a.Args.(sandbox.RunArgs)
 		b.ran = append(b.ran, r.Command)
-		go b.run(a.ID, r.Command, done, b.dead, out)
+		go b.run(a.ID, r.Command, a.Timeout, done, b.dead, out)
 	}
 	b.mu.Unlock()
 	return l.follow(ctx, a.ID, done)
 }
 
 // run performs a command: "sleep 10s", "echo words", "refuse CODE", anything else succeeds at once.
-func (b *box) run(id, command string, done, dead chan struct{}, out sandbox.Output) {
+func (b *box) run(id, command string, limit time.Duration, done, dead chan struct{}, out sandbox.Output) {
 	word, rest, _ := strings.Cut(command, " ")
 	b.mu.Lock()
 	if b.slow != "" && strings.Contains(command, b.slow) {
@@ -354,6 +387,10 @@ func (b *box) run(id, command string, done, dead chan struct{}, out sandbox.Outp
 	}
 	b.mu.Unlock()
 	seen := sandbox.Observation{Result: sandbox.RunResult{Command: command}}
+	if b.isBusy(command, limit) {
+		seen.Result = sandbox.RunResult{Command: command, Metadata: sandbox.RunMetadata{ExitCode: -1}}
+		word = ""
+	}
 	switch word {
 	case "sleep":
 		d, _ := time.ParseDuration(rest)
@@ -390,7 +427,15 @@ func (b *box) run(id, command string, done, dead chan struct{}, out sandbox.Outp
 }
 
 func (l *line) follow(ctx context.Context, id string, done chan struct{}) (sandbox.Observation, error) {
+	var overdue <-chan time.Time
+	l.box.mu.Lock()
+	if l.box.stuck {
+		overdue = time.After(time.Minute)
+	}
+	l.box.mu.Unlock()
 	select {
+	case <-overdue:
+		return sandbox.Observation{}, &sandbox.Error{Code: sandbox.Lost, Op: "do", Err: transport.ErrOverdue}
 	case <-done:
 		l.box.mu.Lock()
 		defer l.box.mu.Unlock()
@@ -412,6 +457,9 @@ func (l *line) Settle(ctx context.Context, id string, _ sandbox.Output) (sandbox
 	}
 	seen, ok := b.answers[id]
 	done, runs := b.running[id]
+	if b.stuck {
+		ok, runs, done = false, true, nil
+	}
 	b.mu.Unlock()
 	switch {
 	case ok:
@@ -471,6 +519,15 @@ func (l *line) Wait(ctx context.Context) (sandbox.Exit, error) {
 	case <-ctx.Done():
 		return sandbox.Exit{}, &sandbox.Error{Code: sandbox.Canceled, Op: "wait", Err: ctx.Err()}
 	}
+}
+
+func (l *line) Halt(context.Context) error {
+	l.box.kill(sandbox.Exit{Signal: 9})
+	l.box.mu.Lock()
+	defer l.box.mu.Unlock()
+	l.box.halts++
+	l.box.busy, l.box.slow = false, ""
+	return nil
 }
 
 func (l *line) Close() error         { l.once.Do(func() { close(l.closed) }); return nil }

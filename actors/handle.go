@@ -73,7 +73,8 @@ func (s Steward) Interrupt(ctx context.Context, id string) error {
 }
 
 // AddEnv exports variables in the shell, after the actions that wait, and again whenever the sandbox has to be set up
-// again. Their values are secrets. Additional codes: Invalid, Exhausted.
+// again. Their values are masked in events, but those of
+// variables that are well known to be harmless (LANG, PATH, …) and short ones. Additional codes: Invalid, Exhausted.
 func (s Steward) AddEnv(ctx context.Context, vars map[string]string) error {
 	for k, v := range vars {
 		if err := sandbox.CheckEnv(k, v); err != nil {

@@ -14,6 +14,44 @@ const hidden = "<secret_hidden>"
 // every event would leave nothing readable.
 const shortestSecret = 6
 
+// shortestUnknown is the same for a variable whose name does not say that it is secret: a shorter one ("staging", "node20")
+// would be guessed before it would be found in a log.
+const shortestUnknown = 8
+
+// secretNames are parts of names, in capitals, of variables whose values are secret.
+var secretNames = []string{"KEY", "TOKEN", "SECRET", "PASS", "PWD", "CREDENTIAL", "AUTH", "COOKIE", "PRIVATE", "SIGNATURE", "DSN"}
+
+// openNames are variables whose values are no secret: they stand in every log and in every line of output.
+var openNames = []string{
+	"CI", "COLORTERM", "DEBIAN_FRONTEND", "DISPLAY", "EDITOR", "GIT_PAGER", "HOME", "HOSTNAME", "LANG", "LANGUAGE", "LOGNAME", "MAIL",
+	"NO_COLOR", "OLDPWD", "PAGER", "PATH", "PS1", "PWD", "PYTHONUNBUFFERED", "SHELL", "SHLVL", "TEMP", "TERM", "TMP", "TMPDIR", "TZ",
+	"USER", "VISUAL",
+}
+
+// secretsOf are the values of variables that must not be on record.
+func secretsOf(vars map[string]string) []string {
+	var secrets []string
+	for name, value := range vars {
+		if isSecret(strings.ToUpper(name), value) {
+			secrets = append(secrets, value)
+		}
+	}
+	return secrets
+}
+
+// isSecret decides by the name, in capitals; in doubt a value of some length is secret.
+func isSecret(name, value string) bool {
+	if slices.Contains(openNames, name) || strings.HasPrefix(name, "LC_") {
+		return false
+	}
+	for _, part := range secretNames {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return len(value) >= shortestUnknown && !strings.HasSuffix(name, "PATH") && !strings.HasSuffix(name, "_HOME")
+}
+
 // A masker takes secrets out of events. The zero masker knows none. It does not change, so it may be shared.
 type masker struct{ r *strings.Replacer }
 

@@ -6,6 +6,19 @@ import (
 	"testing"
 )
 
+func TestWhatIsSecret(t *testing.T) {
+	for variable, want := range map[string]bool{
+		"API_KEY=abc123": true, "api_token=hunter2": true, "DB_PASSWORD=x": true, "DATABASE_URL=postgres://u:p@h/d": true, "WHATEVER=longer-than-seven": true,
+		"LANG=en_US.UTF-8": false, "LC_ALL=en_US.UTF-8": false, "PATH=/usr/local/bin:/usr/bin": false, "HOME=/home/openhands": false, "TERM=xterm-256color": false,
+		"PYTHONPATH=/workspace/src": false, "JAVA_HOME=/usr/lib/jvm/17": false, "MODE=staging": false, "SECRET_PATH=/run/secrets/x": true,
+	} {
+		name, value, _ := strings.Cut(variable, "=")
+		if got := len(secretsOf(map[string]string{name: value})) == 1; got != want {
+			t.Errorf("%s: secret is %v", variable, got)
+		}
+	}
+}
+
 func TestMask(t *testing.T) {
 	m := newMasker([]string{"hunter2", "line one of it\nline two of it", `quo"ted'value`, "1", "", "hunter2-long"})
 	for in, want := range map[string]string{

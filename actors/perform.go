@@ -3,6 +3,7 @@ package actors
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/sandtree/sandtree/actors/kit"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
+	"github.com/sandtree/sandtree/transport"
 )
 
 // work is one thing for a runtime to do: an action, or variables to add to the shell.
@@ -23,6 +25,7 @@ type work struct {
 	recorded bool // the journal has it
 	begun    bool // it may have begun, so the sandbox must be asked what became of it
 	lost     bool // it may have begun in a sandbox that is gone with all it knew
+	overdue  bool // the sandbox did not come to its end in its time
 
 	mask masker
 	out  sandbox.Output
@@ -58,11 +61,11 @@ func (p performer) perform(ctx context.Context, w work) error {
 	}
 	switch code := sandbox.CodeOf(err); code {
 	case sandbox.Unavailable, sandbox.Lost:
-		p.steward.Tell(setback{p.gen, w.id, code == sandbox.Lost || w.begun})
+		p.steward.Tell(setback{p.gen, w.id, code == sandbox.Lost || w.begun, w.overdue || errors.Is(err, transport.ErrOverdue)})
 		return p.why(ctx, err)
 	case sandbox.Conflict:
 		if fenced := p.sandbox.Renew(ctx); sandbox.CodeOf(fenced) == sandbox.Conflict {
-			p.steward.Tell(setback{p.gen, w.id, w.begun})
+			p.steward.Tell(setback{p.gen, w.id, w.begun, w.overdue})
 			return fenced
 		}
 	}
@@ -142,7 +145,44 @@ func (p performer) resume(ctx context.Context, w work) (sandbox.Observation, err
 
 // settle learns what became of an action that may have begun.
 func (p performer) settle(ctx context.Context, w work) (sandbox.Observation, error) {
-	seen, err := p.sandbox.Settle(ctx, w.id, w.out)
+	if w.overdue {
+		return p.lastSettle(ctx, w)
+	}
+	bounded, cancel := ctx, context.CancelFunc(func() {})
+	if limit := w.action.Timeout; limit > 0 { // what is joined may just have begun
+		bounded, cancel = context.WithTimeout(ctx, limit+settleMargin)
+	}
+	defer cancel()
+	seen, err := p.sandbox.Settle(bounded, w.id, w.out)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return seen, &sandbox.Error{Code: sandbox.Lost, Op: "settle", ID: p.id, Err: transport.ErrOverdue}
+	}
+	return p.settled(ctx, w, seen, err)
+}
+
+// settleMargin is what an action that is joined may take beyond its hard timeout.
+const settleMargin = time.Minute
+
+// lastWord is how long a sandbox that has let an action's time pass may take to tell what became of it.
+const lastWord = 15 * time.Second
+
+// lastSettle is for an action whose time is over, in a sandbox that lives. If it still has not got the answer, its
+// processes are ended by force: then the action has no effect any more, whatever it was doing, and that can be said.
+func (p performer) lastSettle(ctx context.Context, w work) (sandbox.Observation, error) {
+	bounded, cancel := context.WithTimeout(ctx, lastWord)
+	defer cancel()
+	seen, err := p.sandbox.Settle(bounded, w.id, w.out)
+	if err == nil || bounded.Err() == nil || ctx.Err() != nil {
+		return p.settled(ctx, w, seen, err)
+	}
+	if err := p.sandbox.Halt(ctx); err != nil {
+		return seen, &sandbox.Error{Code: sandbox.Lost, Op: "settle", ID: p.id, Err: fmt.Errorf("%w, and cannot be ended: %w", transport.ErrOverdue, err)}
+	}
+	return p.save(ctx, w, cutOff("The sandbox did not come to the end of this action in its time. It and everything in it was ended by force."))
+}
+
+// settled does what follows from the sandbox's answer.
+func (p performer) settled(ctx context.Context, w work, seen sandbox.Observation, err error) (sandbox.Observation, error) {
 	switch sandbox.CodeOf(err) {
 	case "":
 		return p.save(ctx, w, seen)

@@ -37,7 +37,7 @@ type (
 	// Ends of tasks.
 	placed struct {
 		sandbox Sandbox
-		cold    bool // it was started, not attached to
+		cold    bool // its server was started
 		err     error
 	}
 	furnished struct { // the workspace is set up
@@ -126,15 +126,15 @@ func (r *runtime) place(ctx context.Context, o open) runtimeMsg {
 	if ctx.Err() != nil || Fatal(err) {
 		return placed{err: err}
 	}
-	s, forgetful, err := r.backend.Start(ctx, o.spec)
+	s, birth, err := r.backend.Start(ctx, o.spec)
 	if err != nil {
 		return placed{err: err}
 	}
 	r.custody.put(s)
-	if forgetful {
+	if birth.Forgetful {
 		r.steward.Tell(forgotten{o.gen})
 	}
-	return placed{sandbox: s, cold: true}
+	return placed{sandbox: s, cold: !birth.Found} // what did not answer in time may do so now
 }
 
 func (r *runtime) placed(c *kit.Context[runtimeMsg], m placed) error {

@@ -178,8 +178,45 @@ func (f furnisher) run(ctx context.Context, step string, limit time.Duration, co
 	if !ok {
 		e.ExitCode = -1
 	}
+	if e.ExitCode == -1 {
+		if err := f.free(ctx); err != nil {
+			return r, err
+		}
+	}
 	return r, &sandbox.Error{Code: sandbox.Invalid, Op: "set up", ID: f.spec.ID, Err: e}
 }
+
+// endings are typed, one after another, at a step that does not end.
+var endings = []string{"C-c", "C-c", `C-\`}
+
+// endingTimeout is how long each may take: a git that is interrupted removes what it has cloned.
+const endingTimeout = 5 * time.Second
+
+// free ends what a step has left running in the shell: who opens the runtime again begins with a shell that is free. A
+// step that clings to it costs the sandbox all its processes.
+func (f furnisher) free(ctx context.Context) error {
+	for _, key := range endings {
+		seen, err := f.sandbox.Do(ctx, sandbox.Action{
+			ID:      sandbox.NewActionID(),
+			Timeout: endingTimeout,
+			Args:    sandbox.RunArgs{Command: key, IsInput: true, Blocking: true, Hidden: true},
+		}, nil)
+		if err != nil {
+			return err
+		}
+		r, ok := seen.Result.(sandbox.RunResult)
+		if !ok || r.Metadata.ExitCode != -1 || strings.HasPrefix(seen.Content, nothingRuns) {
+			return nil
+		}
+	}
+	if err := f.sandbox.Halt(ctx); err != nil && sandbox.CodeOf(err) != sandbox.Unsupported {
+		return err
+	}
+	return nil
+}
+
+// nothingRuns begins the answer to input that nobody waits for.
+const nothingRuns = "ERROR: No previous running command"
 
 // tail is the end of an output, from the beginning of a line.
 func tail(s string) string {

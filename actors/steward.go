@@ -76,6 +76,8 @@ type (
 		gen   int
 		id    string
 		begun bool // it may have begun
+
+		overdue bool // its time is over, and the sandbox lives
 	}
 
 	// Ends of tasks, and timers.

@@ -9,6 +9,7 @@ import (
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/actors/kit"
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/wire"
 )
 
 // Started begins the activation: nothing is known before the lease is held.
@@ -16,8 +17,7 @@ func (s *steward) Started(c *kit.Context[stewardMsg]) error {
 	s.now.Status = sandbox.StatusStopped
 	s.env = map[string]string{}
 	spec := s.order.Spec
-	s.secrets = append(slices.Collect(maps.Values(spec.Env)), spec.Setup.GitToken)
-	s.secrets = slices.AppendSeq(s.secrets, maps.Values(spec.Setup.Env))
+	s.secrets = slices.Concat(secretsOf(spec.Env), secretsOf(spec.Setup.Env), []string{spec.Setup.GitToken})
 	s.mask = newMasker(s.secrets)
 	s.opening = true
 	c.Task(s.activate)
@@ -61,7 +61,11 @@ func (s *steward) activated(c *kit.Context[stewardMsg], m activated) error {
 	s.order = s.known.complete(s.order)
 	var orphans []*job
 	for _, r := range s.known.unsettled {
-		orphans = append(orphans, &job{work: work{id: r.ActionID, orphan: true, recorded: true, begun: true}, body: r.Body, watchers: &audience{}})
+		j := &job{work: work{id: r.ActionID, orphan: true, recorded: true, begun: true}, body: r.Body, watchers: &audience{}}
+		if a, err := wire.ParseAction(r.Body); err == nil {
+			j.action.Timeout = a.Timeout
+		}
+		orphans = append(orphans, j)
 	}
 	for _, j := range s.jobs { // asked for while we were finding out
 		if o := jobNamed(orphans, j.id); o != nil {

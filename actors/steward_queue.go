@@ -96,9 +96,7 @@ func (s *steward) addEnv(c *kit.Context[stewardMsg], m addEnv) {
 	case s.full():
 		m.Err(s.exhausted())
 	default:
-		for _, v := range m.vars {
-			s.secrets = append(s.secrets, v)
-		}
+		s.secrets = append(s.secrets, secretsOf(m.vars)...)
 		s.mask = newMasker(s.secrets)
 		s.jobs = append(s.jobs, &job{work: work{id: sandbox.NewActionID(), vars: m.vars}, watchers: &audience{}, added: m.Reply})
 		s.next(c)
@@ -139,7 +137,7 @@ func (s *steward) finished(c *kit.Context[stewardMsg], m finished) {
 // setback hears that the action in flight did not come to its end. The runtime fails now, and the next one goes on with it.
 func (s *steward) setback(m setback) {
 	if s.flying && s.jobs[0].id == m.id && m.gen == s.gen {
-		s.jobs[0].begun = m.begun
+		s.jobs[0].begun, s.jobs[0].overdue = m.begun, m.overdue
 	}
 }
 

@@ -6,7 +6,7 @@
 // waited for and told which activation it works for, and each error says which operation on which sandbox failed.
 // A driver hands back a dialer, not an address: ports, tunnels and credentials stay its own affair. What only some can
 // do is a small interface of its own, found by assertion: on a driver Limiter, Remover, Checker and io.Closer, on an
-// instance Keyed, Fresh, Served, Halter and Labeler.
+// instance Keyed, Fresh, Found, Served, Halter and Labeler.
 //
 // Three ways to part from a sandbox must not be confused. Closing lets go of it: it lives on, and the next process can
 // attach. Halting ends its processes, but Start with the same id revives it, with its workspace and its memory of what
@@ -76,6 +76,10 @@ type Keyed interface{ Key() string }
 
 // Fresh is an instance that knows whether the Start that returned it made it, and did not find or revive it.
 type Fresh interface{ Fresh() bool }
+
+// Found is an instance that knows whether the Start that returned it found the sandbox alive, and neither made nor revived
+// its server.
+type Found interface{ Found() bool }
 
 // Served is an instance that knows whether the Start that returned it has seen the server ready, so that nobody has to
 // ask again.

@@ -34,16 +34,22 @@ type Error struct {
 	Err  error  // the cause; may be nil
 }
 
-// Error reads "op: id: cause (code)".
-func (e *Error) Error() string {
+// Error reads "op: id: cause (code)". What a cause of this type says again, the code and the id, is said once.
+func (e *Error) Error() string { return e.text("") + " (" + string(e.Code) + ")" }
+
+// text is the error without its code, and without its id if that is outer.
+func (e *Error) text(outer ID) string {
 	s := e.Op
-	if e.ID != "" {
+	if e.ID != "" && e.ID != outer {
 		s += ": " + string(e.ID)
+	}
+	if cause, ok := e.Err.(*Error); ok && cause.Code == e.Code {
+		return s + ": " + cause.text(e.ID)
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
-	return s + " (" + string(e.Code) + ")"
+	return s
 }
 
 // Unwrap gives the cause.

@@ -41,13 +41,13 @@ type Setup struct {
 // Limits bound what a sandbox may use. Zero is the default, where the driver can enforce it; a limit that is named is
 // enforced, or the start is refused as Unsupported. A negative number means no limit.
 type Limits struct {
-	CPU           float64       // cores; default 1
-	Memory        int64         // bytes; default 2 GB
-	Disk          int64         // bytes; default 10 GB
-	Network       int64         // bit/s; default 100 Mbit/s
-	Connections   int           // at a time; default 100
-	Processes     int           // processes and threads; default 1024
-	ActionTimeout time.Duration // of an action that brings none; default 600 s
+	CPU           float64       `json:"cpu,omitempty"`            // cores; default 1
+	Memory        int64         `json:"memory,omitempty"`         // bytes; default 2 GB
+	Disk          int64         `json:"disk,omitempty"`           // bytes; default 10 GB
+	Network       int64         `json:"network,omitempty"`        // bit/s; default 100 Mbit/s
+	Connections   int           `json:"connections,omitempty"`    // at a time; default 100
+	Processes     int           `json:"processes,omitempty"`      // processes and threads; default 1024
+	ActionTimeout time.Duration `json:"action_timeout,omitempty"` // of an action that brings none; default 600 s; nanoseconds in JSON
 }
 
 // DefaultProcesses is the process limit where none is named: enough for a parallel build, far too few to hurt a host.

@@ -21,6 +21,7 @@ type instance struct {
 	process *process
 	key     string
 	fresh   bool
+	found   bool
 	served  bool
 }
 
@@ -28,6 +29,7 @@ var (
 	_ backends.Instance = (*instance)(nil)
 	_ backends.Keyed    = (*instance)(nil)
 	_ backends.Fresh    = (*instance)(nil)
+	_ backends.Found    = (*instance)(nil)
 	_ backends.Served   = (*instance)(nil)
 	_ backends.Halter   = (*instance)(nil)
 	_ backends.Labeler  = (*instance)(nil)
@@ -44,6 +46,9 @@ func (i *instance) Key() string { return i.key }
 
 // Fresh says whether the Start that gave the instance made the sandbox.
 func (i *instance) Fresh() bool { return i.fresh }
+
+// Found says whether the Start that gave the instance found its server alive.
+func (i *instance) Found() bool { return i.found }
 
 // Served says whether the Start that gave the instance waited for the server to be ready.
 func (i *instance) Served() bool { return i.served }

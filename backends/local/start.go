@@ -102,7 +102,9 @@ func (d *Driver) found(h home, l label, p *process, spec sandbox.Spec) (*instanc
 			return nil, err
 		}
 	}
-	return d.instance(h, l, p, key), nil
+	i := d.instance(h, l, p, key)
+	i.found = true
+	return i, nil
 }
 
 // conflicts says why spec cannot be had where the sandbox labelled l is.

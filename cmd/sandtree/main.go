@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,7 @@ import (
 
 var version = "dev" // set by the linker
 
-func main() { os.Exit(cli.Main("sandtree", run)) }
+func main() { os.Exit(cli.Main("sandtree", run, syscall.SIGQUIT)) }
 
 func run(ctx context.Context, c cli.Call) error {
 	a := newApp(c, os.Environ())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/actors/journal"
+	"github.com/sandtree/sandtree/sandbox/wire"
 )
 
 func TestTheSmallCommands(t *testing.T) {
@@ -22,7 +23,7 @@ func TestTheSmallCommands(t *testing.T) {
 	u.run("rm", "none").want(t, 3).wantErr(t, "ls --all")
 	u.run("events", "none").want(t, 3).wantErr(t, "ls --all") // rm has made the journal
 	u.run("version").want(t, 0, "sandtree dev")
-	if v := objects(t, u.run("version", "--json").want(t, 0).out)[0]; v["version"] != "dev" || v["wire"] != 1.0 {
+	if v := objects(t, u.run("version", "--json").want(t, 0).out)[0]; v["version"] != "dev" || v["wire"] != float64(wire.Version) {
 		t.Errorf("version as JSON: %v", v)
 	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {

@@ -75,14 +75,15 @@ func (s Status) Error() string { return "exit status " + strconv.Itoa(int(s)) }
 
 // Main runs a program with what the process was given and returns its exit status: 0 for nil and for flag.ErrHelp, what
 // a Status says, 128 plus the signal's number if a signal ended it, else that of ExitStatus, after the error was
-// printed behind name. A second signal ends the process at once: whoever sends two means it.
-func Main(name string, run Run) int {
-	return runWith(name, run, Call{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
+// printed behind name. A second signal ends the process at once: whoever sends two means it. The further signals end ctx
+// too, as SIGQUIT should for a program that has something to clean up and needs no dump of its goroutines.
+func Main(name string, run Run, further ...os.Signal) int {
+	return runWith(name, run, Call{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}, further...)
 }
 
-func runWith(name string, run Run, c Call) int {
+func runWith(name string, run Run, c Call, further ...os.Signal) int {
 	c.interrupts = &interrupts{}
-	ctx, stop := signalContext(c.interrupts)
+	ctx, stop := signalContext(c.interrupts, further)
 	err := run(ctx, c)
 	stop()
 	var status Status
@@ -104,10 +105,10 @@ type signaled struct{ syscall.Signal }
 
 func (s signaled) Error() string { return s.Signal.String() }
 
-func signalContext(i *interrupts) (context.Context, func()) {
+func signalContext(i *interrupts, further []os.Signal) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
-	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, s := range append([]os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}, further...) {
 		if !signal.Ignored(s) { // nohup stays nohup
 			signal.Notify(signals, s)
 		}

@@ -46,6 +46,19 @@ func TestErrorsBecomeStatuses(t *testing.T) {
 	}
 }
 
+func TestAFurtherSignalEndsTheContextToo(t *testing.T) {
+	got := runWith("prog", func(ctx context.Context, _ Call) error {
+		if err := syscall.Kill(syscall.Getpid(), syscall.SIGQUIT); err != nil {
+			t.Error(err)
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}, Call{}, syscall.SIGQUIT)
+	if got != 128+3 {
+		t.Errorf("status %d, want 131", got)
+	}
+}
+
 func TestASignalEndsTheContext(t *testing.T) {
 	var stderr bytes.Buffer
 	got := runWith("prog", func(ctx context.Context, _ Call) error {

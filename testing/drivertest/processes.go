@@ -19,11 +19,11 @@ func (w *world) escapees(s *backends.Sandbox) []int {
 dir=$(mktemp -d)
 sleep 100001 & echo $! >$dir/background
 nohup sleep 100002 >/dev/null 2>&1 & echo $! >$dir/nohup
-mkfifo $dir/ready
+mkfifo $dir/ready $dir/again
 setsid sh -c 'echo $$ >'$dir'/setsid; echo >'$dir'/ready; exec sleep 100003' >/dev/null 2>&1 & disown
 read <$dir/ready
-( (setsid sh -c 'trap "" TERM HUP INT; echo $$ >'$dir'/orphan; echo >'$dir'/ready; while :; do sleep 100004; done' >/dev/null 2>&1 &) & )
-read <$dir/ready
+( (setsid sh -c 'trap "" TERM HUP INT; echo $$ >'$dir'/orphan; echo >'$dir'/again; while :; do sleep 100004; done' >/dev/null 2>&1 &) & )
+read <$dir/again
 cat $dir/background $dir/nohup $dir/setsid $dir/orphan; rm -r $dir
 }`)
 	var pids []int

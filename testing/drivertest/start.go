@@ -62,6 +62,11 @@ func testStartTwice(t *testing.T, w *world) {
 	if f, ok := second.Instance().(backends.Fresh); ok && f.Fresh() {
 		t.Error("the second start says that it made the sandbox")
 	}
+	for i, s := range []*backends.Sandbox{first, second} {
+		if f, ok := s.Instance().(backends.Found); ok && f.Found() != (i == 1) {
+			t.Errorf("start %d says that it found the sandbox alive: %v", i+1, f.Found())
+		}
+	}
 	if n := len(w.list(b, "")); n != 1 {
 		t.Errorf("%d sandboxes are listed", n)
 	}

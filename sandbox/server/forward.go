@@ -43,9 +43,18 @@ func (s *Server) forward(ctx *fasthttp.RequestCtx, dial func(context.Context) (n
 // forwardBack is forward with back, which unless nil may change the head of the answer.
 func (s *Server) forwardBack(ctx *fasthttp.RequestCtx, dial func(context.Context) (net.Conn, error),
 	rewrite func(*fasthttp.RequestHeader), back func(*fasthttp.ResponseHeader)) {
+	f := &forwarding{back: back, native: isNative(ctx.Path()), http11: ctx.Request.Header.IsHTTP11(),
+		isHead: ctx.IsHead(), decided: make(chan struct{})}
+	f.prepare(ctx, string(s.key), rewrite)
+	s.hand(ctx, dial, f.run)
+}
+
+// hand dials and gives the connection of ctx, and the other, over to run, after which both are closed. The other one is
+// closed when the server stops too.
+func (s *Server) hand(ctx *fasthttp.RequestCtx, dial func(context.Context) (net.Conn, error), run func(conn, far net.Conn) error) {
 	if s.forwards.Add(1) > maxForwards {
 		s.forwards.Add(-1)
-		failForward(ctx, refused(sandbox.Exhausted, "forward", "too many connections are being forwarded: close some, or try again later"))
+		failIn(ctx, isNative(ctx.Path()), refused(sandbox.Exhausted, "forward", "too many connections are being forwarded: close some, or try again later"))
 		return
 	}
 	bounded, cancel := context.WithTimeout(s.life, dialTime)
@@ -53,12 +62,9 @@ func (s *Server) forwardBack(ctx *fasthttp.RequestCtx, dial func(context.Context
 	cancel()
 	if err != nil {
 		s.forwards.Add(-1)
-		failForward(ctx, err)
+		failIn(ctx, isNative(ctx.Path()), err)
 		return
 	}
-	f := &forwarding{far: far, back: back, native: isNative(ctx.Path()), http11: ctx.Request.Header.IsHTTP11(),
-		isHead: ctx.IsHead(), decided: make(chan struct{})}
-	f.prepare(ctx, string(s.key), rewrite)
 	uncut := context.AfterFunc(s.life, func() { far.Close() })
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(conn net.Conn) {
@@ -67,23 +73,21 @@ func (s *Server) forwardBack(ctx *fasthttp.RequestCtx, dial func(context.Context
 		defer uncut()
 		s.contact.hold(underlying(conn))
 		defer s.contact.release(underlying(conn))
+		defer underlying(conn).Close() // of a hijacked connection itself, Close does nothing
+		defer far.Close()
 		defer func() {
 			if p := recover(); p != nil {
 				s.log.Error("a forwarded request panicked", "panic", p, "stack", string(debug.Stack()))
 			}
 		}()
-		if err := f.run(conn); err != nil {
+		if err := run(conn, far); err != nil {
 			s.log.Debug("a forwarded request", "err", err)
 		}
 	})
 }
 
-// failForward answers with an error in the form of the path.
-func failForward(ctx *fasthttp.RequestCtx, err error) { failIn(ctx, isNative(ctx.Path()), err) }
-
 // A forwarding is one exchange.
 type forwarding struct {
-	far  net.Conn
 	back func(*fasthttp.ResponseHeader)
 
 	native  bool // the form of the path
@@ -94,20 +98,22 @@ type forwarding struct {
 	head    []byte
 	body    io.Reader // nil if there is none
 
+	far      net.Conn
 	decided  chan struct{} // closed when switched is set
 	switched bool          // the other protocol is spoken
 }
 
-// run carries the exchange to its end, and ends both connections.
-func (f *forwarding) run(conn net.Conn) error {
+// run carries the exchange to its end.
+func (f *forwarding) run(conn, far net.Conn) error {
+	f.far = far
 	var asking sync.WaitGroup
 	defer asking.Wait()
-	defer underlying(conn).Close() // of a hijacked connection itself, Close does nothing
-	defer f.far.Close()
+	defer underlying(conn).Close()
+	defer far.Close()
 	asking.Go(func() { f.ask(conn) })
 	err := f.answer(conn)
 	f.decide(false)
-	f.far.Close() // before the client is waited for: what it is still sending has no reader
+	far.Close() // before the client is waited for: what it is still sending has no reader
 	if half, ok := underlying(conn).(interface{ CloseWrite() error }); ok && err == nil && half.CloseWrite() == nil {
 		// What has come and is not read when a connection is closed takes the end of the answer with it.
 		_ = conn.SetReadDeadline(time.Now().Add(drainTime))
@@ -173,26 +179,30 @@ func (f *forwarding) answer(conn net.Conn) error {
 	if err := f.hear(br, &r.Header); err != nil {
 		return errors.Join(err, f.fail(conn, err))
 	}
+	status := r.StatusCode()
+	switched := status == fasthttp.StatusSwitchingProtocols
+	none := f.isHead || switched || status == fasthttp.StatusNoContent || status == fasthttp.StatusNotModified // whatever its head says
+	chunked := r.Header.ContentLength() == chunks && f.http11 && !none
+	if !none {
+		if err := r.ReadBody(br, 0); err != nil { // reads nothing yet, but goes by the head as it is
+			return err
+		}
+	}
 	if f.back != nil {
 		f.back(&r.Header)
 	}
-	status := r.StatusCode()
-	none := f.isHead || status == fasthttp.StatusNoContent || status == fasthttp.StatusNotModified // whatever its head says
-	chunked := r.Header.ContentLength() == chunks && f.http11 && !none
 	if _, err := conn.Write(appendAnswer(nil, &r.Header, chunked)); err != nil {
 		return err
 	}
+	body := r.BodyStream()
 	switch {
-	case status == fasthttp.StatusSwitchingProtocols:
+	case switched:
 		f.decide(true)
-		return relay(conn, br, false, make([]byte, forwardChunk))
+		body = br
 	case none:
 		return nil
 	}
-	if err := r.ReadBody(br, 0); err != nil {
-		return err
-	}
-	return relay(conn, r.BodyStream(), chunked, make([]byte, forwardChunk))
+	return relay(conn, body, chunked, make([]byte, forwardChunk))
 }
 
 // hear reads the head of the answer. Code: Lost.

@@ -181,7 +181,7 @@ type onlyReader struct{ io.Reader }
 // failIn answers with an error in the native form or in that of OpenHands.
 func failIn(ctx *fasthttp.RequestCtx, native bool, err error) {
 	if native {
-		ctx.Response.Header.Set(wire.HeaderVersion, versionText)
+		ctx.Response.Header.Set(wire.HeaderVersion, strconv.Itoa(wire.Version))
 		fail(ctx, err)
 		return
 	}

@@ -79,7 +79,7 @@ func upload(ctx *fasthttp.RequestCtx) bool {
 	case "/upload_file", wire.PathFiles, wire.PathTree:
 		return true
 	}
-	return false
+	return isPort(ctx.Path())
 }
 
 func public(path []byte) bool { return string(path) == "/alive" || string(path) == "/server_info" }

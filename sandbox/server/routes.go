@@ -36,6 +36,7 @@ func (s *Server) newRoutes() routes {
 		{path: wire.PathTerminal, methods: map[string]func(asked){"GET": s.terminal}},
 		{path: wire.PathEnv, methods: map[string]func(asked){"PUT": s.putEnv}},
 	}
+	all = append(all, s.lifeRoutes()...)
 	slices.SortStableFunc(all, func(a, b route) int { return len(b.path) - len(a.path) })
 	return all
 }

@@ -54,6 +54,7 @@ bench: setup ## speed as ratios to the bare machine, measured in one run; fails 
 
 setup:
 	@.ci/setup test
+	@.ci/mcp
 
 clean: ## remove what was built
 	rm -rf $(BIN)

@@ -98,6 +98,22 @@ func Cgroup(t testing.TB) string {
 	return dir
 }
 
+// MCP needs the tool servers that .ci/mcp installs, and node to run them. It returns the program of one of them, by its
+// name without "server-".
+func MCP(t testing.TB, server string) (node, script string) {
+	t.Helper()
+	node = Tool(t, "node")
+	cache, err := os.UserCacheDir()
+	if err == nil {
+		script = filepath.Join(cache, "sandtree/mcpservers/node_modules/@modelcontextprotocol/server-"+server+"/dist/index.js")
+		_, err = os.Stat(script)
+	}
+	if err != nil {
+		lacks(t, "mcp", "needs the tool servers that .ci/mcp installs: "+err.Error())
+	}
+	return node, script
+}
+
 func lacks(t testing.TB, thing, reason string) {
 	t.Helper()
 	if Promised(thing) {

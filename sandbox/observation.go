@@ -52,10 +52,13 @@ type RunMetadata struct {
 	Suffix     string  // to be shown after it
 }
 
-// IPythonResult belongs to a Python cell. ImageURLs is nil where there is no image.
+// IPythonResult belongs to a cell of Python, or of another kernel's language.
 type IPythonResult struct {
 	Code      string
-	ImageURLs []string
+	ImageURLs []string // data URIs; nil where there is no image
+	// Displays is what the cell showed in other forms than text and images: a JSON array with an object for each, of
+	// values by media type as Jupyter has them. Nil where there is nothing. OpenHands' clients are not to be sent it.
+	Displays json.RawMessage
 }
 
 // ReadResult belongs to a read; Impl is "default" or "oh_aci".

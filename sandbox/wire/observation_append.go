@@ -111,6 +111,9 @@ func appendExtras(dst []byte, o sandbox.Observation) []byte {
 	case sandbox.IPythonResult:
 		dst = appendString(append(dst, `"code":`...), r.Code)
 		dst = appendTexts(append(dst, `,"image_urls":`...), r.ImageURLs)
+		if len(r.Displays) > 0 {
+			dst = append(append(dst, `,"displays":`...), r.Displays...)
+		}
 	case sandbox.ReadResult:
 		dst = appendString(append(dst, `"path":`...), r.Path)
 		dst = appendImpl(dst, r.Impl, implDefault)

@@ -94,6 +94,12 @@ func (m *members) ipythonResult(rest *meta) (r sandbox.IPythonResult) {
 			r.Code = m.lenient()
 		case "image_urls":
 			r.ImageURLs = m.texts()
+		case "displays":
+			if m.value[0] != '[' {
+				m.keep(rest, "extras.")
+				continue
+			}
+			r.Displays = oneLine(m.value)
 		default:
 			m.keep(rest, "extras.")
 		}

@@ -80,7 +80,13 @@ func TestObservationsAreStable(t *testing.T) {
 		return err == nil
 	}
 	of(func(c string, r sandbox.RunResult) bool { return same(c, r) })
-	of(func(c string, r sandbox.IPythonResult) bool { return same(c, r) })
+	of(func(c, code string, urls []string, shown map[string]string) bool {
+		r := sandbox.IPythonResult{Code: code, ImageURLs: urls}
+		if len(shown) > 0 {
+			r.Displays, _ = json.Marshal([]map[string]string{shown})
+		}
+		return same(c, r)
+	})
 	of(func(c string, r sandbox.ReadResult) bool { return r.Impl == "" || same(c, r) })
 	of(func(c string, r sandbox.WriteResult) bool { return same(c, r) })
 	of(func(c string, r sandbox.EditResult) bool { return r.Impl == "" || same(c, r) })

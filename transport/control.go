@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
@@ -132,11 +131,6 @@ func (c *Client) ask(ctx context.Context, r *request) ([]byte, *failure) {
 	k, f := c.open(ctx, r)
 	if f != nil {
 		return nil, f
-	}
-	if v, err := strconv.Atoi(string(k.answer.Header.Peek(wire.HeaderVersion))); err == nil && v < wire.OldestVersion {
-		c.release(k, r, false)
-		return nil, &failure{code: sandbox.Unsupported, final: true,
-			err: fmt.Errorf("the server speaks version %d of the protocol, this client %d to %d", v, wire.OldestVersion, wire.Version)}
 	}
 	b, err := io.ReadAll(io.LimitReader((*body)(k), maxAnswer+1))
 	if err == nil && len(b) > maxAnswer {

@@ -30,7 +30,7 @@ func (c *Client) Do(ctx context.Context, a sandbox.Action, out sandbox.Output) (
 	if err != nil {
 		return sandbox.Observation{}, c.error("Do", &failure{code: sandbox.Invalid, err: err})
 	}
-	p := pursuit{c: c, id: a.ID, body: wire.AppendAction(make([]byte, 0, 512), a), out: out, term: c.term(a.Timeout)}
+	p := pursuit{c: c, id: a.ID, action: &a, out: out, term: c.term(a.Timeout)}
 	return p.run(ctx, "Do")
 }
 
@@ -48,10 +48,14 @@ func (c *Client) Settle(ctx context.Context, actionID string, out sandbox.Output
 
 // A pursuit follows one action through any number of connections to its observation.
 type pursuit struct {
-	c    *Client
-	id   string
-	body []byte // what starts the action; nil if it must not be started
-	out  sandbox.Output
+	c      *Client
+	id     string
+	action *sandbox.Action // nil if it must not be started
+	body   []byte          // what starts it, in the form of version
+	out    sandbox.Output
+
+	version int  // that body is in
+	twoFold bool // body was sent in another form before
 
 	next  uint64 // offset of the next byte of output
 	sent  bool   // a byte of a request that starts the action was written, and the server did not say no to it
@@ -68,6 +72,10 @@ func (p *pursuit) run(ctx context.Context, op string) (sandbox.Observation, erro
 		f := p.try(ctx)
 		if f == nil {
 			return p.seen, nil
+		}
+		if f.code == sandbox.Conflict && p.sent && p.twoFold { // of the two bodies the server has the first
+			p.heard, p.twoFold = true, false
+			continue
 		}
 		f = p.overdue(f, p.sent || p.heard)
 		if p.moved {
@@ -98,7 +106,7 @@ func (p *pursuit) try(ctx context.Context) *failure {
 	p.moved = false
 	r := p.request()
 	k, f := p.c.open(ctx, r)
-	if p.body != nil && !p.heard {
+	if p.action != nil && !p.heard {
 		p.sent = p.sent || r.sent && (f == nil || !f.answered)
 	}
 	if f != nil {
@@ -108,7 +116,7 @@ func (p *pursuit) try(ctx context.Context) *failure {
 	defer func() { p.c.release(k, r, reusable) }() // deferred: out may panic
 	p.heard = true
 	k.framed = true
-	f = p.follow(ctx, k)
+	f = p.follow(ctx, k, r.version)
 	reusable = f == nil
 	return f
 }
@@ -120,15 +128,19 @@ func (p *pursuit) request() *request {
 	if p.next > 0 {
 		r.target += "?offset=" + strconv.FormatUint(p.next, 10)
 	}
-	if p.body != nil && !p.heard {
-		r.method, r.body = "POST", p.body
+	if p.action != nil && !p.heard {
+		if v := p.c.spoken(); v != p.version {
+			p.twoFold = p.sent
+			p.version, p.body = v, actionBody(*p.action, v)
+		}
+		r.method, r.body, r.form = "POST", p.body, p.version
 	}
 	r.control = r.method == "GET"
 	return r
 }
 
 // follow reads frames until the last one.
-func (p *pursuit) follow(ctx context.Context, k *conn) *failure {
+func (p *pursuit) follow(ctx context.Context, k *conn, version int) *failure {
 	for {
 		frame, err := k.frames.Next()
 		if err != nil {
@@ -145,7 +157,7 @@ func (p *pursuit) follow(ctx context.Context, k *conn) *failure {
 				return p.c.cut(ctx, k, "read the answer", err)
 			}
 		case wire.FrameDone:
-			if p.seen, err = wire.ParseObservation(frame.Payload); err != nil {
+			if p.seen, err = observation(frame.Payload, version); err != nil {
 				return p.c.cut(ctx, k, "read the observation", err)
 			}
 			return nil

@@ -30,7 +30,9 @@ type fake struct {
 	refuse  func(r *fasthttp.Request) error // an error to answer with, before anything else; may be nil
 	held    int                             // bytes of output kept for those who come late; 0 all
 	mute    bool                            // sends no heartbeats
-	waiting time.Duration                   // before an action's turn comes
+
+	newest, oldest int           // versions that it speaks; 0 means those of wire. A fake whose newest is 1 is as servers were then
+	waiting        time.Duration // before an action's turn comes
 
 	mu       sync.Mutex
 	actions  map[string]*fakeAction
@@ -41,6 +43,7 @@ type fake struct {
 
 type fakeAction struct {
 	body    []byte
+	native  bool
 	out     []byte
 	done    bool
 	answer  []byte
@@ -107,6 +110,7 @@ func (f *fake) converse(c net.Conn) {
 }
 
 func (f *fake) handle(c net.Conn, r *fasthttp.Request) error {
+	c = f.versioned(c)
 	if f.refuse != nil {
 		if err := f.refuse(r); err != nil {
 			return fail(c, err)
@@ -118,6 +122,9 @@ func (f *fake) handle(c net.Conn, r *fasthttp.Request) error {
 	}
 	if string(r.Header.Peek(wire.HeaderKey)) != f.key {
 		return fail(c, &sandbox.Error{Code: sandbox.Denied, Op: "key", Err: errors.New("wrong key")})
+	}
+	if err := f.understands(r); err != nil {
+		return fail(c, err)
 	}
 	if err := f.fence(r); err != nil {
 		return fail(c, err)
@@ -156,7 +163,7 @@ func (f *fake) action(c net.Conn, id string, r *fasthttp.Request) error {
 		f.mu.Unlock()
 		return fail(c, &sandbox.Error{Code: sandbox.NotFound, Op: "ledger", Err: errors.New("no such action")})
 	case a == nil:
-		a = &fakeAction{body: bytes.Clone(r.Body()), changed: make(chan struct{}), turn: time.Now().Add(f.waiting)}
+		a = &fakeAction{body: bytes.Clone(r.Body()), native: versionOf(r) >= 2, changed: make(chan struct{}), turn: time.Now().Add(f.waiting)}
 		f.actions[id] = a
 		go f.run(id, a)
 	case r.Header.IsPost() && !bytes.Equal(a.body, r.Body()):
@@ -165,11 +172,15 @@ func (f *fake) action(c net.Conn, id string, r *fasthttp.Request) error {
 	}
 	f.mu.Unlock()
 	offset, _ := r.URI().QueryArgs().GetUint("offset")
-	return f.stream(c, a, max(offset, 0))
+	return f.stream(c, a, max(offset, 0), versionOf(r) >= 2)
 }
 
 func (f *fake) run(id string, a *fakeAction) {
-	action, err := wire.ParseAction(a.body)
+	read := wire.ParseAction
+	if a.native {
+		read = wire.ParseNativeAction
+	}
+	action, err := read(a.body)
 	change := func(g func()) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -182,12 +193,16 @@ func (f *fake) run(id string, a *fakeAction) {
 		time.Sleep(f.waiting)
 		obs = f.perform(id, action, func(s string) { change(func() { a.out = append(a.out, s...) }) })
 	}
-	change(func() { a.done, a.answer = true, wire.AppendObservation(nil, obs) })
+	change(func() {
+		if a.done, a.answer = true, wire.AppendObservation(nil, obs); a.native {
+			a.answer = wire.AppendNativeObservation(nil, obs, time.Time{})
+		}
+	})
 }
 
 // stream sends the frames of a, beginning at an offset.
-func (f *fake) stream(c net.Conn, a *fakeAction, offset int) error {
-	if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"); err != nil {
+func (f *fake) stream(c net.Conn, a *fakeAction, offset int, native bool) error {
+	if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"+versions(c)+"\r\n"); err != nil {
 		return err
 	}
 	heartbeat := time.NewTicker(wire.HeartbeatSeconds * time.Second)
@@ -203,7 +218,7 @@ func (f *fake) stream(c net.Conn, a *fakeAction, offset int) error {
 			frame = wire.AppendFrame(nil, wire.Frame{Type: wire.FrameOutput, Offset: uint64(offset), Payload: a.out[offset:]})
 			offset = total
 		} else if done {
-			frame = wire.AppendFrame(nil, wire.Frame{Type: wire.FrameDone, Offset: uint64(total), Payload: a.answer})
+			frame = wire.AppendFrame(nil, wire.Frame{Type: wire.FrameDone, Offset: uint64(total), Payload: wire.ReformObservation(a.answer, native)})
 		}
 		f.mu.Unlock()
 		if frame == nil {
@@ -274,9 +289,9 @@ func (f *fake) terminal(c net.Conn, r *fasthttp.Request) error {
 }
 
 func respond(c net.Conn, status int, body []byte) error {
-	head := fmt.Sprintf("HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n", status, len(body))
+	head := fmt.Sprintf("HTTP/1.1 %d X\r\n%sContent-Length: %d\r\n\r\n", status, versions(c), len(body))
 	if status == 204 {
-		head = "HTTP/1.1 204 X\r\n\r\n"
+		head = "HTTP/1.1 204 X\r\n" + versions(c) + "\r\n"
 	}
 	_, err := c.Write(append([]byte(head), body...))
 	return err

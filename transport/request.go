@@ -24,6 +24,9 @@ type request struct {
 	term           *term         // by whose end the answer must have come whole; nil if it has none
 	control        bool          // does not wait for the connections of actions and files
 	ready          bool          // does not ask the breaker
+	form           int           // the version that body is in; 0 if it is the same in all
+	since          int           // the version that has the route
+	version        int           // that the last try was in
 	sent           bool          // a byte of it has been written, in any try
 }
 
@@ -44,6 +47,12 @@ const maxErrorBody = 64 << 10
 func (c *Client) open(ctx context.Context, r *request) (k *conn, f *failure) {
 	if ctx.Err() != nil { // before the breaker, which would say something else
 		return nil, canceled(ctx, nil)
+	}
+	if r.version = r.form; r.form == 0 {
+		r.version = c.spoken()
+	}
+	if f := r.tooOld(); f != nil {
+		return nil, f
 	}
 	c.counts.requests.Add(1)
 	if r.ready {
@@ -96,7 +105,7 @@ func (c *Client) send(ctx context.Context, k *conn, r *request) *failure {
 	b = append(b, ' ')
 	b = append(b, r.target...)
 	b = append(b, " HTTP/1.1\r\n"...)
-	b = append(b, c.headers...)
+	b = append(b, c.headers[r.version]...)
 	switch {
 	case r.stream != nil:
 		b = r.stream.appendHeaders(b)
@@ -151,6 +160,9 @@ func (c *Client) unwritten(ctx context.Context, k *conn, r *request, n int, err 
 func (c *Client) head(ctx context.Context, k *conn, r *request) *failure {
 	if err := k.answer.ReadLimitBody(k.in, 0); err != nil {
 		return c.cut(ctx, k, "read the answer's head", err)
+	}
+	if f := c.learn(k, r); f != nil {
+		return f
 	}
 	status := k.answer.StatusCode()
 	if r.upgrade != "" && status < 300 {

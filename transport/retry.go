@@ -46,6 +46,7 @@ type failure struct {
 	answered bool // the server said so itself, in an answer that follows the protocol
 	final    bool // trying again cannot help, whatever the code
 	refused  bool // by the breaker
+	again    bool // ask again, in the version that is spoken now
 }
 
 func (f *failure) Error() string { return f.err.Error() }
@@ -77,6 +78,7 @@ func saysNothing(err error) bool {
 type tries struct {
 	failures int       // in a row
 	since    time.Time // of the first of them
+	forms    int       // asked again in another version
 }
 
 // progress ends a row of failures.
@@ -85,6 +87,10 @@ func (t *tries) progress() { *t = tries{} }
 // pause waits for the time of the next try. If there is to be none it returns the failure to report: f, or that the
 // caller's context ended meanwhile.
 func (c *Client) pause(ctx context.Context, t *tries, f *failure) *failure {
+	if f.again && t.forms < maxForms && ctx.Err() == nil {
+		t.forms++
+		return nil
+	}
 	if t.failures++; t.failures == 1 {
 		t.since = time.Now()
 		if f.refused {

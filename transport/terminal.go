@@ -40,7 +40,7 @@ type Terminal struct {
 func (c *Client) Terminal(ctx context.Context, cols, rows uint16) (*Terminal, error) {
 	target := wire.PathTerminal + "?cols=" + strconv.Itoa(int(cols)) + "&rows=" + strconv.Itoa(int(rows))
 	r := &request{method: "GET", target: target, upgrade: wire.UpgradeTerminal, quiet: c.config.Stall, control: true}
-	k, f := c.open(ctx, r)
+	k, f := c.openEither(ctx, r)
 	if f != nil {
 		return nil, c.error("Terminal", f)
 	}

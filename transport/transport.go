@@ -77,7 +77,8 @@ const (
 type Client struct {
 	dialer  Dialer
 	config  Config
-	headers string // of every request
+	headers [wire.Version + 1]string // of every request, by version
+	version atomic.Int32             // of the native form, that is spoken with the server as far as is known
 	breaker *breaker.Breaker
 	connect roundTrips
 	probe   roundTrips
@@ -106,12 +107,15 @@ func New(d Dialer, c Config) (*Client, error) {
 	client := &Client{
 		dialer:  d,
 		config:  c,
-		headers: c.headers(),
 		connect: roundTrips{first: c.ConnectMax, min: c.ConnectMin, max: c.ConnectMax},
 		probe:   roundTrips{first: c.ProbeMin, min: c.ProbeMin, max: c.ProbeMax},
 		slots:   make(chan struct{}, c.MaxConns),
 		conns:   map[*conn]struct{}{},
 	}
+	for v := wire.OldestVersion; v <= wire.Version; v++ {
+		client.headers[v] = c.headers(v)
+	}
+	client.version.Store(wire.Version)
 	client.life, client.end = context.WithCancel(context.Background())
 	b := c.Breaker
 	b.Failed, b.Ignored, b.OnChange = countsAgainst, saysNothing, c.OnBreaker
@@ -159,8 +163,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func (c Config) headers() string {
-	h := "Host: " + c.Host + "\r\n" + wire.HeaderVersion + ": " + strconv.Itoa(wire.Version) + "\r\n"
+func (c Config) headers(version int) string {
+	h := "Host: " + c.Host + "\r\n" + wire.HeaderVersion + ": " + strconv.Itoa(version) + "\r\n"
 	if c.Key != "" {
 		h += wire.HeaderKey + ": " + c.Key + "\r\n"
 	}

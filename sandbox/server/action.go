@@ -143,8 +143,9 @@ func (a *action) interrupt() error {
 
 // A reader follows the output of an action. It belongs to one goroutine.
 type reader struct {
-	a    *action
-	wake chan struct{} // has room for one
+	a      *action
+	wake   chan struct{} // has room for one
+	native bool          // wants the observation in the native form
 
 	// Guarded by a.mu:
 	offset  uint64 // of the next byte

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
@@ -25,15 +24,16 @@ func (s *Server) nativeAction(a asked) {
 	case interrupt:
 		wrongMethod(ctx)
 	case ctx.IsPost():
-		s.postAction(ctx, id, epoch)
+		s.postAction(a, id)
 	case ctx.IsGet():
-		s.getAction(ctx, id, epoch)
+		s.getAction(a, id)
 	default:
 		wrongMethod(ctx)
 	}
 }
 
-func (s *Server) postAction(ctx *fasthttp.RequestCtx, id string, epoch uint64) {
+func (s *Server) postAction(from asked, id string) {
+	ctx := from.RequestCtx
 	offset, err := offsetOf(ctx)
 	if err != nil {
 		fail(ctx, err)
@@ -44,54 +44,44 @@ func (s *Server) postAction(ctx *fasthttp.RequestCtx, id string, epoch uint64) {
 		s.failBody(ctx, err)
 		return
 	}
-	a, err := nativeForm(body)
+	a, native, err := nativeForm(from.version, body)
 	if err != nil {
 		fail(ctx, err)
 		return
 	}
 	a.ID = id
-	act, r, frame, err := s.admit(a, sha256.Sum256(body), epoch, offset)
-	s.reply(ctx, act, r, frame, err)
+	act, r, frame, err := s.admit(a, sha256.Sum256(body), from.epoch, offset)
+	s.reply(ctx, native, act, r, frame, err)
 }
 
-// nativeForm reads an action that this server performs. Codes: Invalid, Unsupported.
-func nativeForm(body []byte) (sandbox.Action, error) {
-	if !utf8.Valid(body) {
-		return sandbox.Action{}, refused(sandbox.Invalid, "action", "the body is not UTF-8")
-	}
-	a, err := wire.ParseAction(body)
-	if err == nil {
-		err = unperformable(a)
-	}
-	return a, err
-}
-
-func (s *Server) getAction(ctx *fasthttp.RequestCtx, id string, epoch uint64) {
+func (s *Server) getAction(from asked, id string) {
+	ctx := from.RequestCtx
 	offset, err := offsetOf(ctx)
 	if err != nil {
 		fail(ctx, err)
 		return
 	}
-	act, r, frame, err := s.find(id, epoch, offset)
-	s.reply(ctx, act, r, frame, err)
+	act, r, frame, err := s.find(id, from.epoch, offset)
+	s.reply(ctx, from.version != 1, act, r, frame, err)
 }
 
-// reply answers with what admit or find gave.
-func (s *Server) reply(ctx *fasthttp.RequestCtx, act *action, r *reader, frame []byte, err error) {
+// reply answers with what admit or find gave, in the native form or that of OpenHands.
+func (s *Server) reply(ctx *fasthttp.RequestCtx, native bool, act *action, r *reader, frame []byte, err error) {
 	if err != nil {
 		fail(ctx, err)
 		return
 	}
 	s.contact.note()
 	if act != nil {
+		r.native = native
 		s.answer(ctx, act, r)
 		return
 	}
 	ctx.SetContentType(framesType)
-	ctx.Response.SetBodyRaw(frame)
+	ctx.Response.SetBodyRaw(inForm(frame, native))
 }
 
-const framesType = "application/octet-stream"
+const framesType = wire.TypeFrames
 
 func (s *Server) interruptAction(ctx *fasthttp.RequestCtx, id string, epoch uint64) {
 	act, r, _, err := s.find(id, epoch, 0)

@@ -201,7 +201,7 @@ func (b *box) follow(r *http.Request) seen {
 			s.err = wire.ParseError(f.Payload, 0)
 			return s
 		case wire.FrameDone:
-			if s.Observation, err = wire.ParseObservation(f.Payload); err != nil {
+			if s.Observation, err = parseEither(f.Payload); err != nil {
 				b.t.Error(err)
 			}
 			if _, err := frames.Next(); !errors.Is(err, io.EOF) {
@@ -210,6 +210,11 @@ func (b *box) follow(r *http.Request) seen {
 			return s
 		}
 	}
+}
+
+// parseEither reads an observation in either form. What a server adds in the native one, the time and itself, is left out.
+func parseEither(b []byte) (sandbox.Observation, error) {
+	return wire.ParseObservation(wire.ReformObservation(b, false))
 }
 
 // exit is the exit code of a command; -1 of anything else.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
@@ -104,10 +105,10 @@ func lastFrame(o sandbox.Observation, err error, printed uint64) []byte {
 	const room = 512 // bytes of an observation besides its content and command; a guess that saves a copy
 	typ, b := byte(wire.FrameDone), make([]byte, wire.FrameHeader, wire.FrameHeader+len(o.Content)+room)
 	if err == nil {
-		b = wire.AppendObservation(b, o)
+		b = wire.AppendNativeObservation(b, o, time.Now())
 	}
 	if len(b)-wire.FrameHeader > wire.MaxAnswer {
-		err = refused(sandbox.Exhausted, "observation", fmt.Sprintf("it has more than %d MiB; the action was performed", wire.MaxAnswer>>20))
+		err = tooLarge()
 	}
 	if err != nil {
 		typ, b = wire.FrameError, wire.AppendError(b[:wire.FrameHeader], err)

@@ -94,11 +94,15 @@ var nativePrefix = []byte("/v1/")
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	path := ctx.Path()
 	native := bytes.HasPrefix(path, nativePrefix)
+	if native {
+		tellVersions(ctx)
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("a request panicked", "path", string(path), "panic", p, "stack", string(debug.Stack()))
 			ctx.Response.Reset()
 			if native {
+				tellVersions(ctx)
 				fail(ctx, refused(sandbox.Internal, "server", "a bug in the server, see its log"))
 			} else {
 				detail(ctx, fasthttp.StatusInternalServerError, unexpected)
@@ -137,23 +141,25 @@ func (s *Server) isReady() bool {
 
 // native routes a request of the native form.
 func (s *Server) native(ctx *fasthttp.RequestCtx, path []byte) {
-	h := &ctx.Response.Header
-	h.Set(wire.HeaderVersion, versionText)
+	r, ok := s.routes.find(path)
+	if ok && r.early {
+		s.byMethod(r, asked{RequestCtx: ctx})
+		return
+	}
 	if !s.isReady() {
 		fail(ctx, refused(sandbox.Unavailable, "server", "not ready yet"))
 		return
 	}
-	epoch, err := s.asker(ctx)
+	version, epoch, err := s.asker(ctx)
 	if err != nil {
 		fail(ctx, err)
 		return
 	}
-	r, ok := s.routes.find(path)
 	if !ok {
 		fail(ctx, refused(sandbox.NotFound, "server", "no such route"))
 		return
 	}
-	a := asked{ctx, string(path[len(r.path):]), epoch}
+	a := asked{ctx, string(path[len(r.path):]), epoch, version}
 	if r.fences {
 		r.do(a)
 		return
@@ -163,35 +169,34 @@ func (s *Server) native(ctx *fasthttp.RequestCtx, path []byte) {
 		return
 	}
 	s.contact.note()
-	do := r.methods[string(ctx.Method())]
+	s.byMethod(r, a)
+}
+
+func (s *Server) byMethod(r *route, a asked) {
+	do := r.methods[string(a.Method())]
 	if do == nil {
-		wrongMethod(ctx)
+		wrongMethod(a.RequestCtx)
 		return
 	}
 	do(a)
 }
 
-var versionText = strconv.Itoa(wire.Version)
-
-// asker reads what a native request says of itself: the epoch of its controller, 0 if it says none, and the version of
-// the form, which must be one that we understand.
-func (s *Server) asker(ctx *fasthttp.RequestCtx) (epoch uint64, err error) {
+// asker reads what a native request says of itself: the version of the form, which must be one that we understand, and
+// the epoch of its controller; 0 for what it does not say.
+func (s *Server) asker(ctx *fasthttp.RequestCtx) (version int, epoch uint64, err error) {
 	h := &ctx.Request.Header
-	if v := h.Peek(wire.HeaderVersion); len(v) > 0 {
-		if n, err := strconv.Atoi(string(v)); err != nil || n < wire.OldestVersion || n > wire.Version {
-			return 0, refused(sandbox.Unsupported, "server", fmt.Sprintf("version %.20q of the native form: there are %d to %d",
-				v, wire.OldestVersion, wire.Version))
-		}
+	if version, err = versionOf(ctx); err != nil {
+		return 0, 0, err
 	}
 	if v := h.Peek(wire.HeaderEpoch); len(v) > 0 {
 		if epoch, err = strconv.ParseUint(string(v), 10, 64); err != nil {
-			return 0, refused(sandbox.Invalid, "server", fmt.Sprintf("%s: %.40q is no number", wire.HeaderEpoch, v))
+			return 0, 0, refused(sandbox.Invalid, "server", fmt.Sprintf("%s: %.40q is no number", wire.HeaderEpoch, v))
 		}
 	}
 	if !h.IsHTTP11() {
-		return 0, refused(sandbox.Unsupported, "server", "the native form needs HTTP/1.1")
+		return 0, 0, refused(sandbox.Unsupported, "server", "the native form needs HTTP/1.1")
 	}
-	return epoch, nil
+	return version, epoch, nil
 }
 
 func wrongMethod(ctx *fasthttp.RequestCtx) {

@@ -13,6 +13,8 @@ type asked struct {
 	*fasthttp.RequestCtx
 	rest  string // of the path, below the route's
 	epoch uint64 // of the controller that asks, 0 if it says none; to be looked at again (fence) when a long body has come
+
+	version int // of the form that it is in, 0 if it does not say
 }
 
 // A route answers the native requests for a path, and for all that is below it if it ends in "/".
@@ -20,6 +22,7 @@ type route struct {
 	path    string
 	methods map[string]func(asked) // by method; those not named are refused
 	fences  bool                   // do answers every method, and looks at the epoch itself
+	early   bool                   // may be asked before the server is ready, and in any version
 	do      func(asked)
 }
 
@@ -29,14 +32,13 @@ type routes []route
 func (s *Server) newRoutes() routes {
 	all := routes{
 		{path: wire.PathActions, fences: true, do: s.nativeAction},
+		{path: wire.PathVersion, early: true, methods: map[string]func(asked){"GET": s.version}},
 		{path: wire.PathLease, fences: true, do: s.lease},
-		{path: wire.PathFiles, methods: map[string]func(asked){"GET": s.getFile, "PUT": s.putFile}},
-		{path: wire.PathTree, methods: map[string]func(asked){"GET": s.getTree, "PUT": s.putTree}},
-		{path: wire.PathList, methods: map[string]func(asked){"GET": s.list}},
 		{path: wire.PathTerminal, methods: map[string]func(asked){"GET": s.terminal}},
 		{path: wire.PathEnv, methods: map[string]func(asked){"PUT": s.putEnv}},
 	}
 	all = append(all, s.lifeRoutes()...)
+	all = append(all, s.fileRoutes()...)
 	slices.SortStableFunc(all, func(a, b route) int { return len(b.path) - len(a.path) })
 	return all
 }

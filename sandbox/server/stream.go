@@ -53,9 +53,9 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, a *action, r *reader) {
 	case <-a.done:
 		defer r.leave()
 		if body := r.take(nil, a.out.max); len(body) > 0 {
-			ctx.Response.SetBodyRaw(append(body, a.frame...))
+			ctx.Response.SetBodyRaw(append(body, r.last()...))
 		} else {
-			ctx.Response.SetBodyRaw(a.frame)
+			ctx.Response.SetBodyRaw(r.last())
 		}
 		return
 	case <-r.wake:
@@ -95,7 +95,7 @@ func (s *stream) WriteTo(w io.Writer) (written int64, err error) {
 			select {
 			case <-s.a.done:
 				if b = s.r.take(b, chunk); len(b) == 0 {
-					b, last = s.a.frame, true
+					b, last = s.r.last(), true
 				}
 			case <-s.r.wake:
 				continue

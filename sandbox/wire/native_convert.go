@@ -69,7 +69,8 @@ func IsNative(b []byte) bool {
 // nativeStart is how AppendNativeObservation begins; AppendObservation never begins so.
 var nativeStart = []byte(`{"type":"`)
 
-// ReformObservation gives an observation that this package wrote, in the form wanted: b itself if it is in that form.
+// ReformObservation gives the observation in a server's answer, which this package wrote, in the form wanted: b itself if
+// it is in that form. In the OpenHands form a server's observation has neither time nor source.
 func ReformObservation(b []byte, native bool) []byte {
 	if bytes.HasPrefix(b, nativeStart) == native {
 		return b
@@ -79,6 +80,8 @@ func ReformObservation(b []byte, native bool) []byte {
 			return AppendNativeObservation(nil, o, time.Time{})
 		}
 	} else if o, err := ParseNativeObservation(b); err == nil {
+		delete(o.Meta, "timestamp")
+		delete(o.Meta, "source")
 		return AppendObservation(nil, o)
 	}
 	return b // not ours after all: its reader will say what it thinks of it

@@ -31,6 +31,8 @@ type fake struct {
 	held    int                             // bytes of output kept for those who come late; 0 all
 	mute    bool                            // sends no heartbeats
 
+	flip bool // speaks only the version that it is not asked in
+
 	newest, oldest int           // versions that it speaks; 0 means those of wire. A fake whose newest is 1 is as servers were then
 	waiting        time.Duration // before an action's turn comes
 
@@ -110,7 +112,7 @@ func (f *fake) converse(c net.Conn) {
 }
 
 func (f *fake) handle(c net.Conn, r *fasthttp.Request) error {
-	c = f.versioned(c)
+	c = f.versioned(c, r)
 	if f.refuse != nil {
 		if err := f.refuse(r); err != nil {
 			return fail(c, err)

@@ -25,7 +25,11 @@ func versions(c net.Conn) string {
 	return ""
 }
 
-func (f *fake) versioned(c net.Conn) net.Conn {
+func (f *fake) versioned(c net.Conn, r *fasthttp.Request) net.Conn {
+	if f.flip {
+		v := 3 - versionOf(r)
+		f.become(v, v)
+	}
 	newest, oldest := f.speaks()
 	head := fmt.Sprintf("%s: %d\r\n", wire.HeaderVersion, newest)
 	if newest > 1 {

@@ -30,6 +30,7 @@ type Command struct {
 	Dir   string     // "" is "/"
 	Files []*os.File // its descriptors from 0 on; nil is none. The caller still closes its own
 	Name  string     // what the cgroup begins with; "" is "child"
+	TTY   bool       // its standard input is a terminal, which becomes the one that controls it
 }
 
 // A Child is a program that has been started. Safe for concurrent use.
@@ -65,7 +66,7 @@ func Start(c Config, cmd Command) (*Child, error) {
 	if dir == "" {
 		dir = "/"
 	}
-	attr := &os.ProcAttr{Dir: dir, Env: cmd.Env, Files: cmd.Files, Sys: &syscall.SysProcAttr{Setsid: true, Credential: c.User}}
+	attr := &os.ProcAttr{Dir: dir, Env: cmd.Env, Files: cmd.Files, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: cmd.TTY, Credential: c.User}}
 	proc, err := StartIn(cage.Group, cmd.Path, cmd.Args, attr)
 	if err != nil {
 		return nil, errors.Join(err, cage.Remove())
@@ -135,6 +136,27 @@ func (c *Child) Signal(s syscall.Signal, group bool) error {
 		return nil
 	}
 	return unix.Kill(-c.PID, s)
+}
+
+// Release lets go of a program that has ended and, as far as can be seen without looking at every process there is, has
+// left nothing: no process of its group, nor of its cgroup. If it has, it is left as it is, for Close, and ok is false.
+func (c *Child) Release() (ok bool) {
+	<-c.done
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return true
+	case c.cage.Group != "":
+		if cgroup.Remove(c.cage.Group) != nil {
+			return false
+		}
+		c.cage.Group = ""
+	case !errors.Is(unix.Kill(-c.PID, 0), unix.ESRCH):
+		return false
+	}
+	c.closed = true
+	return true
 }
 
 // PIDs gives the processes of the program that run now.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/shell"
 	"github.com/sandtree/sandtree/sandbox/wire"
 )
 
@@ -35,9 +36,10 @@ func (s *Server) perform(ctx context.Context, a sandbox.Action, out sandbox.Outp
 }
 
 func (s *Server) run(ctx context.Context, args sandbox.RunArgs, a sandbox.Action, out sandbox.Output, in func(interrupter)) (sandbox.Observation, error) {
-	session := s.sessions.main
-	if args.IsStatic {
-		var err error
+	var session *shell.Session
+	var err error
+	switch {
+	case args.IsStatic:
 		if session, err = s.sessions.static(args.Cwd); err != nil {
 			if sandbox.CodeOf(err) != sandbox.NotFound {
 				return sandbox.Observation{}, err
@@ -49,10 +51,24 @@ func (s *Server) run(ctx context.Context, args sandbox.RunArgs, a sandbox.Action
 				s.log.Error("closing a static session", "action", a.ID, "err", err)
 			}
 		}()
+	case a.Session == "":
+		if session, err = s.sessions.main.get(); err != nil {
+			return sandbox.Observation{}, err
+		}
+	default:
+		n, _, err := s.sessions.open(a.Session, wire.SessionSpec{Kind: kindPTY}, false)
+		if err != nil {
+			return sandbox.Observation{}, err
+		}
+		session = n.session
 	}
 	in(session)
 	defer in(nil)
-	return session.Run(ctx, args, a.Timeout, out)
+	o, err := session.Run(ctx, args, a.Timeout, out)
+	if r, ok := o.Result.(sandbox.ErrorResult); ok && r.ErrorID == "" && session.Closed() && ctx.Err() == nil {
+		o = sandbox.Failed(sandbox.ErrorInterrupted, "The session was ended, and with it everything that ran in it.")
+	}
+	return o, err
 }
 
 // unstarted is the observation of a command that could not be started. OpenHands clients cannot take an error

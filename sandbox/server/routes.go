@@ -35,6 +35,11 @@ func (s *Server) newRoutes() routes {
 		{path: wire.PathVersion, early: true, methods: map[string]func(asked){"GET": s.version}},
 		{path: wire.PathLease, fences: true, do: s.lease},
 		{path: wire.PathTerminal, methods: map[string]func(asked){"GET": s.terminal}},
+		{path: wire.PathSessions, methods: map[string]func(asked){"GET": s.listSessions}},
+		{path: wire.PathSessions + "/", methods: map[string]func(asked){"GET": s.getSession, "PUT": s.putSession, "DELETE": s.deleteSession}},
+		{path: wire.PathExec, methods: map[string]func(asked){"POST": s.exec}},
+		{path: wire.PathProcesses, methods: map[string]func(asked){"GET": s.listProcesses, "POST": s.postProcess}},
+		{path: wire.PathProcesses + "/", methods: map[string]func(asked){"GET": s.oneProcess, "PUT": s.oneProcess, "POST": s.oneProcess, "DELETE": s.oneProcess}},
 		{path: wire.PathEnv, methods: map[string]func(asked){"PUT": s.putEnv}},
 	}
 	all = append(all, s.lifeRoutes()...)

@@ -9,41 +9,102 @@ import (
 	"github.com/sandtree/sandtree/sandbox/shell"
 )
 
-// sessions are the shells of the sandbox: the main one, which lasts, and those beside it for one static command or one
-// terminal.
+// sessions are the shells of the sandbox: the main one, which lasts; those with a name, which last until they are ended;
+// and those beside them for one static command or one terminal.
 type sessions struct {
-	main *shell.Session
+	main *mainShell
 
 	mu     sync.Mutex
-	config shell.Config        // of those to come
-	beside map[closer]struct{} // to be closed with the server
+	config shell.Config           // of those to come
+	named  map[string]*namedShell // may be starting
+	beside map[closer]struct{}    // to be closed with the server
 	closed bool
 }
 
 type closer interface{ Close() error }
 
+// openSessions starts the main shell. Where there is no bash, there is none, and all else works.
 func openSessions(c shell.Config) (*sessions, error) {
-	main, err := shell.Start(c)
+	s := &sessions{config: c, named: map[string]*namedShell{}, beside: map[closer]struct{}{}}
+	s.main = &mainShell{of: s, dir: c.Dir}
+	if _, err := s.main.get(); err != nil && sandbox.CodeOf(err) != sandbox.Unsupported {
+		return nil, err
+	}
+	return s, nil
+}
+
+// A mainShell is the shell that actions without a session run in.
+type mainShell struct {
+	of  *sessions
+	dir string // where it starts
+
+	mu     sync.Mutex
+	shell  *shell.Session // nil while there is no bash in the sandbox
+	closed bool
+}
+
+// get gives the shell, and looks for a bash again if there was none: one may have been installed. Code: Unsupported.
+func (m *mainShell) get() (*shell.Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.shell != nil {
+		return m.shell, nil
+	}
+	if m.closed {
+		return nil, refused(sandbox.Unavailable, "server", "it is stopping")
+	}
+	started, err := shell.Start(m.of.settings())
 	if err != nil {
 		return nil, err
 	}
-	return &sessions{config: c, main: main, beside: map[closer]struct{}{}}, nil
+	m.shell = started
+	return started, nil
+}
+
+// there is the shell if there is one.
+func (m *mainShell) there() *shell.Session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.shell
+}
+
+// Cwd is the working directory of the main shell, or where it would start.
+func (m *mainShell) Cwd() string {
+	if s := m.there(); s != nil {
+		return s.Cwd()
+	}
+	return m.dir
+}
+
+// Close ends the shell.
+func (m *mainShell) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	if s := m.there(); s != nil {
+		return s.Close()
+	}
+	return nil
 }
 
 // static starts a session for one command, in dir, which may be relative to the working directory or "". The caller
 // gives it to end.
 func (s *sessions) static(dir string) (*shell.Session, error) {
 	c := s.settings()
-	if filepath.IsAbs(dir) {
-		c.Dir = dir
-	} else {
-		c.Dir = filepath.Join(c.Dir, dir)
-	}
+	c.Dir = inDir(c.Dir, dir)
 	session, err := shell.Start(c)
 	if err != nil {
 		return nil, err
 	}
 	return session, s.add(session)
+}
+
+// inDir is dir, which may be relative to base.
+func inDir(base, dir string) string {
+	if filepath.IsAbs(dir) {
+		return dir
+	}
+	return filepath.Join(base, dir)
 }
 
 // settings are those of the next session.
@@ -53,12 +114,23 @@ func (s *sessions) settings() shell.Config {
 	return s.config
 }
 
-// setEnv gives sessions to come, and the shells that take the main one's place, more variables.
+// setEnv gives sessions to come, and the shells that take the place of those that die, more variables.
 func (s *sessions) setEnv(vars []string) {
 	s.mu.Lock()
 	s.config.Env = shell.Merge(s.config.Env, vars)
+	all := make([]*namedShell, 0, len(s.named))
+	for _, n := range s.named {
+		all = append(all, n)
+	}
 	s.mu.Unlock()
-	s.main.SetEnv(vars)
+	if main := s.main.there(); main != nil {
+		main.SetEnv(vars)
+	}
+	for _, n := range all {
+		if n.started() {
+			n.session.SetEnv(vars)
+		}
+	}
 }
 
 // add notes what is to be closed with the server; if that is closed already, c is too.
@@ -85,13 +157,21 @@ func (s *sessions) close() error {
 	s.mu.Lock()
 	s.closed = true
 	all := []closer{s.main}
+	for _, n := range s.named {
+		all = append(all, n)
+	}
 	for c := range s.beside {
 		all = append(all, c)
 	}
 	s.mu.Unlock()
+	return closeAll(all)
+}
+
+// closeAll closes all at a time: each waits for its processes.
+func closeAll(all []closer) error {
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
-	for i, c := range all { // at a time: each waits for its processes
+	for i, c := range all {
 		wg.Go(func() { errs[i] = c.Close() })
 	}
 	wg.Wait()

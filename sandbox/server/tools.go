@@ -8,11 +8,14 @@ import (
 
 // tools are what a server has besides its shells and files. Each starts nothing before it is asked for something.
 type tools struct {
+	procs   *processes
 	closers []closer // what was made, to be ended with the server
 }
 
 // makeTools makes the tools when the server is opened. Code: Invalid.
 func (s *Server) makeTools() error {
+	s.tools.procs = newProcesses()
+	s.tools.closers = append(s.tools.closers, s.tools.procs)
 	return nil
 }
 

@@ -46,6 +46,7 @@ func (s *Session) Run(ctx context.Context, a sandbox.RunArgs, timeout time.Durat
 	if s.ended() {
 		return sandbox.Observation{}, errClosed
 	}
+	s.used.Store(time.Now().UnixNano())
 	c := &call{RunArgs: a, command: strip(a.Command), timeout: timeout}
 	if !s.open && (c.command == "" || c.IsInput) {
 		text := nothingToFeed

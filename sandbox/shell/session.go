@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -42,6 +43,7 @@ type Session struct {
 	config Config
 	view   view
 	closed chan struct{}
+	used   atomic.Int64 // when Run was last called, nanoseconds of Unix time
 
 	mu     sync.Mutex
 	sh     *bash
@@ -117,6 +119,26 @@ func (s *Session) Pid() int {
 	}
 	return s.sh.pid
 }
+
+// Busy says whether a command runs in it, or somebody is about to run one.
+func (s *Session) Busy() bool {
+	if !s.turn.TryLock() {
+		return true
+	}
+	defer s.turn.Unlock()
+	return s.busy()
+}
+
+// Used is when Run was last called; zero if it never was.
+func (s *Session) Used() time.Time {
+	if n := s.used.Load(); n != 0 {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
+}
+
+// Closed says whether Close has been called.
+func (s *Session) Closed() bool { return s.ended() }
 
 // Alive says whether the session has a shell that runs.
 func (s *Session) Alive() bool {

@@ -60,8 +60,9 @@ const (
 // Routes of shells and processes.
 const (
 	// PathSessions: GET answers []Session, the main one (name "") first. Below it, PathSessions + "/" + NAME: PUT with a
-	// SessionSpec starts a session, 201 with the Session; 200 if there is one of that kind, conflict if of another.
-	// GET answers the Session; DELETE ends it and what runs in it, 204. Actions name it in their session member.
+	// SessionSpec starts a session, 201 with the Session; 200 if there is one started by an equal spec, conflict if by another.
+	// GET answers the Session; DELETE ends it and what runs in it, 204. Actions name it in their session member; one that
+	// names a session which is not there starts it, of kind pty. There are at most 256.
 	PathSessions = "/v1/sessions"
 	// PathExec: POST with a Command runs it outside of any session and answers frames: FrameOutput, FrameStderr, and at
 	// last FrameExit or FrameError. If the Command has an id, what was cut off is had again from PathProcesses; if it has
@@ -74,13 +75,15 @@ const (
 	//     ?follow=false only what there is, without a last frame if the process runs.
 	//   SuffixInput: POST writes the body to its stdin; ?offset=N is where the body stands in all input, and what has
 	//     come before is left out; ?eof=true closes stdin after it. 204.
-	//   SuffixSignal: POST with a Signal sends it to the whole process group; 204.
+	//   SuffixSignal: POST with a Signal sends it to the process group; 204.
+	//   SuffixResize: POST with {"cols":…,"rows":…} tells a process on a terminal its size; 204.
 	//   SuffixWait: GET answers the Process when it has exited, or after ?timeout= seconds (30 if absent, at most 60) as
 	//     it is.
 	PathProcesses = "/v1/processes"
 	SuffixOutput  = "/output"
 	SuffixInput   = "/input"
 	SuffixSignal  = "/signal"
+	SuffixResize  = "/resize"
 	SuffixWait    = "/wait"
 	// PathTerminal?cols=&rows=: GET with "Connection: Upgrade" and "Upgrade: " + UpgradeTerminal answers 101; then
 	// frames go both ways, of types FrameInput, FrameResize, FrameOutput, FrameExit. Version 1. With "Upgrade: websocket"

@@ -17,6 +17,7 @@ type Session struct {
 	Busy    bool      `json:"busy"` // an action runs in it or waits for it
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
+	Used    time.Time `json:"used"` // when an action last began in it; Started if none has
 }
 
 // Command is a program to run outside of any session. Either Argv or Command is set.
@@ -62,9 +63,10 @@ type Exit struct {
 	Memory  bool   `json:"memory,omitempty"`  // it was killed for want of memory
 }
 
-// Signal is a name as "TERM" or "SIGTERM", or a number.
+// Signal says what to send: a name as "TERM" or "SIGTERM", or a number.
 type Signal struct {
 	Signal string `json:"signal"`
+	Alone  bool   `json:"alone,omitempty"` // to the process, not to its group
 }
 
 // TerminalMessage is a text message on a terminal's WebSocket. From the client: resize. From the server: ready, the

@@ -60,7 +60,7 @@ func (e element) server() (Server, error) {
 // parseArgs takes a list, or one string that is split as a shell would.
 func parseArgs(b json.RawMessage) ([]string, error) {
 	if text, ok := asString(b); ok {
-		return splitArgs(text)
+		return splitArgs(strings.TrimSpace(text)) // as the original does
 	}
 	var list []*string
 	if len(b) > 0 {

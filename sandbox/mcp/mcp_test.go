@@ -135,7 +135,7 @@ func TestEverythingThroughEveryPath(t *testing.T) {
 			}
 		})
 	}
-	if st := h.Servers()[0]; st.State != mcp.Running || st.Restarts != 0 || st.Tools == 0 || st.PID == 0 {
+	if st := h.Servers()[0]; st.State != mcp.Ready || st.Restarts != 0 || st.Tools == 0 || st.PID == 0 {
 		t.Errorf("status %+v", st)
 	}
 }

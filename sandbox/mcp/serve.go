@@ -116,22 +116,13 @@ func (h *Hub) handler() http.Handler {
 		case "/messages", "/mcp/messages":
 			h.http.sse.post(w, r)
 		default:
-			if r.Method == http.MethodPost && r.Header.Get("Mcp-Session-Id") == "" && h.full() {
+			if r.Method == http.MethodPost && r.Header.Get("Mcp-Session-Id") == "" && h.http.sse.full() {
 				tooMany(w)
 				return
 			}
 			streamable.ServeHTTP(w, r)
 		}
 	})
-}
-
-// full says whether there are as many sessions as there may be.
-func (h *Hub) full() bool {
-	n := 0
-	for range h.front().Sessions() {
-		n++
-	}
-	return n >= maxSessions
 }
 
 func tooMany(w http.ResponseWriter) {

@@ -56,20 +56,13 @@ func (s *sseSide) open(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
 		return
 	}
-	if s.hub.full() {
+	c := &sseSession{id: sandbox.RandomHex(16), inbox: make(chan jsonrpc.Message, maxInbox), gone: make(chan struct{}),
+		w: w, up: true, began: time.Now()}
+	if !s.add(c) {
 		tooMany(w)
 		return
 	}
-	c := &sseSession{id: sandbox.RandomHex(16), inbox: make(chan jsonrpc.Message, maxInbox), gone: make(chan struct{}),
-		w: w, up: true, began: time.Now()}
-	s.mu.Lock()
-	s.sessions[c.id] = c
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		delete(s.sessions, c.id)
-		s.mu.Unlock()
-	}()
+	defer s.remove(c)
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
@@ -83,6 +76,41 @@ func (s *sseSide) open(w http.ResponseWriter, r *http.Request) {
 	c.attend(r.Context())
 	c.finish()
 	_ = session.Close()
+}
+
+// add notes a session, unless there are as many as there may be.
+func (s *sseSide) add(c *sseSession) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.countLocked() >= maxSessions {
+		return false
+	}
+	s.sessions[c.id] = c
+	return true
+}
+
+func (s *sseSide) remove(c *sseSession) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, c.id)
+}
+
+// full says whether there are as many sessions as there may be.
+func (s *sseSide) full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.countLocked() >= maxSessions
+}
+
+// countLocked counts the sessions of both forms.
+func (s *sseSide) countLocked() int {
+	n := len(s.sessions)
+	for session := range s.hub.front().Sessions() {
+		if s.sessions[session.ID()] == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // attend pings the client until the stream ends, and ends it when it has been idle.

@@ -10,7 +10,7 @@ import (
 type Status struct {
 	Name      string     `json:"name"`
 	Type      string     `json:"type"`
-	State     string     `json:"state"`           // idle, starting, running, waiting, failed
+	State     string     `json:"state"`           // idle, starting, ready, waiting, failed
 	Since     time.Time  `json:"since"`           // of the state
 	Restarts  int        `json:"restarts"`        // starts after the first
 	Error     string     `json:"error,omitempty"` // how it ended, or failed to start, the last time

@@ -15,7 +15,7 @@ import (
 
 // The states of a server.
 //
-//	idle ──first use──▶ starting ──answers──▶ running ──ends──▶ waiting ──pause over──▶ starting
+//	idle ──first use──▶ starting ──answers──▶ ready ────ends──▶ waiting ──pause over──▶ starting
 //	                        └────────fails────────────────────────▲ │
 //	                                                                └─too often─▶ failed ──used again──▶ starting
 //
@@ -23,7 +23,7 @@ import (
 const (
 	Idle     = "idle"     // nobody has asked yet
 	Starting = "starting" //
-	Running  = "running"  //
+	Ready    = "ready"    // it answers
 	Waiting  = "waiting"  // it has ended, and will be started again after a pause
 	Failed   = "failed"   // it has ended too often in a row: started again when it is used, though not before the pause is over
 	Ended    = "ended"    //
@@ -109,8 +109,11 @@ func (u *upstream) keep() {
 
 // once starts the server, and returns how it has ended.
 func (u *upstream) once() error {
-	ctx, cancel := context.WithCancelCause(u.life) // bounds the connection, not only its making
+	// It bounds the connection, not only its making, and outlasts u.life, since a server elsewhere is told of the end.
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(u.life))
 	defer cancel(nil)
+	hasty := context.AfterFunc(u.life, func() { cancel(nil) })
+	defer hasty()
 	slow := time.AfterFunc(startTime, func() { cancel(errSlow) })
 	defer slow.Stop()
 	l, err := u.connect(ctx)
@@ -122,6 +125,7 @@ func (u *upstream) once() error {
 	if err == nil && !slow.Stop() {
 		err = errSlow
 	}
+	hasty() // from here on attend looks after that
 	if err != nil {
 		l.close()
 		return l.explain(slowOr(ctx, fmt.Errorf("asking what it offers: %w", err)))
@@ -130,7 +134,7 @@ func (u *upstream) once() error {
 	u.hub.restore(u.life, u, l.session)
 	u.mu.Lock()
 	u.session, u.pid = l.session, l.pid
-	u.setLocked(Running)
+	u.setLocked(Ready)
 	u.mu.Unlock()
 	u.attend(l)
 	l.close()

@@ -1,0 +1,109 @@
+package browser
+
+import (
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/JohannesKaufmann/html-to-markdown/v2/converter"
+	"github.com/JohannesKaufmann/html-to-markdown/v2/plugin/base"
+	"github.com/JohannesKaufmann/html-to-markdown/v2/plugin/commonmark"
+	"github.com/JohannesKaufmann/html-to-markdown/v2/plugin/table"
+)
+
+// Bounds of what a page can put into an observation.
+const (
+	maxHTML = 2 << 20 // characters of a page that are made text
+	maxText = 1 << 20 // bytes of that text, and of a tree
+)
+
+// contentOfPage is what an agent reads after browse.
+func contentOfPage(x extras, text string) string {
+	var b strings.Builder
+	b.WriteString("[Current URL: " + x.URL + "]\n")
+	if x.Error {
+		writeError(&b, "trying to visit the URL", x.ActionErr)
+	}
+	b.WriteString("============== BEGIN webpage content ==============\n" + text +
+		"\n============== END webpage content ==============\n")
+	return b.String()
+}
+
+// contentOfTree is what an agent reads after browse_interactive.
+func contentOfTree(x extras, tree string) string {
+	var b strings.Builder
+	b.WriteString("[Current URL: " + x.URL + "]\n[Focused element bid: " + x.Focused + "]\n")
+	if x.Path != nil {
+		b.WriteString("[Screenshot saved to: " + *x.Path + "]\n")
+	}
+	b.WriteString("\n")
+	if x.Error {
+		writeError(&b, "executing the last action", x.ActionErr)
+	} else {
+		b.WriteString("[Action executed successfully.]\n")
+	}
+	b.WriteString("Accessibility tree of the COMPLETE webpage:\n" +
+		"Note: [bid] is the unique alpha-numeric identifier at the beginning of lines for each element in the AXTree. Always use " +
+		"bid to refer to elements in your actions.\n" +
+		"============== BEGIN accessibility tree ==============\n" + tree +
+		"\n============== END accessibility tree ==============\n")
+	return b.String()
+}
+
+func writeError(b *strings.Builder, when, text string) {
+	b.WriteString("================ BEGIN error message ===============\nThe following error occurred when " + when + ":\n" + text +
+		"\n================ END error message ===============\n")
+}
+
+// markdown is the text of a page, with its links and without its images.
+func markdown(html, url string) string {
+	c := converter.NewConverter(converter.WithPlugins(base.NewBasePlugin(), commonmark.NewCommonmarkPlugin(), table.NewTablePlugin()),
+		converter.WithEscapeMode(converter.EscapeModeDisabled))
+	for _, tag := range []string{"img", "picture", "svg", "canvas", "head", "iframe"} {
+		c.Register.TagType(tag, converter.TagTypeRemove, converter.PriorityEarly)
+	}
+	text, err := c.ConvertString(html, converter.WithDomain(url))
+	if err != nil {
+		return "[the text of the page cannot be shown: " + err.Error() + "]"
+	}
+	return cut(text)
+}
+
+// cut shortens what is too long.
+func cut(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "\n[... the rest of the page is left out: it is too long ...]"
+}
+
+func dataURI(png []byte) string {
+	if len(png) == 0 {
+		return ""
+	}
+	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(png)
+}
+
+// saveScreenshot writes an image below the working directory and gives its path.
+func (c Config) saveScreenshot(png []byte) (string, error) {
+	if err := c.makeDir(screenshotsDir); err != nil {
+		return "", err
+	}
+	root, err := os.OpenRoot(c.Dir) // a link that a program has put there leads nowhere else
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	name := filepath.Join(screenshotsDir, "screenshot_"+strings.Replace(time.Now().Format("20060102_150405.000000"), ".", "_", 1)+".png")
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if _, err := f.Write(png); err != nil {
+		return "", err
+	}
+	return filepath.Join(c.Dir, name), c.own(f)
+}

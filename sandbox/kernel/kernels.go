@@ -51,7 +51,6 @@ type Kernels struct {
 	count   int     // of launches
 	python  string  // the interpreter that was found to have ipykernel
 	closed  bool
-	err     error
 }
 
 // Main is the name of the kernel that has none.

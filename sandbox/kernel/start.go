@@ -19,7 +19,7 @@ func (ks *Kernels) launch(ctx context.Context, language string, env []string, cw
 	l := &launch{dir: dir, id: id, env: env, cwd: cwd, skills: ks.config.Skills, config: ks.config.Child}
 	var p *process
 	if language == DefaultLanguage {
-		p, err = ks.launchPython(ctx, l)
+		p, err = ks.launchPython(ctx, l, pythons(env))
 	} else {
 		var ok bool
 		if l.prog, ok = findSpec(env, language); !ok {
@@ -33,16 +33,21 @@ func (ks *Kernels) launch(ctx context.Context, language string, env []string, cw
 		return p, nil
 	case ks.life.Err() != nil:
 		return nil, stopping()
-	case errors.Is(err, errWithout):
-		return nil, &sandbox.Error{Code: sandbox.Unsupported, Op: "kernel.Start", Err: errors.New(install)}
 	}
-	return nil, &sandbox.Error{Code: sandbox.Unavailable, Op: "kernel.Start", Err: fmt.Errorf("the %s kernel could not be started: %w", language, err)}
+	return nil, unstarted(language, err)
+}
+
+// unstarted is the error for a kernel that begin could not start.
+func unstarted(language string, err error) error {
+	if errors.Is(err, errWithout) {
+		return &sandbox.Error{Code: sandbox.Unsupported, Op: "kernel.Start", Err: errors.New(install)}
+	}
+	return &sandbox.Error{Code: sandbox.Unavailable, Op: "kernel.Start", Err: fmt.Errorf("the %s kernel could not be started: %w", language, err)}
 }
 
 // launchPython tries one interpreter after the other, that which was found the last time first. The error is that of the
 // first that has ipykernel and yet failed, or errWithout.
-func (ks *Kernels) launchPython(ctx context.Context, l *launch) (*process, error) {
-	all := pythons(l.env)
+func (ks *Kernels) launchPython(ctx context.Context, l *launch, all []string) (*process, error) {
 	ks.mu.Lock()
 	if i := slices.Index(all, ks.python); i > 0 {
 		all = slices.Insert(slices.Delete(all, i, i+1), 0, ks.python)

@@ -156,6 +156,9 @@ func (s *Server) execute(conn net.Conn, event []byte) (sandbox.Observation, erro
 		}
 		return sandbox.Failed("", textOf(err)), nil
 	}
+	if args, ok := a.Args.(sandbox.IPythonArgs); ok {
+		return plainCell(args, o, err), nil
+	}
 	return o, err
 }
 
@@ -176,8 +179,6 @@ func (s *Server) unsupported(a sandbox.Action) (o sandbox.Observation, err error
 		if !s.config.has("jupyter") {
 			return o, refused(sandbox.Unsupported, "run_ipython", noJupyter), true
 		}
-		// A client that asked for the plugin runs a cell while it connects and gives up on anything but an observation.
-		return sandbox.Observation{Content: "This server does not run Python cells.", Result: sandbox.IPythonResult{Code: args.Code}}, nil, true
 	case sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs:
 		return sandbox.Failed("", noBrowser), nil, true
 	case sandbox.EditArgs:

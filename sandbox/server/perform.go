@@ -31,6 +31,8 @@ func (s *Server) perform(ctx context.Context, a sandbox.Action, out sandbox.Outp
 		return s.files.Write(s.sessions.main.Cwd(), args)
 	case sandbox.EditArgs:
 		return s.files.Edit(args)
+	case sandbox.IPythonArgs:
+		return s.cell(ctx, args, a, out, in)
 	}
 	return o, unperformable(a)
 }
@@ -97,7 +99,8 @@ func unperformable(a sandbox.Action) error {
 			return refused(sandbox.Invalid, "edit", "the editor "+args.Impl+" runs at the client")
 		}
 		return nulInPath(args.Kind(), args.Path)
-	case sandbox.IPythonArgs, sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs, sandbox.MCPArgs:
+	case sandbox.IPythonArgs:
+	case sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs, sandbox.MCPArgs:
 		return refused(sandbox.Unsupported, string(a.Kind()), "this server does not perform it")
 	default:
 		return refused(sandbox.Invalid, string(a.Kind()), "no sandbox performs it")

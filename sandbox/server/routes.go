@@ -44,6 +44,7 @@ func (s *Server) newRoutes() routes {
 	}
 	all = append(all, s.lifeRoutes()...)
 	all = append(all, s.fileRoutes()...)
+	all = append(all, s.kernelRoutes()...)
 	slices.SortStableFunc(all, func(a, b route) int { return len(b.path) - len(a.path) })
 	return all
 }

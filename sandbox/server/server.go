@@ -159,8 +159,9 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.stopAccepting()
 	s.end()
 	err := s.awaitWork(ctx)
+	err = errors.Join(err, s.tools.close())
 	if s.isReady() {
-		err = errors.Join(err, s.tools.close(), s.sessions.close())
+		err = errors.Join(err, s.sessions.close())
 	}
 	err = errors.Join(err, s.killAll(ctx))
 	err = errors.Join(err, s.conns.drain(ctx, answerGrace))

@@ -79,6 +79,7 @@ func (s *Server) start(left leftovers, begun <-chan shells) {
 		left.cgroup = s.config.Cgroup
 	}
 	s.settle(left)
+	kernel := s.startKernel()
 	var b shells
 	switch {
 	case begun != nil:
@@ -95,6 +96,7 @@ func (s *Server) start(left leftovers, begun <-chan shells) {
 		return
 	}
 	s.sessions = b.sessions
+	<-kernel
 	s.contact.note()
 	close(s.ready)
 }

@@ -4,11 +4,13 @@ import (
 	"errors"
 
 	"github.com/sandtree/sandtree/internal/child"
+	"github.com/sandtree/sandtree/sandbox/kernel"
 )
 
 // tools are what a server has besides its shells and files. Each starts nothing before it is asked for something.
 type tools struct {
 	procs   *processes
+	kernels *kernel.Kernels
 	closers []closer // what was made, to be ended with the server
 }
 
@@ -16,6 +18,8 @@ type tools struct {
 func (s *Server) makeTools() error {
 	s.tools.procs = newProcesses()
 	s.tools.closers = append(s.tools.closers, s.tools.procs)
+	s.tools.kernels = s.newKernels()
+	s.tools.closers = append(s.tools.closers, s.tools.kernels)
 	return nil
 }
 

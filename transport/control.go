@@ -117,6 +117,8 @@ func (c *Client) call(ctx context.Context, op string, r *request) ([]byte, error
 		if f == nil {
 			return b, nil
 		}
+		r.doubted = r.doubted || r.sent && !f.answered
+		f.final = f.final || r.once && r.doubted
 		if f = c.pause(ctx, &t, f); f != nil {
 			return nil, c.error(op, r.verdict(f))
 		}

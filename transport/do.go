@@ -153,7 +153,7 @@ func (p *pursuit) follow(ctx context.Context, k *conn, version int) *failure {
 		k.until = p.heardOf(frame)
 		switch frame.Type {
 		case wire.FrameOutput:
-			if err := p.print(frame); err != nil {
+			if err := hand(&p.next, frame, p.out); err != nil {
 				return p.c.cut(ctx, k, "read the answer", err)
 			}
 		case wire.FrameDone:
@@ -167,22 +167,22 @@ func (p *pursuit) follow(ctx context.Context, k *conn, version int) *failure {
 	}
 }
 
-// print hands on what is new of an output frame.
-func (p *pursuit) print(frame wire.Frame) error {
+// hand hands on what is new of an output frame, to out if there is one; next is the offset of the next byte.
+func hand(next *uint64, frame wire.Frame, out sandbox.Output) error {
 	b := frame.Payload
 	if frame.Offset > math.MaxInt64-uint64(len(b)) {
 		return fmt.Errorf("output at offset %d", frame.Offset)
 	}
-	if frame.Offset < p.next { // some of it has come before
-		b = b[min(p.next-frame.Offset, uint64(len(b))):]
-		frame.Offset = p.next
+	if frame.Offset < *next { // some of it has come before
+		b = b[min(*next-frame.Offset, uint64(len(b))):]
+		frame.Offset = *next
 	}
 	if len(b) == 0 {
 		return nil
 	}
-	p.next = frame.Offset + uint64(len(b))
-	if p.out != nil {
-		p.out(int64(frame.Offset), b)
+	*next = frame.Offset + uint64(len(b))
+	if out != nil {
+		out(int64(frame.Offset), b)
 	}
 	return nil
 }

@@ -32,24 +32,24 @@ func (c *Client) List(ctx context.Context, path string) ([]string, error) {
 // Get implements sandbox.Files, in constant memory. It tries again only as long as nothing has been written to w: after
 // Lost, w has the beginning of the file, or nothing. A failure of w is Internal.
 func (c *Client) Get(ctx context.Context, path string, w io.Writer) error {
-	return c.download(ctx, "Get", wire.PathFiles, path, w)
+	return c.download(ctx, "Get", wire.PathFiles, path, w, 0, "")
 }
 
 // GetTree implements sandbox.Files, as Get does.
 func (c *Client) GetTree(ctx context.Context, path string, w io.Writer) error {
-	return c.download(ctx, "GetTree", wire.PathTree, path, w)
+	return c.download(ctx, "GetTree", wire.PathTree, path, w, 0, "")
 }
 
 // Put implements sandbox.Files, in constant memory. It tries again if r is an io.Seeker, or nothing has been read of it
 // yet; it reads from where r stands. A failure of r is Internal, and leaves the old file as it was. ctx does not end a
 // Read of r that waits.
 func (c *Client) Put(ctx context.Context, path string, r io.Reader) error {
-	return c.upload(ctx, "Put", wire.PathFiles, path, r)
+	return c.upload(ctx, "Put", "PUT", wire.PathFiles, path, "", r, 0, "")
 }
 
 // PutTree implements sandbox.Files, as Put does; but entries unpacked before a failure stay.
 func (c *Client) PutTree(ctx context.Context, path string, r io.Reader) error {
-	return c.upload(ctx, "PutTree", wire.PathTree, path, r)
+	return c.upload(ctx, "PutTree", "PUT", wire.PathTree, path, "", r, 0, "")
 }
 
 // maxPath is the longest path that a system call takes, PATH_MAX; escaped, it still fits the head of a request.
@@ -68,12 +68,13 @@ const transferBuffer = 256 << 10
 
 var transferBuffers = sync.Pool{New: func() any { b := make([]byte, transferBuffer); return &b }}
 
-func (c *Client) download(ctx context.Context, op, route, path string, w io.Writer) error {
+// download streams an answer to w. since is the version that has what is asked, extra goes into the request's head.
+func (c *Client) download(ctx context.Context, op, route, path string, w io.Writer, since int, extra string) error {
 	target, err := c.at(op, route, path)
 	if err != nil {
 		return err
 	}
-	r := &request{method: "GET", target: target, quiet: fileStall}
+	r := &request{method: "GET", target: target, quiet: fileStall, since: since, extra: extra}
 	var t tries
 	for {
 		n, f := c.receive(ctx, r, w)
@@ -116,13 +117,14 @@ func (c *Client) receive(ctx context.Context, r *request, w io.Writer) (n int64,
 	}
 }
 
-func (c *Client) upload(ctx context.Context, op, route, path string, r io.Reader) error {
+// upload streams r as the body of a request, with args after the path.
+func (c *Client) upload(ctx context.Context, op, method, route, path, args string, r io.Reader, since int, extra string) error {
 	target, err := c.at(op, route, path)
 	if err != nil {
 		return err
 	}
 	u := newUpload(r)
-	q := &request{method: "PUT", target: target, stream: u, quiet: fileStall}
+	q := &request{method: method, target: target + args, stream: u, quiet: fileStall, since: since, extra: extra}
 	var t tries
 	for {
 		_, f := c.ask(ctx, q)

@@ -26,6 +26,9 @@ type request struct {
 	ready          bool          // does not ask the breaker
 	form           int           // the version that body is in; 0 if it is the same in all
 	since          int           // the version that has the route
+	extra          string        // lines of the head besides the usual ones
+	once           bool          // must not be sent again after a cut
+	doubted        bool          // an earlier try was cut, and may have had its effect
 	version        int           // that the last try was in
 	sent           bool          // a byte of it has been written, in any try
 }
@@ -105,7 +108,7 @@ func (c *Client) send(ctx context.Context, k *conn, r *request) *failure {
 	b = append(b, ' ')
 	b = append(b, r.target...)
 	b = append(b, " HTTP/1.1\r\n"...)
-	b = append(b, c.headers[r.version]...)
+	b = append(append(b, c.headers[r.version]...), r.extra...)
 	switch {
 	case r.stream != nil:
 		b = r.stream.appendHeaders(b)

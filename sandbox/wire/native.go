@@ -27,7 +27,7 @@ const (
 const (
 	TypeJSON   = "application/json"
 	TypeFrames = "application/octet-stream" // frames, or a file's bytes
-	TypeLines  = "application/x-ndjson"     // one JSON value per line, each sent when it is there
+	TypeLines  = "application/x-ndjson"     // one JSON value per line, each sent when it is there; an empty line is a heartbeat
 )
 
 // Routes of the native form. Failures are in the form of AppendError, with the status of HTTPStatus. "Version 1" marks
@@ -128,9 +128,12 @@ const (
 	PathKernels   = "/v1/kernels"
 	SuffixRestart = "/restart"
 	// PathMCP: GET answers []MCPServer; PUT with []MCPServerSpec makes these the servers, 200 with []MCPServer.
-	// PathMCP + SuffixTools: GET answers the tools of all, []MCPTool.
-	PathMCP     = "/v1/mcp"
-	SuffixTools = "/tools"
+	// The body may also be the usual {"mcpServers": {NAME: …}}. PathMCP + SuffixServers is the same. PathMCP +
+	// SuffixTools: GET answers the tools of all, []MCPTool. To an MCP client PathMCP is the endpoint of all the servers as
+	// one, in streamable HTTP: POST, DELETE, and GET that accepts text/event-stream.
+	PathMCP       = "/v1/mcp"
+	SuffixServers = "/servers"
+	SuffixTools   = "/tools"
 	// PathPorts: GET answers []Port, those that something in the sandbox listens at. Below it, PathPorts + "/" + PORT: with
 	// "Connection: Upgrade" and "Upgrade: " + UpgradePort GET answers 101, and then the connection is one to the port.
 	// PathPorts + "/" + PORT + "/" + ANY: any method is handed on to the port as a request for "/" + ANY, without the key.

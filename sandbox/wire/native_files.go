@@ -53,6 +53,7 @@ type Glob struct {
 	Path    string `json:"path,omitempty"` // "" is the workspace
 	Pattern string `json:"pattern"`
 	Hidden  bool   `json:"hidden,omitempty"` // names beginning with a dot match too
+	Ignore  bool   `json:"ignore,omitempty"` // not what a .gitignore below Path names
 	Limit   int    `json:"limit,omitempty"`  // 0 is 10,000, also the most
 }
 
@@ -88,7 +89,7 @@ type GrepMatch struct {
 type GrepEnd struct {
 	Done      bool       `json:"done"` // always true: it tells this line from a match
 	Matches   int        `json:"matches"`
-	Files     int        `json:"files"`     // searched
+	Files     int        `json:"files"`     // that have matches
 	Truncated bool       `json:"truncated"` // there may be more than Limit
 	Engine    string     `json:"engine"`    // "ripgrep" or "go"
 	Error     *ErrorBody `json:"error,omitempty"`

@@ -42,6 +42,7 @@ type flags struct {
 	username  string
 	userID    int
 	plugins   []string
+	browser   bool
 	noBrowser bool
 	evalEnv   string
 	noChange  time.Duration
@@ -91,9 +92,9 @@ func parse(args []string, environ []string) (*flags, error) {
 	s.StringVar(&f.username, "username", "", "`user` that programs run as, made if missing; only root can")
 	s.IntVar(&f.userID, "user-id", 1000, "`uid` of that user if it is made")
 	s.StringArrayVar(&f.plugins, "plugins", nil, "`names` of what OpenHands asks for: jupyter, agent_skills, vscode")
-	s.Bool("enable-browser", true, "accepted; this server has no browser")
-	s.BoolVar(&f.noBrowser, "no-enable-browser", false, "accepted")
-	s.StringVar(&f.evalEnv, "browsergym-eval-env", "", "accepted; this server has no browser")
+	s.BoolVar(&f.browser, "enable-browser", true, "browse pages, if there is a Chromium, which starts with the first")
+	s.BoolVar(&f.noBrowser, "no-enable-browser", false, "do not")
+	s.StringVar(&f.evalEnv, "browsergym-eval-env", "", "accepted; the browser has no benchmarks")
 	s.BoolVar(&f.version, "version", false, "print the version")
 
 	f.openHands = slices.ContainsFunc(args[:min(len(args), 1)], isNumber)
@@ -211,7 +212,8 @@ func (f *flags) usage() string { return usageHead + f.set.FlagUsagesWrapped(100)
 func (f *flags) config(environ []string, key string, log *slog.Logger) (server.Config, error) {
 	c := server.Config{Owner: f.owner, Epoch: f.epoch, Keep: f.keep, OrphanAfter: f.orphanAfter, FilesRoots: f.filesRoots,
 		Cgroup: f.cgroup, Processes: f.processes, NoChange: f.noChange, Plugins: f.plugins, StateDir: f.stateDir, Key: key,
-		Adopt: true, Log: log}
+		Browser: f.browser && !f.noBrowser, Adopt: true, Log: log}
+	c.Downloads = c.Browser && f.openHands
 	var err error
 	if c.Dir, err = filepath.Abs(f.workingDir); err != nil {
 		return c, invalid("--working-dir", err)

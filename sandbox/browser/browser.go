@@ -33,7 +33,7 @@ type Config struct {
 	Child   child.Config    // user, cgroup
 	Env     func() []string // environment of the sandbox's programs, asked for at each start
 	Dir     string          // working directory, absolute: downloads and screenshots are below it
-	TempDir string          // where the profile is made, and removed at the end; "" is the system's
+	TempDir string          // where the profile is made, and removed at the end; "" is the system's, and /tmp where that is too long
 	Log     *slog.Logger    // nil discards
 
 	Timeout time.Duration // of a whole action; 0 means 120 s

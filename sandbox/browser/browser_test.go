@@ -46,7 +46,12 @@ func start(t testing.TB, pages map[string]string, change func(*browser.Config)) 
 		w.Write([]byte(page))
 	}))
 	t.Cleanup(server.Close)
-	b := &box{t: t, dir: t.TempDir(), temp: t.TempDir(), site: server.URL}
+	temp, err := os.MkdirTemp("", "b-") // t.TempDir is too long for Chromium's socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(temp) })
+	b := &box{t: t, dir: t.TempDir(), temp: temp, site: server.URL}
 	c := browser.Config{Dir: b.dir, TempDir: b.temp, Log: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Env: func() []string { return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir, "LANG=C.UTF-8"} }}
 	if change != nil {

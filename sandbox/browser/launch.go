@@ -101,9 +101,21 @@ func commandLine(path, dir string, sandboxed bool) []string {
 	return append(args, "about:blank")
 }
 
+// maxProfile is how long the path of the profile may be, in bytes: Chromium makes a socket below it, whose path
+// (org.chromium.Chromium.123456/SingletonSocket) the kernel bounds to 107.
+const maxProfile = 107 - 46
+
 // profile makes the browser's own directory.
 func profile(c Config) (string, error) {
-	dir, err := os.MkdirTemp(c.TempDir, "sandtree-browser-")
+	const pattern = "chromium-"
+	temp := c.TempDir
+	if temp == "" {
+		temp = os.TempDir()
+	}
+	if len(temp)+1+len(pattern)+10 > maxProfile {
+		temp = "/tmp"
+	}
+	dir, err := os.MkdirTemp(temp, pattern)
 	if err != nil {
 		return "", err
 	}

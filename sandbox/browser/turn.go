@@ -21,6 +21,7 @@ type turn struct {
 	config Config
 	engine *engine
 	tab    *tab // that is looked at
+	crash  bool // a page has crashed
 
 	trigger sandbox.Kind
 	program string // as the agent sees it
@@ -118,6 +119,12 @@ func (t *turn) act(ctx context.Context, steps []step, wrong error) (sandbox.Obse
 	if d := t.sent(ctx, before, wrong); d != nil {
 		return t.downloaded(ctx, d)
 	}
+	if err := t.follow(ctx); err != nil {
+		return sandbox.Observation{}, err
+	}
+	if t.crash {
+		wrong = errCrashed
+	}
 	return t.look(ctx, wrong)
 }
 
@@ -179,6 +186,7 @@ func (t *turn) follow(ctx context.Context) error {
 		select {
 		case <-t.tab.gone:
 			if errors.Is(t.tab.why, errCrashed) {
+				t.crash = true
 				if err := t.engine.drop(ctx, t.tab); err != nil {
 					return err
 				}

@@ -45,6 +45,9 @@ func (s *Server) postAction(from asked, id string) {
 		return
 	}
 	a, native, err := nativeForm(from.version, body)
+	if err == nil {
+		err = s.unbrowsable(a)
+	}
 	if err != nil {
 		fail(ctx, err)
 		return

@@ -40,6 +40,8 @@ type Config struct {
 	NoChange   time.Duration       // soft timeout: how long a command may print nothing new; 0 means 10 s
 	FilesRoots []string            // absolute directories that native file requests may name, besides Dir
 	Plugins    []string            // asked for by an OpenHands client: jupyter, agent_skills, vscode
+	Browser    bool                // pages can be browsed, if there is a Chromium; it starts with the first
+	Downloads  bool                // with Browser: make .downloads in Dir at the start, as OpenHands' clients expect
 
 	MaxBody   int64 // bytes of a request that is no upload; 0 means 64 MiB
 	MaxOutput int   // bytes held of one action's output for readers that are slow or come again; 0 means 1 MiB

@@ -22,7 +22,7 @@ func laneOf(a sandbox.Action) string {
 	case sandbox.ReadArgs, sandbox.WriteArgs, sandbox.EditArgs:
 		return "files"
 	case sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs:
-		return "browser"
+		return laneBrowser
 	}
 	return ""
 }

@@ -159,6 +159,9 @@ func (s *Server) execute(conn net.Conn, event []byte) (sandbox.Observation, erro
 	if args, ok := a.Args.(sandbox.IPythonArgs); ok {
 		return plainCell(args, o, err), nil
 	}
+	if laneOf(a) == laneBrowser {
+		return plainBrowse(o, err)
+	}
 	return o, err
 }
 
@@ -180,7 +183,9 @@ func (s *Server) unsupported(a sandbox.Action) (o sandbox.Observation, err error
 			return o, refused(sandbox.Unsupported, "run_ipython", noJupyter), true
 		}
 	case sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs:
-		return sandbox.Failed("", noBrowser), nil, true
+		if s.tools.browser == nil {
+			return sandbox.Failed("", noBrowser), nil, true
+		}
 	case sandbox.EditArgs:
 		if args.Impl != "oh_aci" {
 			return o, &sandbox.Error{Code: sandbox.Invalid, Op: "edit", Err: errors.New("")}, true

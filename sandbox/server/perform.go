@@ -33,6 +33,8 @@ func (s *Server) perform(ctx context.Context, a sandbox.Action, out sandbox.Outp
 		return s.files.Edit(args)
 	case sandbox.IPythonArgs:
 		return s.cell(ctx, args, a, out, in)
+	case sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs:
+		return s.browse(ctx, a, in)
 	}
 	return o, unperformable(a)
 }
@@ -100,7 +102,8 @@ func unperformable(a sandbox.Action) error {
 		}
 		return nulInPath(args.Kind(), args.Path)
 	case sandbox.IPythonArgs:
-	case sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs, sandbox.MCPArgs:
+	case sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs: // see unbrowsable
+	case sandbox.MCPArgs:
 		return refused(sandbox.Unsupported, string(a.Kind()), "this server does not perform it")
 	default:
 		return refused(sandbox.Invalid, string(a.Kind()), "no sandbox performs it")

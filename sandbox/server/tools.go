@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/sandtree/sandtree/internal/child"
+	"github.com/sandtree/sandtree/sandbox/browser"
 	"github.com/sandtree/sandtree/sandbox/kernel"
 )
 
@@ -11,7 +12,8 @@ import (
 type tools struct {
 	procs   *processes
 	kernels *kernel.Kernels
-	closers []closer // what was made, to be ended with the server
+	browser *browser.Browser // nil without Config.Browser
+	closers []closer         // what was made, to be ended with the server
 }
 
 // makeTools makes the tools when the server is opened. Code: Invalid.
@@ -20,7 +22,7 @@ func (s *Server) makeTools() error {
 	s.tools.closers = append(s.tools.closers, s.tools.procs)
 	s.tools.kernels = s.newKernels()
 	s.tools.closers = append(s.tools.closers, s.tools.kernels)
-	return nil
+	return s.makeBrowser()
 }
 
 // close ends them all.

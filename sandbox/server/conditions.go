@@ -52,12 +52,6 @@ func tagged(list, etag string, strong bool) bool {
 	return false
 }
 
-// preconditionFailed answers a request whose condition does not hold.
-func preconditionFailed(ctx *fasthttp.RequestCtx, err error) {
-	fail(ctx, err)
-	ctx.SetStatusCode(fasthttp.StatusPreconditionFailed)
-}
-
 func changedMeanwhile(etag string) error {
 	return refused(sandbox.Conflict, "files", "the file is another by now, with the entity tag "+etag+": get it again")
 }

@@ -29,6 +29,9 @@ func (s *Server) fileRoutes() routes {
 		{path: wire.PathRemove, methods: map[string]func(asked){"POST": s.remove}},
 		{path: wire.PathMkdir, methods: map[string]func(asked){"POST": s.makeDir}},
 		{path: wire.PathChmod, methods: map[string]func(asked){"POST": s.chmod}},
+		{path: wire.PathGlob, methods: map[string]func(asked){"POST": s.glob}},
+		{path: wire.PathGrep, methods: map[string]func(asked){"POST": s.grep}},
+		{path: wire.PathWatch, methods: map[string]func(asked){"GET": s.watch}},
 	}
 }
 

@@ -144,6 +144,13 @@ func (l *Ledger) Known(id string) bool {
 	return l.entries[id] != nil || l.gone.has(id)
 }
 
+// Len is how many actions are known with their answers, or are running.
+func (l *Ledger) Len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.entries)
+}
+
 // Epoch is the highest epoch seen.
 func (l *Ledger) Epoch() uint64 {
 	l.mu.Lock()

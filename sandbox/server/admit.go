@@ -134,7 +134,7 @@ func (s *Server) inTurn(act *action) (sandbox.Observation, error) {
 
 // performed is perform, with an observation that was cut off by the end of the server marked as such.
 func (s *Server) performed(ctx context.Context, a sandbox.Action, out sandbox.Output, in func(interrupter)) (sandbox.Observation, error) {
-	o, err := s.perform(ctx, a, out, in)
+	o, err := s.measured(ctx, a, out, in)
 	if r, ok := o.Result.(sandbox.ErrorResult); ok && r.ErrorID == "" && err == nil && ctx.Err() != nil {
 		o.Result = sandbox.ErrorResult{ErrorID: sandbox.ErrorInterrupted}
 	}

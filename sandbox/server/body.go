@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
@@ -29,14 +30,13 @@ func (s *Server) body(ctx *fasthttp.RequestCtx) ([]byte, error) {
 	if r == nil {
 		return ctx.Request.Body(), nil
 	}
-	if n >= 0 {
-		b := make([]byte, n)
-		if _, err := io.ReadFull(r, b); err != nil {
-			return invalid(fmt.Errorf("read the body: %w", err))
-		}
-		return b, nil
+	if n < 0 {
+		n = limit + 1 // at most, and then it is too long
+		r = io.LimitReader(r, n)
+	} else {
+		r = &exactly{r, n}
 	}
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	b, err := grow(r, n)
 	if err != nil {
 		return invalid(fmt.Errorf("read the body: %w", err))
 	}
@@ -44,6 +44,27 @@ func (s *Server) body(ctx *fasthttp.RequestCtx) ([]byte, error) {
 		return invalid(fmt.Errorf("%w: over %d bytes", errTooLong, limit))
 	}
 	return b, nil
+}
+
+// firstPiece is how much of a body is made room for before any of it has come: what nearly all bodies have.
+const firstPiece = 64 << 10
+
+// grow reads to the end of r, of which most bytes are expected. Room is made for twice of what has come, not for what was
+// announced: that costs whoever announces nothing.
+func grow(r io.Reader, most int64) ([]byte, error) {
+	b := make([]byte, 0, min(most, firstPiece)+1) // the one more finds the end without growing
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case err == io.EOF:
+			return b, nil
+		case err != nil:
+			return nil, err
+		case len(b) == cap(b):
+			b = slices.Grow(b, int(min(int64(cap(b)), most-int64(len(b)))+1))
+		}
+	}
 }
 
 // failBody answers for an error of body in the native form.

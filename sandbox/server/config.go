@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -43,19 +44,26 @@ type Config struct {
 	Browser    bool                // pages can be browsed, if there is a Chromium; it starts with the first
 	Downloads  bool                // with Browser: make .downloads in Dir at the start, as OpenHands' clients expect
 
+	PluginTimeout time.Duration // in which the plugins asked for must be ready, else the server fails to start; 0 means 2 minutes
+	VSCode        VSCode        // of the plugin vscode
+	Viewer        bool          // serve files as pages to browsers in the sandbox; see ViewerFile
+
 	MaxBody   int64 // bytes of a request that is no upload; 0 means 64 MiB
 	MaxOutput int   // bytes held of one action's output for readers that are slow or come again; 0 means 1 MiB
 
 	// Adopt makes the process the parent of its orphaned descendants, so that it can end them, and ends every child of
 	// the process on Shutdown. Only for a process that is nothing but the server.
-	Adopt bool
-	Log   *slog.Logger // nil discards
+	Adopt   bool
+	Version string       // of the program, for those who ask; "" is "dev"
+	Log     *slog.Logger // nil discards
 }
 
 const (
-	defaultOrphanAfter = 10 * time.Minute
-	defaultMaxBody     = 64 << 20 // a command of 5 MB is to work, and JSON can be six times its text
-	defaultMaxOutput   = 1 << 20
+	defaultOrphanAfter   = 10 * time.Minute
+	defaultPluginTimeout = 2 * time.Minute // the original's
+
+	defaultMaxBody   = 64 << 20 // a command of 5 MB is to work, and JSON can be six times its text
+	defaultMaxOutput = 1 << 20
 )
 
 // plugins are those that an OpenHands launcher names.
@@ -70,7 +78,7 @@ func (c Config) check() (Config, error) {
 		return invalid("Dir", fmt.Errorf("%q is not an absolute path", c.Dir))
 	}
 	for field, n := range map[string]int64{"OrphanAfter": int64(c.OrphanAfter), "Processes": int64(c.Processes),
-		"NoChange": int64(c.NoChange), "MaxBody": c.MaxBody, "MaxOutput": int64(c.MaxOutput)} {
+		"NoChange": int64(c.NoChange), "PluginTimeout": int64(c.PluginTimeout), "MaxBody": c.MaxBody, "MaxOutput": int64(c.MaxOutput)} {
 		if n < 0 {
 			return invalid(field, errors.New("is negative"))
 		}
@@ -82,6 +90,9 @@ func (c Config) check() (Config, error) {
 	}
 	if c.OrphanAfter == 0 {
 		c.OrphanAfter = defaultOrphanAfter
+	}
+	if c.PluginTimeout == 0 {
+		c.PluginTimeout = defaultPluginTimeout
 	}
 	if c.MaxBody == 0 {
 		c.MaxBody = defaultMaxBody
@@ -126,5 +137,7 @@ func (c Config) environment() []string {
 	}
 	return append(env, EnvMark+"="+c.Mark, fmt.Sprintf("%s=%d", EnvPID, os.Getpid()))
 }
+
+func (c Config) version() string { return cmp.Or(c.Version, "dev") }
 
 func (c Config) has(plugin string) bool { return slices.Contains(c.Plugins, plugin) }

@@ -30,6 +30,9 @@ func laneOf(a sandbox.Action) string {
 // maxInLane is how many requests without an action id may be in a lane. Those with an id are bounded by maxWaiting.
 const maxInLane = 256
 
+// errLaneFull is what the one too many is told.
+var errLaneFull = refused(sandbox.Exhausted, "action", tooMany)
+
 // lanes are those that are in use.
 type lanes struct {
 	mu  sync.Mutex
@@ -56,7 +59,7 @@ func (l *lanes) join(name string, limit int) (*place, error) {
 	defer l.mu.Unlock()
 	in := l.all[name]
 	if limit > 0 && len(in) >= limit {
-		return nil, refused(sandbox.Exhausted, "action", "too many actions wait for their turn: wait for some of them, then ask again")
+		return nil, errLaneFull
 	}
 	if len(in) == 0 {
 		close(p.turn)

@@ -40,6 +40,8 @@ func (l *load) cpuPercent() float64 {
 	return tenths(percent)
 }
 
+func (l *load) uptime() time.Duration { return time.Since(l.began) }
+
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -62,34 +64,39 @@ func (f float) MarshalJSON() ([]byte, error) {
 }
 
 type serverInfo struct {
-	Uptime    float `json:"uptime"`
-	IdleTime  float `json:"idle_time"`
-	Resources struct {
-		CPUPercent float `json:"cpu_percent"`
-		Memory     struct {
-			RSS     uint64 `json:"rss"`
-			VMS     uint64 `json:"vms"`
-			Percent float  `json:"percent"`
-		} `json:"memory"`
-		Disk struct {
-			Total   uint64 `json:"total"`
-			Used    uint64 `json:"used"`
-			Free    uint64 `json:"free"`
-			Percent float  `json:"percent"`
-		} `json:"disk"`
-		IO struct {
-			ReadBytes  uint64 `json:"read_bytes"`
-			WriteBytes uint64 `json:"write_bytes"`
-		} `json:"io"`
-	} `json:"resources"`
+	Uptime    float     `json:"uptime"`
+	IdleTime  float     `json:"idle_time"`
+	Resources resources `json:"resources"`
 }
 
+type resources struct {
+	CPUPercent float `json:"cpu_percent"`
+	Memory     struct {
+		RSS     uint64 `json:"rss"`
+		VMS     uint64 `json:"vms"`
+		Percent float  `json:"percent"`
+	} `json:"memory"`
+	Disk struct {
+		Total   uint64 `json:"total"`
+		Used    uint64 `json:"used"`
+		Free    uint64 `json:"free"`
+		Percent float  `json:"percent"`
+	} `json:"disk"`
+	IO struct {
+		ReadBytes  uint64 `json:"read_bytes"`
+		WriteBytes uint64 `json:"write_bytes"`
+	} `json:"io"`
+}
+
+// serverInfo is what the original tells, and nothing else.
 func (s *Server) serverInfo(ctx *fasthttp.RequestCtx) {
-	var info serverInfo
 	up := time.Since(s.contact.began)
-	info.Uptime = float(up.Seconds())
-	info.IdleTime = float((up - time.Duration(s.executed.Load())).Seconds())
-	r := &info.Resources
+	answerJSON(ctx, fasthttp.StatusOK, serverInfo{Uptime: float(up.Seconds()),
+		IdleTime: float((up - time.Duration(s.executed.Load())).Seconds()), Resources: s.resources()})
+}
+
+// resources are what the server's own process uses, and the disk at "/".
+func (s *Server) resources() (r resources) {
 	r.CPUPercent = float(s.load.cpuPercent())
 	memory := &r.Memory
 	memory.VMS, memory.RSS = pages("/proc/self/statm")
@@ -106,7 +113,7 @@ func (s *Server) serverInfo(ctx *fasthttp.RequestCtx) {
 		}
 	}
 	r.IO.ReadBytes, r.IO.WriteBytes = named("/proc/self/io", "read_bytes:"), named("/proc/self/io", "write_bytes:")
-	answerJSON(ctx, fasthttp.StatusOK, info)
+	return r
 }
 
 // pages reads the first two fields of statm in bytes; 0 if that cannot be.

@@ -25,6 +25,7 @@ const (
 	notAList     = "Request must be a list of MCP tools to sync"
 	mcpUpdated   = "MCP server updated successfully"
 	methodDetail = "Method Not Allowed"
+	tooMany      = "too many actions wait for their turn: wait for some of them, then ask again"
 )
 
 // openHands routes a request of the OpenHands form.
@@ -97,6 +98,11 @@ func (s *Server) alive(ctx *fasthttp.RequestCtx) {
 
 func (s *Server) executeAction(ctx *fasthttp.RequestCtx) {
 	s.executed.Store(int64(time.Since(s.contact.began)))
+	defer s.asking.Add(-1)
+	if s.asking.Add(1) > maxAsking { // before their bodies are read
+		detail(ctx, fasthttp.StatusTooManyRequests, tooMany)
+		return
+	}
 	body, err := s.body(ctx)
 	switch {
 	case errors.Is(err, errTooLong):
@@ -118,7 +124,11 @@ func (s *Server) executeAction(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	o, err := s.execute(ctx.Conn(), event)
-	if err != nil {
+	switch {
+	case sandbox.CodeOf(err) == sandbox.Exhausted && textOf(err) == textOf(errLaneFull): // clients of the original wait at 429, and give up at 500
+		detail(ctx, fasthttp.StatusTooManyRequests, tooMany)
+		return
+	case err != nil:
 		detail(ctx, fasthttp.StatusInternalServerError, internal+textOf(err))
 		return
 	}
@@ -200,12 +210,6 @@ func (s *Server) unsupported(a sandbox.Action) (o sandbox.Observation, err error
 		return o, err, true
 	}
 	return o, nil, false
-}
-
-// vscodeToken says that there is no VS Code.
-func (s *Server) vscodeToken(ctx *fasthttp.RequestCtx) {
-	ctx.SetContentType("application/json")
-	ctx.SetBodyString(`{"token":null}`)
 }
 
 // updateMCP takes an empty list of tool servers, and says of any other that there will be none.

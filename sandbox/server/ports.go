@@ -20,6 +20,8 @@ import (
 // lifeRoutes are those about the sandbox as a whole.
 func (s *Server) lifeRoutes() routes {
 	return routes{
+		{path: wire.PathInfo, methods: map[string]func(asked){"GET": s.info}},
+		{path: wire.PathMetrics, methods: map[string]func(asked){"GET": s.metrics}},
 		{path: wire.PathPorts, methods: map[string]func(asked){"GET": s.listPorts}},
 		{path: wire.PathPorts + "/", fences: true, do: s.port},
 	}

@@ -48,6 +48,7 @@ type Server struct {
 	lanes   *lanes
 	routes  routes
 	tools   tools // what else there is besides shells and files
+	editor  *editor
 	working sync.WaitGroup
 	adopter *reap.Adopter // nil unless Config.Adopt
 	record  *reap.Record  // nil without StateDir
@@ -71,6 +72,9 @@ type Server struct {
 
 	shut     sync.Once
 	shutErr  error
+	figures  figures
+	memory   *memoryWatch
+	asking   atomic.Int64 // OpenHands actions waiting or running
 	executed atomic.Int64 // when the latest OpenHands action began, nanoseconds since contact.began
 	forwards atomic.Int32 // connections given over to what listens elsewhere
 }
@@ -88,6 +92,8 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s := &Server{config: c, log: c.Log, key: []byte(c.Key), conns: newConns(), load: newLoad(), lanes: newLanes(),
 		born: make(chan struct{}), opened: make(chan struct{}), ready: make(chan struct{}), actions: map[string]*action{}}
+	s.figures.began = s.load.began
+	s.editor = newEditor(s)
 	s.routes = s.newRoutes()
 	begun := s.early()
 	left, err := s.open()

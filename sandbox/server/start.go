@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
@@ -33,6 +35,7 @@ func (s *Server) open() (left leftovers, err error) {
 	if err := os.MkdirAll(c.Dir, 0o775); err != nil {
 		return failed("working directory", err)
 	}
+	s.memory = newMemoryWatch(c.Cgroup)
 	if s.files, err = files.New(filesConfig(c)); err != nil {
 		return left, err
 	}
@@ -80,6 +83,7 @@ func (s *Server) start(left leftovers, begun <-chan shells) {
 	}
 	s.settle(left)
 	kernel := s.startKernel()
+	s.editor.start()
 	var b shells
 	switch {
 	case begun != nil:
@@ -89,16 +93,36 @@ func (s *Server) start(left leftovers, begun <-chan shells) {
 	default:
 		b.sessions, b.err = s.openShells()
 	}
+	if b.err == nil {
+		s.sessions = b.sessions
+		if b.err = s.awaitPlugins(kernel, s.editor.decided); b.err != nil {
+			b.err = errors.Join(b.err, s.sessions.close())
+		}
+	}
 	if b.err != nil {
 		s.failed = b.err
 		close(s.ready)    // first, so that Serve finds why
 		s.stopAccepting() // which ends it
 		return
 	}
-	s.sessions = b.sessions
-	<-kernel
 	s.contact.note()
 	close(s.ready)
+}
+
+// awaitPlugins returns when every plugin that was asked for is ready, or is known not to come. Code: Unavailable.
+func (s *Server) awaitPlugins(all ...<-chan struct{}) error {
+	timer := time.NewTimer(s.config.PluginTimeout)
+	defer timer.Stop()
+	for _, decided := range all {
+		select {
+		case <-decided:
+		case <-s.life.Done(): // and so are they
+		case <-timer.C:
+			return refused(sandbox.Unavailable, "plugins", fmt.Sprintf("%s are not ready after %v: raise INIT_PLUGIN_TIMEOUT, or ask for fewer",
+				strings.Join(s.config.Plugins, ", "), s.config.PluginTimeout))
+		}
+	}
+	return nil
 }
 
 // started is told of every shell before it runs anything.

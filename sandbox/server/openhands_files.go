@@ -68,7 +68,8 @@ func (s *Server) uploadFile(ctx *fasthttp.RequestCtx) {
 		Filename    string `json:"filename"`
 		Destination string `json:"destination"`
 		Recursive   bool   `json:"recursive"`
-	}{part.name, destination, recursive})
+		Success     bool   `json:"success"`
+	}{part.name, destination, recursive, true})
 }
 
 // boolean reads what the original takes for one.

@@ -261,7 +261,7 @@ func TestListUploadDownload(t *testing.T) {
 	}
 	large := bytes.Repeat([]byte("0123456789abcdef"), 1<<17) // 2 MB
 	if status, got := upload("destination="+b.dir+"/up&recursive=False", "f.bin", large); status != 200 ||
-		got != `{"filename":"f.bin","destination":"`+b.dir+`/up","recursive":false}` {
+		got != `{"filename":"f.bin","destination":"`+b.dir+`/up","recursive":false,"success":true}` {
 		t.Errorf("%d %s", status, got)
 	}
 	if b.read("up/f.bin") != string(large) {

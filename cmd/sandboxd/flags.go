@@ -46,6 +46,7 @@ type flags struct {
 	noBrowser bool
 	evalEnv   string
 	noChange  time.Duration
+	mcpConfig string
 
 	notes []string // warnings for the log, which does not exist yet
 }
@@ -95,6 +96,7 @@ func parse(args []string, environ []string) (*flags, error) {
 	s.BoolVar(&f.browser, "enable-browser", true, "browse pages, if there is a Chromium, which starts with the first")
 	s.BoolVar(&f.noBrowser, "no-enable-browser", false, "do not")
 	s.StringVar(&f.evalEnv, "browsergym-eval-env", "", "accepted; the browser has no benchmarks")
+	f.addMCP(s)
 	s.BoolVar(&f.version, "version", false, "print the version")
 
 	f.openHands = slices.ContainsFunc(args[:min(len(args), 1)], isNumber)
@@ -217,6 +219,9 @@ func (f *flags) config(environ []string, key string, log *slog.Logger) (server.C
 	var err error
 	if c.Dir, err = filepath.Abs(f.workingDir); err != nil {
 		return c, invalid("--working-dir", err)
+	}
+	if c.MCP, err = f.toolServers(); err != nil {
+		return c, err
 	}
 	c.Env = environ
 	if f.envFile != "" {

@@ -41,14 +41,14 @@ func (h *Hub) Call(ctx context.Context, name string, arguments json.RawMessage) 
 	case err == nil:
 		return dump(result)
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
-		return failed(fmt.Sprintf("Timed out while waiting for the tool %s", name))
+		return Failure(fmt.Sprintf("Timed out while waiting for the tool %s", name)), nil
 	case ctx.Err() != nil:
 		return nil, &sandbox.Error{Code: sandbox.Canceled, Op: "mcp", Err: fmt.Errorf("the call of %s was given up: %w", name, context.Cause(ctx))}
 	}
 	if e, ok := errors.AsType[*jsonrpc.Error](err); ok {
-		return failed(e.Message)
+		return Failure(e.Message), nil
 	}
-	return failed(textOf(err))
+	return Failure(textOf(err)), nil
 }
 
 // dump is a result with all its members, as Python's model has them.
@@ -65,12 +65,14 @@ func dump(r *sdk.CallToolResult) (json.RawMessage, error) {
 	}{r.Meta, content, r.StructuredContent, r.IsError})
 }
 
-func failed(text string) (json.RawMessage, error) {
-	return encode(struct {
+// Failure is the result of a call that has none.
+func Failure(text string) json.RawMessage {
+	b, _ := encode(struct { // of strings: it cannot fail
 		IsError bool       `json:"isError"`
 		Error   string     `json:"error"`
 		Content []struct{} `json:"content"`
 	}{true, text, []struct{}{}})
+	return b
 }
 
 func encode(v any) (json.RawMessage, error) {

@@ -22,7 +22,7 @@ const (
 // Server is the configuration of one server: a program, or a URL.
 type Server struct {
 	Name string // letters, digits, _ and -
-	Type string // Stdio, SSE or HTTP
+	Type string // Stdio, SSE or HTTP; "" finds out: of a URL whose path ends in /sse it is SSE, of others HTTP
 
 	Command string            // a path, or looked up in PATH
 	Args    []string          // without the command
@@ -85,10 +85,10 @@ func parseEntry(name string, b json.RawMessage) (s Server, disabled bool, err er
 	}
 	entry.Name = name
 	switch {
-	case entry.URL != "" && entry.Command != "":
-		return s, false, errors.New("has both a command and a url: leave one out")
 	case entry.URL == "" && entry.Command == "":
 		return s, false, errors.New("has neither a command nor a url")
+	case entry.URL != "" && entry.Command != "":
+		return s, false, errors.New("has both a command and a url: leave one out")
 	case entry.Command != "":
 		if kind != "" && kind != Stdio {
 			return s, false, fmt.Errorf("has a command, so its type is stdio, not %.40q", kind)
@@ -123,6 +123,12 @@ func checked(servers []Server) ([]Server, error) {
 	}
 	out := make([]Server, 0, len(servers))
 	for _, s := range servers {
+		if s.Type == "" {
+			s.Type = Stdio
+			if s.URL != "" {
+				s.Type, _ = typeOf("", s.URL)
+			}
+		}
 		if err := s.check(); err != nil {
 			return nil, invalid(fmt.Errorf("server %.60q: %w", s.Name, err))
 		}
@@ -137,6 +143,9 @@ func checked(servers []Server) ([]Server, error) {
 func (s Server) check() error {
 	if len(s.Name) > 128 || !madeOf(s.Name, "_-") {
 		return errors.New("a name has letters, digits, _ and - and at most 128 of them")
+	}
+	if s.Command != "" && s.URL != "" {
+		return errors.New("has both a command and a url: leave one out")
 	}
 	switch s.Type {
 	case Stdio:

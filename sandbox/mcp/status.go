@@ -1,7 +1,10 @@
 package mcp
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -44,6 +47,31 @@ func (u *upstream) status() Status {
 		s.Next = &next
 	}
 	return s
+}
+
+// Tool is one that can be called.
+type Tool struct {
+	Name        string // that the Hub gives it
+	Server      string
+	Description string
+	InputSchema json.RawMessage // JSON Schema
+}
+
+// Tools lists the tools of all servers, which it starts and waits for, within bounds and until ctx ends. Sorted by name.
+func (h *Hub) Tools(ctx context.Context) []Tool {
+	h.gather(ctx)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var list []Tool
+	for name, t := range h.names.tools.shown {
+		schema, err := json.Marshal(t.InputSchema)
+		if err != nil {
+			schema = nil
+		}
+		list = append(list, Tool{Name: name, Server: h.names.tools.from[name].up.config.Name, Description: t.Description, InputSchema: schema})
+	}
+	slices.SortFunc(list, func(a, b Tool) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }
 
 // Check looks for what is known to be wrong before any server is started: programs that are not there. "" is nothing.

@@ -218,7 +218,6 @@ func TestBadInputChangesNothing(t *testing.T) {
 		"NUL in a path":      {"POST", "a", `{"action":"write","args":{"path":"bad\u0000","content":""}}`, nil, 400, sandbox.Invalid},
 		"not for a sandbox":  {"POST", "a", `{"action":"think","args":{"thought":"hm"}}`, nil, 400, sandbox.Invalid},
 		"other editor":       {"POST", "a", `{"action":"edit","args":{"path":"bad","impl_source":"llm_based_edit"}}`, nil, 400, sandbox.Invalid},
-		"python":             {"POST", "a", `{"action":"run_ipython","args":{"code":"1"}}`, nil, 501, sandbox.Unsupported},
 		"browse":             {"POST", "a", `{"action":"browse","args":{"url":"http://x"}}`, nil, 501, sandbox.Unsupported},
 		"mcp":                {"POST", "a", `{"action":"call_tool_mcp","args":{"name":"x"}}`, nil, 501, sandbox.Unsupported},
 		"too long":           {"POST", "a", `{"action":"run","args":{"command":"touch bad` + strings.Repeat(" ", 2<<20) + `"}}`, nil, 413, sandbox.Invalid},

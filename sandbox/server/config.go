@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/mcp"
 )
 
 // Config says what a server serves and to whom.
@@ -43,10 +44,16 @@ type Config struct {
 	Plugins    []string            // asked for by an OpenHands client: jupyter, agent_skills, vscode
 	Browser    bool                // pages can be browsed, if there is a Chromium; it starts with the first
 	Downloads  bool                // with Browser: make .downloads in Dir at the start, as OpenHands' clients expect
+	MCP        []mcp.Server        // tool servers, until they are replaced; none starts before it is used
 
 	PluginTimeout time.Duration // in which the plugins asked for must be ready, else the server fails to start; 0 means 2 minutes
 	VSCode        VSCode        // of the plugin vscode
 	Viewer        bool          // serve files as pages to browsers in the sandbox; see ViewerFile
+
+	PluginTimeout time.Duration // in which the plugins asked for must be ready, else the server fails to start; 0 means 2 minutes
+	VSCode        VSCode        // of the plugin vscode
+	Viewer        net.Listener  // where files are shown as pages to browsers in the sandbox, without a key; nil nowhere. Closed by the server
+	ViewerFile    string        // where Viewer's address is written down; "" nowhere
 
 	MaxBody   int64 // bytes of a request that is no upload; 0 means 64 MiB
 	MaxOutput int   // bytes held of one action's output for readers that are slow or come again; 0 means 1 MiB

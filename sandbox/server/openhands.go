@@ -30,6 +30,10 @@ const (
 
 // openHands routes a request of the OpenHands form.
 func (s *Server) openHands(ctx *fasthttp.RequestCtx, path []byte) {
+	if ofMCP(path) {
+		s.openMCP(ctx)
+		return
+	}
 	method, handler := fasthttp.MethodPost, (func(*fasthttp.RequestCtx))(nil)
 	early := false // may be asked before the server is ready
 	switch string(path) {
@@ -210,37 +214,4 @@ func (s *Server) unsupported(a sandbox.Action) (o sandbox.Observation, err error
 		return o, err, true
 	}
 	return o, nil, false
-}
-
-// updateMCP takes an empty list of tool servers, and says of any other that there will be none.
-func (s *Server) updateMCP(ctx *fasthttp.RequestCtx) {
-	body, err := s.body(ctx)
-	if errors.Is(err, errTooLong) {
-		detail(ctx, fasthttp.StatusRequestEntityTooLarge, textOf(err))
-		s.hangUp(ctx)
-		return
-	}
-	var list []json.RawMessage
-	if err == nil {
-		var v any
-		if err = json.Unmarshal(body, &v); err == nil {
-			if _, ok := v.([]any); !ok {
-				detail(ctx, fasthttp.StatusBadRequest, notAList)
-				return
-			}
-			err = json.Unmarshal(body, &list)
-		}
-	}
-	if err != nil {
-		detail(ctx, fasthttp.StatusInternalServerError, unexpected)
-		return
-	}
-	log := ""
-	if len(list) > 0 {
-		log = "this server runs no MCP servers"
-	}
-	answerJSON(ctx, fasthttp.StatusOK, struct {
-		Detail string `json:"detail"`
-		Log    string `json:"router_error_log"`
-	}{mcpUpdated, log})
 }

@@ -35,6 +35,8 @@ func (s *Server) perform(ctx context.Context, a sandbox.Action, out sandbox.Outp
 		return s.cell(ctx, args, a, out, in)
 	case sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs:
 		return s.browse(ctx, a, in)
+	case sandbox.MCPArgs:
+		return s.callTool(ctx, args, a, in)
 	}
 	return o, unperformable(a)
 }
@@ -104,7 +106,6 @@ func unperformable(a sandbox.Action) error {
 	case sandbox.IPythonArgs:
 	case sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs: // see unbrowsable
 	case sandbox.MCPArgs:
-		return refused(sandbox.Unsupported, string(a.Kind()), "this server does not perform it")
 	default:
 		return refused(sandbox.Invalid, string(a.Kind()), "no sandbox performs it")
 	}

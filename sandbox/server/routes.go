@@ -42,9 +42,10 @@ func (s *Server) newRoutes() routes {
 		{path: wire.PathProcesses + "/", methods: map[string]func(asked){"GET": s.oneProcess, "PUT": s.oneProcess, "POST": s.oneProcess, "DELETE": s.oneProcess}},
 		{path: wire.PathEnv, methods: map[string]func(asked){"PUT": s.putEnv}},
 	}
-	all = append(all, s.lifeRoutes()...)
 	all = append(all, s.fileRoutes()...)
+	all = append(all, s.lifeRoutes()...)
 	all = append(all, s.kernelRoutes()...)
+	all = append(all, s.mcpRoutes()...)
 	slices.SortStableFunc(all, func(a, b route) int { return len(b.path) - len(a.path) })
 	return all
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/sandtree/sandtree/internal/child"
 	"github.com/sandtree/sandtree/sandbox/browser"
 	"github.com/sandtree/sandtree/sandbox/kernel"
+	"github.com/sandtree/sandtree/sandbox/mcp"
 )
 
 // tools are what a server has besides its shells and files. Each starts nothing before it is asked for something.
@@ -13,13 +14,18 @@ type tools struct {
 	procs   *processes
 	kernels *kernel.Kernels
 	browser *browser.Browser // nil without Config.Browser
-	closers []closer         // what was made, to be ended with the server
+	mcp     *mcp.Hub
+	shares  shares
+	closers []closer // what was made, to be ended with the server
 }
 
 // makeTools makes the tools when the server is opened. Code: Invalid.
 func (s *Server) makeTools() error {
 	s.tools.procs = newProcesses()
 	s.tools.closers = append(s.tools.closers, s.tools.procs)
+	if err := s.makeMCP(); err != nil {
+		return err
+	}
 	s.tools.kernels = s.newKernels()
 	s.tools.closers = append(s.tools.closers, s.tools.kernels)
 	return s.makeBrowser()

@@ -53,7 +53,7 @@ func start(t testing.TB, pages map[string]string, change func(*browser.Config)) 
 	t.Cleanup(func() { os.RemoveAll(temp) })
 	b := &box{t: t, dir: t.TempDir(), temp: temp, site: server.URL}
 	c := browser.Config{Dir: b.dir, TempDir: b.temp, Log: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Env: func() []string { return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir, "LANG=C.UTF-8"} }}
+		Env: environment(b.dir)}
 	if change != nil {
 		change(&c)
 	}
@@ -67,6 +67,10 @@ func start(t testing.TB, pages map[string]string, change func(*browser.Config)) 
 		}
 	})
 	return b
+}
+
+func environment(home string) func() []string {
+	return func() []string { return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "LANG=C.UTF-8"} }
 }
 
 type testLog struct{ testing.TB }

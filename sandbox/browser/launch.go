@@ -197,7 +197,7 @@ func start(ctx context.Context, c Config, path string, try bool) (*engine, error
 		return nil, err
 	}
 	return nil, &sandbox.Error{Code: sandbox.Unavailable, Op: "browse", Err: fmt.Errorf(
-		"Chromium (%s) does not start: %w", path, errs[len(errs)-1])}
+		"the browser %s does not start: %w", path, errs[len(errs)-1])}
 }
 
 func startOne(ctx context.Context, c Config, path string, sandboxed bool) (*engine, error) {

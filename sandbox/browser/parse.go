@@ -319,3 +319,8 @@ func (f *failure) Error() string { return f.kind + ": " + f.text }
 func failed(kind, format string, args ...any) error {
 	return &failure{kind, fmt.Sprintf(format, args...)}
 }
+
+// said is an error that agents read as it stands.
+type said string
+
+func (s said) Error() string { return string(s) }

@@ -16,9 +16,10 @@ import (
 	"github.com/chromedp/cdproto/target"
 )
 
-var (
-	errCrashed = errors.New("Page crashed")         // the words of the original's exceptions
-	errClosed  = errors.New("Page has been closed") // the same
+// How pages end, in the words of the original's exceptions.
+const (
+	errCrashed = said("Page crashed")
+	errClosed  = said("Page has been closed")
 )
 
 // Size of what a page is shown in, in pixels.

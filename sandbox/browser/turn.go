@@ -14,7 +14,7 @@ import (
 )
 
 // errTooLong ends an action that takes longer than Config.Timeout, in the original's words.
-var errTooLong = errors.New("Browser environment took too long to respond.") //nolint:revive // agents know this text
+const errTooLong = said("Browser environment took too long to respond.")
 
 // A turn is the performing of one action.
 type turn struct {
@@ -93,7 +93,7 @@ func (b *Browser) recover(t *turn, err error) error {
 	if e := b.discard(t.engine); e != nil {
 		err = errors.Join(err, e)
 	}
-	return errors.Join(err, errors.New("The page did not answer any more: the browser was ended, and starts again, without its pages, with the next action.")) //nolint:revive // a sentence for an agent
+	return errors.Join(err, said("The page did not answer any more: the browser was ended, and starts again, without its pages, with the next action."))
 }
 
 func (t *tab) gentlyStop(ctx context.Context) error {

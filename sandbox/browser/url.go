@@ -10,7 +10,10 @@ import (
 // that of a file, relative to the working directory; anything else is the name of a host, which is asked by HTTP.
 func address(s, dir string) (string, error) {
 	s = strings.TrimSpace(s)
-	scheme, _, _ := strings.Cut(strings.ToLower(s), ":")
+	scheme, _, found := strings.Cut(strings.ToLower(s), ":")
+	if !found { // it may be a host of that name
+		scheme = ""
+	}
 	switch {
 	case s == "":
 		return "", failed("ValueError", "the URL is empty")

@@ -1,7 +1,7 @@
 package kernel
 
 import (
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -15,11 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-//go:embed boot.py
-var bootPy string
-
-//go:embed agentskills.py
-var skillsPy string
+//go:embed python
+var python embed.FS
 
 // A runDir is the directory that kernels and the server meet in: connection files, sockets, and the Python that is ours.
 // It belongs to the kernels' user, who may do with it what he likes, so everything is written through a descriptor of it,
@@ -31,7 +28,7 @@ type runDir struct {
 }
 
 const (
-	modules   = "python" // the directory in it that modules are in
+	modules   = "python" // the directory with our Python, in it and in the program
 	maxSocket = 107      // bytes of a socket's path, sun_path less its NUL
 )
 
@@ -61,14 +58,22 @@ func newRunDir(parent, prefix string, user *syscall.Credential) (*runDir, error)
 }
 
 func (d *runDir) fill() error {
-	if err := d.write("boot.py", bootPy); err != nil {
+	if err := d.root.Mkdir(modules, 0o700); err != nil {
 		return err
 	}
-	if err := d.root.Mkdir(modules, 0o755); err != nil {
+	entries, err := python.ReadDir(modules)
+	if err != nil {
 		return err
 	}
-	if err := d.write(modules+"/agentskills.py", skillsPy); err != nil {
-		return err
+	for _, e := range entries {
+		name := modules + "/" + e.Name()
+		text, err := python.ReadFile(name)
+		if err == nil {
+			err = d.write(name, string(text))
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if d.user == nil {
 		return nil

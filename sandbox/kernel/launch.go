@@ -145,9 +145,9 @@ func (l *launch) command(null, output, say *os.File) child.Command {
 	file := l.dir.path + "/" + l.id + ".json"
 	cmd := child.Command{Path: l.prog.Argv[0], Env: l.env, Name: "kernel", Files: []*os.File{null, output, output, say}}
 	if l.prog.ours {
-		cmd.Args = []string{l.prog.Argv[0], l.dir.path + "/boot.py", file, l.cwd}
+		cmd.Args = []string{l.prog.Argv[0], l.dir.path + "/" + modules + "/boot.py", file, l.cwd}
 		if l.skills {
-			cmd.Args = append(cmd.Args, l.dir.path+"/"+modules)
+			cmd.Args = append(cmd.Args, "skills")
 		}
 		return cmd
 	}

@@ -1,10 +1,10 @@
 """Starts an IPython kernel for sandtree's server.
 
-    python boot.py CONNECTION-FILE DIRECTORY [MODULES]
+    python boot.py CONNECTION-FILE DIRECTORY [skills]
 
 When the kernel's sockets are there it says so on descriptor 3, as a line of JSON: {"executable": …, "ipykernel": …}.
-Exits with 69 where ipykernel is not installed. With MODULES, a directory, the public names of its module agentskills
-are in the kernel's namespace.
+Exits with 69 where ipykernel is not installed. With skills, the functions of the module agentskills beside this file are
+in the kernel's namespace.
 """
 
 import faulthandler
@@ -14,8 +14,18 @@ import os
 import sys
 
 
-def main(connection, directory, modules=None):
-    del sys.path[0]  # where this file is
+def skills(shell, directory):
+    sys.path.append(directory)
+    try:
+        import agentskills
+
+        shell.push({name: getattr(agentskills, name) for name in agentskills.__all__}, interactive=False)
+    except Exception as e:  # a kernel without them is better than none
+        print("agentskills:", e, file=sys.stderr)
+
+
+def main(connection, directory, wanted=None):
+    beside = sys.path.pop(0)
     if importlib.util.find_spec("ipykernel") is None:
         sys.stderr.flush()
         os._exit(69)
@@ -53,11 +63,8 @@ def main(connection, directory, modules=None):
         app.shell.run_line_magic("colors", "nocolor")
     except Exception:
         pass
-    if modules:
-        sys.path.append(modules)
-        import agentskills
-
-        app.shell.push({name: getattr(agentskills, name) for name in agentskills.__all__}, interactive=False)
+    if wanted == "skills":
+        skills(app.shell, beside)
 
     ready = json.dumps({"executable": sys.executable or "", "ipykernel": ipykernel.__version__})
     os.write(3, ready.encode() + b"\n")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,10 +46,6 @@ type Config struct {
 	Browser    bool                // pages can be browsed, if there is a Chromium; it starts with the first
 	Downloads  bool                // with Browser: make .downloads in Dir at the start, as OpenHands' clients expect
 	MCP        []mcp.Server        // tool servers, until they are replaced; none starts before it is used
-
-	PluginTimeout time.Duration // in which the plugins asked for must be ready, else the server fails to start; 0 means 2 minutes
-	VSCode        VSCode        // of the plugin vscode
-	Viewer        bool          // serve files as pages to browsers in the sandbox; see ViewerFile
 
 	PluginTimeout time.Duration // in which the plugins asked for must be ready, else the server fails to start; 0 means 2 minutes
 	VSCode        VSCode        // of the plugin vscode

@@ -58,7 +58,7 @@ func (s *Server) troubles() (all []string) {
 }
 
 // browserState is how Chromium is confined; "" if it does not run.
-func (s *Server) browserState() string { return "" }
+func (s *Server) browserState() string { return s.browserInfo().Sandbox }
 
 // pluginStates tells of the plugins that were asked for.
 func (s *Server) pluginStates() []wire.Plugin {

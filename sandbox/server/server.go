@@ -49,6 +49,7 @@ type Server struct {
 	routes  routes
 	tools   tools // what else there is besides shells and files
 	editor  *editor
+	viewer  *viewer // nil without Config.Viewer
 	working sync.WaitGroup
 	adopter *reap.Adopter // nil unless Config.Adopt
 	record  *reap.Record  // nil without StateDir
@@ -105,6 +106,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.contact = newContact(c.OrphanAfter, c.Keep)
 	s.http = s.newHTTP()
+	s.viewer = s.startViewer()
 	close(s.opened)
 	s.working.Go(func() { s.start(left, begun) })
 	return s, nil

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/sandtree/sandtree/internal/child"
 )
@@ -32,17 +31,9 @@ func findEditor(root string, env []string) (editorProgram, error) {
 	if root != "" {
 		places = append([]editorProgram{{filepath.Join(root, "bin", openVSCode), false}, {filepath.Join(root, "bin", codeServer), true}}, places...)
 	}
-	path := ""
-	for _, v := range env {
-		if p, ok := strings.CutPrefix(v, "PATH="); ok {
-			path = p
-		}
-	}
 	for _, name := range []string{openVSCode, codeServer} {
-		for _, dir := range filepath.SplitList(path) {
-			if filepath.IsAbs(dir) {
-				places = append(places, editorProgram{filepath.Join(dir, name), name == codeServer})
-			}
+		if path, ok := onPath(name, env); ok {
+			places = append(places, editorProgram{path, name == codeServer})
 		}
 	}
 	for _, p := range places {

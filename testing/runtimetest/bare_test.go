@@ -216,7 +216,8 @@ func (b *bare) Put(ctx context.Context, path string, r io.Reader) error {
 	if err := over(ctx); err != nil {
 		return err
 	}
-	return b.store.Put(path, r, 0o644)
+	_, err := b.store.Put(path, r, files.PutOptions{})
+	return err
 }
 
 func (b *bare) GetTree(ctx context.Context, path string, w io.Writer) error {

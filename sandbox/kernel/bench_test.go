@@ -1,80 +1,25 @@
 package kernel
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/go-zeromq/zmq4"
-
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/floor"
 )
-
-// A bare client of a kernel: another implementation of ZeroMQ, and nothing done with what comes but to look for the end.
-type bare struct {
-	shell, iopub zmq4.Socket
-	signer       signer
-	sent         uint64
-}
-
-func newBare(t testing.TB, p *process) *bare {
-	t.Helper()
-	b := &bare{zmq4.NewDealer(context.Background()), zmq4.NewSub(context.Background()), newSigner(p.launch.conn.Key), 0}
-	t.Cleanup(func() {
-		b.shell.Close()
-		b.iopub.Close()
-	})
-	for i, s := range []zmq4.Socket{b.shell, b.iopub} {
-		if err := s.Dial(fmt.Sprintf("ipc://%s-%d", p.launch.conn.IP, i+1)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := b.iopub.SetOption(zmq4.OptionSubscribe, ""); err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func (b *bare) run(t testing.TB, code string) {
-	b.sent++
-	id := numbered("bare", b.sent)
-	frames, err := b.signer.request(id, "bare", "execute_request", executeRequest{Code: code, Expressions: map[string]string{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.shell.SendMulti(zmq4.NewMsgFrom(frames...)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.shell.Recv(); err != nil {
-		t.Fatal(err)
-	}
-	for {
-		m, err := b.iopub.Recv()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var parent struct {
-			ID string `json:"msg_id"`
-		}
-		var content struct {
-			State string `json:"execution_state"`
-		}
-		if json.Unmarshal(m.Frames[4], &parent) == nil && parent.ID == id && json.Unmarshal(m.Frames[6], &content) == nil && content.State == "idle" {
-			return
-		}
-	}
-}
 
 // BenchmarkCell compares a cell with one of a bare client, on the same kernel and in turn.
 func BenchmarkCell(b *testing.B) {
 	ks := kernels(b, Config{})
 	runCell(b, ks, "1")
 	k, _ := ks.existing("")
-	other := newBare(b, k.current())
-	time.Sleep(100 * time.Millisecond) // its subscription
+	p := k.current()
+	other, err := floor.DialKernel(p.launch.dir.path + "/" + p.launch.id + ".json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer other.Close()
 	var ours, bares []time.Duration
 	for b.Loop() {
 		begun := time.Now()
@@ -83,7 +28,9 @@ func BenchmarkCell(b *testing.B) {
 		}
 		ours = append(ours, time.Since(begun))
 		begun = time.Now()
-		other.run(b, "print(1)")
+		if err := other.Run("print(1)"); err != nil {
+			b.Fatal(err)
+		}
 		bares = append(bares, time.Since(begun))
 	}
 	slices.Sort(ours)

@@ -227,9 +227,9 @@ func TestSkills(t *testing.T) {
 		{"parse_docx('a')", "[Reading DOCX file from a]\nERROR: The file could not be read as DOCX: File is not a zip file"},
 		{"parse_pdf('none')", "ERROR: File none not found."},
 	}
-	var codes [][]string // a module anew for each
+	var codes []string // with the module anew for each
 	for _, c := range cases {
-		codes = append(codes, []string{c.code})
+		codes = append(codes, c.code)
 	}
 	in, err := json.Marshal(codes)
 	if err != nil {
@@ -239,7 +239,7 @@ func TestSkills(t *testing.T) {
 	unquoteAll(t, pythonHere(t, dir, `
 import agentskills, contextlib, importlib, io, json
 said = []
-for code, in json.load(sys.stdin):
+for code in json.load(sys.stdin):
     with contextlib.redirect_stdout(io.StringIO()) as out:
         exec(code, vars(importlib.reload(agentskills)))
     said.append(out.getvalue())

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -156,22 +157,41 @@ func (s seen) bid(t testing.TB, text string) string {
 }
 
 func TestBrowse(t *testing.T) {
-	b := start(t, map[string]string{"/": `<title>Home</title><h1>Directory listing for /</h1><ul><li><a href="server.log">server.log</a></ul><img src="x.png" alt=none>`}, nil)
+	b := start(t, map[string]string{
+		"/": `<title>Home</title><h1>Directory listing for /</h1><hr><ul><li><a href="server.log">server.log</a></li><li><a href="a%20b/">a b/</a></ul><hr><img src="x.png" alt=none>`,
+		"/text": `<p>One <b>bold</b>,
+<i>slanted</i> <code>x=1</code>.<br>Next<p>A<a href="/x"> link <span>in</span> parts</a>end.<ol start=3><li>three<ul><li>inner</ul><li>four</ol>
+<pre>  kept
+ as is</pre><table><tr><th>H<th>I<tr><td>1<td>2</table><script>no()</script><style>no</style><div><div>deep</div></div><blockquote>said</blockquote>`}, nil)
 	s := b.browse(b.site)
 	if s.Error || s.ActionErr != "" || len(s.Pages) != 1 || s.Pages[0] != b.site+"/" || s.Active != 0 || s.URL != b.site+"/" ||
 		s.Action != `goto("`+b.site+`")` || s.Trigger != "browse" || len(s.Screenshot) < 1000 || len(s.Marks) < 1000 || len(s.Tree.Nodes) > 0 {
 		t.Errorf("%.300v", s)
 	}
-	for _, want := range []string{"Directory listing for /", "[server.log](" + b.site + "/server.log)", "[Current URL: " + b.site + "/]\n===="} {
-		if !strings.Contains(s.Content, want) {
-			t.Errorf("no %q in %s", want, s.Content)
-		}
+	const begin, end = "============== BEGIN webpage content ==============\n", "\n============== END webpage content ==============\n"
+	want := "[Current URL: " + b.site + "/]\n" + begin + "# Directory listing for /\n\n---\n\n* [server.log](" + b.site + "/server.log)\n* [a b/](" +
+		b.site + "/a%20b/)\n\n---" + end
+	if s.Content != want {
+		t.Errorf("%s\nwant\n%s", s.Content, want)
 	}
-	t.Logf("%+v\n%s", b.Info(), s.Content)
 	if s.Path == nil {
 		t.Fatal("no screenshot was saved")
 	}
-	t.Log(*s.Path)
-	s = b.ok("noop(0)")
-	t.Log(s.Content)
+	if png, err := os.ReadFile(*s.Path); err != nil || !bytes.HasPrefix(png, []byte("\x89PNG")) || filepath.Dir(*s.Path) != filepath.Join(b.dir, ".browser_screenshots") {
+		t.Errorf("%s: %v", *s.Path, err)
+	}
+	want = "[Current URL: " + b.site + "/text]\n" + begin + "One **bold**, _slanted_ `x=1`.\nNext\n\nA [link in parts](" + b.site + "/x)end.\n\n3. three\n  * inner\n4. four\n\n" +
+		"```\n  kept\n as is\n```\n\nH | I\n1 | 2\n\ndeep\n\n> said" + end
+	if s = b.browse(b.site + "/text"); s.Content != want {
+		t.Errorf("%s\nwant\n%s", s.Content, want)
+	}
+	s = b.read(b.Browse(t.Context(), sandbox.BrowseArgs{URL: "127.0.0.1:9", ReturnAXTree: true}))
+	if !s.Error || s.ActionErr != "Error: Page.goto: net::ERR_UNSAFE_PORT at http://127.0.0.1:9" || s.Action != `goto("127.0.0.1:9")` ||
+		!strings.Contains(s.Content, "]\n================ BEGIN error message ===============\nThe following error occurred when trying to visit the URL:\nError: Page.goto: ") {
+		t.Errorf("%s\n%s", s.ActionErr, s.Content)
+	}
+	s = b.read(b.Browse(t.Context(), sandbox.BrowseArgs{URL: b.site, ReturnAXTree: true}))
+	if len(s.Tree.Nodes) < 5 || len(s.Elements) < 5 {
+		t.Errorf("%d nodes, %d elements", len(s.Tree.Nodes), len(s.Elements))
+	}
 }

@@ -6,18 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/JohannesKaufmann/html-to-markdown/v2/converter"
-	"github.com/JohannesKaufmann/html-to-markdown/v2/plugin/base"
-	"github.com/JohannesKaufmann/html-to-markdown/v2/plugin/commonmark"
-	"github.com/JohannesKaufmann/html-to-markdown/v2/plugin/table"
 )
 
-// Bounds of what a page can put into an observation.
-const (
-	maxHTML = 2 << 20 // characters of a page that are made text
-	maxText = 1 << 20 // bytes of that text, and of a tree
-)
+// maxText bounds the text of a page, in characters, and of a tree, in bytes.
+const maxText = 1 << 20
 
 // contentOfPage is what an agent reads after browse.
 func contentOfPage(x extras, text string) string {
@@ -57,26 +49,12 @@ func writeError(b *strings.Builder, when, text string) {
 		"\n================ END error message ===============\n")
 }
 
-// markdown is the text of a page, with its links and without its images.
-func markdown(html, url string) string {
-	c := converter.NewConverter(converter.WithPlugins(base.NewBasePlugin(), commonmark.NewCommonmarkPlugin(), table.NewTablePlugin()),
-		converter.WithEscapeMode(converter.EscapeModeDisabled))
-	for _, tag := range []string{"img", "picture", "svg", "canvas", "head", "iframe"} {
-		c.Register.TagType(tag, converter.TagTypeRemove, converter.PriorityEarly)
-	}
-	text, err := c.ConvertString(html, converter.WithDomain(url))
-	if err != nil {
-		return "[the text of the page cannot be shown: " + err.Error() + "]"
-	}
-	return cut(text)
-}
-
 // cut shortens what is too long.
 func cut(text string) string {
 	if len(text) <= maxText {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxText], "") + "\n[... the rest of the page is left out: it is too long ...]"
+	return strings.ToValidUTF8(text[:maxText], "") + "\n[... the rest of the tree is left out: it is too long ...]"
 }
 
 func dataURI(png []byte) string {

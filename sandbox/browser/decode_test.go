@@ -76,16 +76,6 @@ func FuzzTree(f *testing.F) {
 	})
 }
 
-func FuzzMarkdown(f *testing.F) {
-	f.Add(`<h1>a</h1><a href=x>b</a><img src=y><table><tr><td>1<td>2</table><pre>x</pre><ul><li>z`)
-	f.Add(strings.Repeat("<div>", 600) + "x")
-	f.Fuzz(func(t *testing.T, html string) {
-		if n := len(markdown(html, "http://x/")); n > maxText+200 {
-			t.Errorf("%d bytes", n)
-		}
-	})
-}
-
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte("{\"id\":1,\"result\":{}}\x00{\"method\":\"x\",\"params\":{}}\x00"))
 	f.Add([]byte("\x00\x00{\"id\":1,\"error\":{\"message\":\"no\"}}\x00{"))

@@ -25,7 +25,7 @@ const startTime = 60 * time.Second
 const smallShm = 256 << 20
 
 // flags are those of every browser: no window, no questions, and nothing asked of the network but by pages.
-var flags = strings.Fields(`--headless=new --remote-debugging-pipe --no-first-run --no-default-browser-check
+const flags = `--headless=new --remote-debugging-pipe --no-first-run --no-default-browser-check
 	--disable-background-networking --disable-component-update --disable-sync --disable-default-apps --disable-extensions
 	--disable-client-side-phishing-detection --disable-search-engine-choice-screen --disable-domain-reliability
 	--disable-breakpad --disable-crash-reporter --disable-hang-monitor --disable-prompt-on-repost --disable-popup-blocking
@@ -33,7 +33,7 @@ var flags = strings.Fields(`--headless=new --remote-debugging-pipe --no-first-ru
 	--disable-background-timer-throttling --disable-smooth-scrolling --disable-gpu --mute-audio --hide-scrollbars
 	--metrics-recording-only --no-service-autorun --password-store=basic --use-mock-keychain --force-color-profile=srgb
 	--lang=en-US --window-size=1280,720 --noerrdialogs --disable-site-isolation-trials
-	--disable-features=IsolateOrigins,site-per-process,BackForwardCache,Translate,MediaRouter,OptimizationHints,DialMediaRouteProvider,PaintHolding,HttpsUpgrades,AutofillServerCommunication,CertificateTransparencyComponentUpdater`)
+	--disable-features=IsolateOrigins,site-per-process,BackForwardCache,Translate,MediaRouter,OptimizationHints,DialMediaRouteProvider,PaintHolding,HttpsUpgrades,AutofillServerCommunication,CertificateTransparencyComponentUpdater`
 
 // A process is a running Chromium, and the directory of what it keeps.
 type process struct {
@@ -89,7 +89,7 @@ func launch(c Config, path string, sandboxed bool) (p *process, r, w *os.File, e
 }
 
 func commandLine(path, dir string, sandboxed bool) []string {
-	args := append([]string{filepath.Base(path)}, flags...)
+	args := append([]string{filepath.Base(path)}, strings.Fields(flags)...)
 	args = append(args, "--user-data-dir="+dir, "--disk-cache-size=67108864")
 	if !sandboxed {
 		args = append(args, "--no-sandbox", "--no-zygote")

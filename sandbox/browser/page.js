@@ -221,7 +221,85 @@
     return {};
   }
 
-  const html = most => (document.documentElement?.outerHTML ?? '').slice(0, most);
+  const silent = new Set(['SCRIPT', 'STYLE', 'NOSCRIPT', 'TEMPLATE', 'HEAD', 'IMG', 'PICTURE', 'SVG', 'CANVAS', 'IFRAME', 'OBJECT',
+    'VIDEO', 'AUDIO', 'SELECT', 'DATALIST']);
+  const blocks = new Set(['ADDRESS', 'ARTICLE', 'ASIDE', 'BLOCKQUOTE', 'BODY', 'CAPTION', 'DD', 'DETAILS', 'DIALOG', 'DIV', 'DL', 'DT',
+    'FIELDSET', 'FIGCAPTION', 'FIGURE', 'FOOTER', 'FORM', 'H1', 'H2', 'H3', 'H4', 'H5', 'H6', 'HEADER', 'HR', 'LEGEND', 'LI', 'MAIN',
+    'MENU', 'NAV', 'OL', 'P', 'PRE', 'SECTION', 'SUMMARY', 'TABLE', 'TR', 'UL']);
+  const tight = new Set(['LI', 'TR', 'DT', 'DD']); // no empty line between two
+  const around = {STRONG: '**', B: '**', EM: '_', I: '_', CODE: '`'};
 
-  globalThis.sandtree = {mark, offset, focused, frame, ready, fill, select, focus, html, bidOf: el => bids.get(el) ?? ''};
+  // The text of the document in the manner of Markdown, with its links and without its images, of so many characters at most.
+  function text(most) {
+    let out = '', lists = [], pre = 0;
+    let gap = 0, space = false, lead = ''; // line ends, or a space, and the marks that are due before what comes
+    const write = s => {
+      if (gap > 0 && out !== '') out += '\n'.repeat(gap);
+      else if (space && out !== '' && !/\s$/.test(out)) out += ' ';
+      out += lead + s;
+      gap = 0;
+      space = false;
+      lead = '';
+    };
+    const shut = (mark, end) => { // ends what mark began; if there was nothing in it, it did not begin
+      if (lead.endsWith(mark)) { lead = lead.slice(0, -mark.length); return; }
+      gap = 0;
+      const after = space;
+      space = false;
+      write(end);
+      space = after;
+    };
+    const due = n => { gap = Math.max(gap, n); };
+    const words = s => {
+      if (pre > 0) return s === '' ? undefined : write(s);
+      const trimmed = s.trim().replace(/\s+/g, ' ');
+      if (/^\s/.test(s)) space = true;
+      if (trimmed === '') return;
+      write(trimmed);
+      space = /\s$/.test(s);
+    };
+    const open = el => {
+      const tag = el.tagName;
+      if (blocks.has(tag)) due(tight.has(tag) ? 1 : 2);
+      if (/^H[1-6]$/.test(tag)) write('#'.repeat(tag[1]) + ' ');
+      else if (tag === 'UL' || tag === 'OL' || tag === 'MENU') {
+        if (lists.length > 0) gap = 1;
+        lists.push(tag === 'OL' ? el.start || 1 : 0);
+      } else if (tag === 'LI') {
+        const n = lists.at(-1) || 0;
+        write('  '.repeat(Math.max(lists.length - 1, 0)) + (n > 0 ? lists[lists.length - 1]++ + '. ' : '* '));
+      } else if (tag === 'PRE') { write('```\n'); pre++; }
+      else if (tag === 'BLOCKQUOTE') write('> ');
+      else if (tag === 'HR') write('---');
+      else if (tag === 'BR') due(1);
+      else if ((tag === 'TD' || tag === 'TH') && el.previousElementSibling) { space = true; write('| '); }
+      else if (around[tag] && pre === 0) lead += around[tag];
+      else if (tag === 'A' && el.hasAttribute('href')) lead += '[';
+      else if (tag === 'INPUT' && (el.type === 'submit' || el.type === 'button')) words(' ' + el.value + ' ');
+    };
+    const close = el => {
+      const tag = el.tagName;
+      if (tag === 'A' && el.hasAttribute('href')) shut('[', '](' + el.href + ')');
+      else if (around[tag] && pre === 0) shut(around[tag], around[tag]);
+      else if (tag === 'PRE') { gap = 0; write(out.endsWith('\n') ? '```' : '\n```'); pre--; }
+      else if (tag === 'UL' || tag === 'OL' || tag === 'MENU') lists.pop();
+      if (blocks.has(tag)) due(tight.has(tag) || lists.length > 0 ? 1 : 2);
+    };
+    const stack = document.body ? [[document.body, false]] : [];
+    while (stack.length > 0 && out.length < most) {
+      const [node, closing] = stack.pop();
+      if (closing) { close(node); continue; }
+      if (node.nodeType === 3) { words(node.data); continue; }
+      if (node.nodeType === 1) {
+        if (silent.has(node.tagName.toUpperCase())) continue;
+        open(node);
+        stack.push([node, true]);
+      } else if (node.nodeType !== 11) continue;
+      const inner = node.tagName === 'SLOT' && node.assignedNodes().length > 0 ? node.assignedNodes() : (node.shadowRoot ?? node).childNodes;
+      for (let i = inner.length - 1; i >= 0; i--) stack.push([inner[i], false]);
+    }
+    return out.length < most ? out : out.slice(0, most) + '\n[... the rest of the page is left out: it is too long ...]';
+  }
+
+  globalThis.sandtree = {mark, offset, focused, frame, ready, fill, select, focus, text, bidOf: el => bids.get(el) ?? ''};
 })()

@@ -17,7 +17,7 @@ import (
 type sight struct {
 	png     []byte
 	focused string
-	html    string             // for BrowseArgs
+	text    string             // for BrowseArgs
 	tree    *tree              // for BrowseInteractiveArgs, or if it is wanted as an object
 	rows    map[string]element // by bid, as far as they were asked for
 }
@@ -40,7 +40,7 @@ func (t *turn) see(ctx context.Context) (*sight, error) {
 		},
 	}
 	if t.trigger == sandbox.KindBrowse {
-		takes = append(takes, func() error { return t.tab.eval(ctx, t.tab.main, "most => sandtree.html(most)", &s.html, maxHTML) })
+		takes = append(takes, func() error { return t.tab.eval(ctx, t.tab.main, "most => sandtree.text(most)", &s.text, maxText) })
 	}
 	if trees {
 		takes = append(takes, func() error {
@@ -149,7 +149,7 @@ func (t *turn) observation(s *sight, wrong error) (sandbox.Observation, error) {
 	}
 	o := sandbox.Observation{}
 	if t.trigger == sandbox.KindBrowse {
-		o.Content = contentOfPage(x, markdown(s.html, x.URL))
+		o.Content = contentOfPage(x, s.text)
 	} else {
 		o.Content = contentOfTree(x, s.tree.String())
 	}

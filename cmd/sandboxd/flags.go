@@ -46,7 +46,10 @@ type flags struct {
 	noBrowser bool
 	evalEnv   string
 	noChange  time.Duration
-	mcpConfig string
+
+	pluginTimeout time.Duration
+	code          server.VSCode
+	mcpConfig     string
 
 	notes []string // warnings for the log, which does not exist yet
 }
@@ -109,13 +112,16 @@ func parse(args []string, environ []string) (*flags, error) {
 	if f.version {
 		return f, nil
 	}
+	if names := f.unknown(args); len(names) > 0 {
+		f.notes = append(f.notes, "flags that mean nothing here: "+strings.Join(names, " "))
+	}
 	if err := f.level(*level, environ); err != nil {
 		return f, err
 	}
 	if err := f.address(); err != nil {
 		return f, err
 	}
-	return f, f.variables(environ)
+	return f, f.launcher(environ)
 }
 
 // spread gives each of the values behind --plugins, which takes any number, a flag of its own.
@@ -189,20 +195,6 @@ func (f *flags) level(name string, environ []string) error {
 	return nil
 }
 
-// variables reads what OpenHands' launchers say by the environment.
-func (f *flags) variables(environ []string) error {
-	v := variable(environ, "NO_CHANGE_TIMEOUT_SECONDS")
-	if v == "" {
-		return nil
-	}
-	seconds, err := strconv.Atoi(v)
-	if err != nil || seconds <= 0 {
-		return invalid("NO_CHANGE_TIMEOUT_SECONDS", fmt.Errorf("%q is no number of seconds", v))
-	}
-	f.noChange = time.Duration(seconds) * time.Second
-	return nil
-}
-
 // truthy is what the original takes for yes.
 func truthy(v string) bool {
 	return slices.Contains([]string{"1", "true", "t", "yes", "y", "on"}, strings.ToLower(v))
@@ -214,7 +206,7 @@ func (f *flags) usage() string { return usageHead + f.set.FlagUsagesWrapped(100)
 func (f *flags) config(environ []string, key string, log *slog.Logger) (server.Config, error) {
 	c := server.Config{Owner: f.owner, Epoch: f.epoch, Keep: f.keep, OrphanAfter: f.orphanAfter, FilesRoots: f.filesRoots,
 		Cgroup: f.cgroup, Processes: f.processes, NoChange: f.noChange, Plugins: f.plugins, StateDir: f.stateDir, Key: key,
-		Browser: f.browser && !f.noBrowser, Adopt: true, Log: log}
+		Browser: f.browser && !f.noBrowser, PluginTimeout: f.pluginTimeout, VSCode: f.code, Adopt: true, Version: version, Log: log}
 	c.Downloads = c.Browser && f.openHands
 	var err error
 	if c.Dir, err = filepath.Abs(f.workingDir); err != nil {

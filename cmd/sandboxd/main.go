@@ -57,6 +57,12 @@ func run(ctx context.Context, c cli.Call) error {
 	if err != nil {
 		return err
 	}
+	if f.openHands {
+		if config.Viewer, err = listenViewer(ln.Addr()); err != nil {
+			log.Warn("there is no file viewer", "err", err)
+		}
+		config.ViewerFile = viewerFile
+	}
 	if config.Key == "" && ln.Addr().Network() != "unix" {
 		log.Warn("there is no key: whoever reaches this address can run anything", "address", ln.Addr().String())
 	}

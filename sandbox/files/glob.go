@@ -4,12 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -25,7 +24,7 @@ type GlobOptions struct {
 // Glob finds the paths that match, relative to o.Path and sorted, directories with a '/' at the end. Links are not followed.
 // truncated says that there are more than o.Limit. Codes: Invalid, Denied, NotFound, Canceled.
 func (s *Store) Glob(ctx context.Context, o GlobOptions) (paths []string, truncated bool, err error) {
-	if err := checkGlob(o.Pattern); err != nil {
+	if _, err := newGlob(o.Pattern); err != nil {
 		return nil, false, refuse(sandbox.Invalid, "Glob", o.Pattern, "%w", err)
 	}
 	whole, _, err := s.openTree("Glob", o.Path)
@@ -35,7 +34,11 @@ func (s *Store) Glob(ctx context.Context, o GlobOptions) (paths []string, trunca
 	whole.Close()
 	base, rest := ".", tidy(o.Pattern)
 	if !o.Ignore { // else the rules on the way count
-		base, rest = doublestar.SplitPattern(rest)
+		base, rest = splitGlob(rest)
+	}
+	matches, err := compileGlob(rest, true)
+	if err != nil {
+		return nil, false, refuse(sandbox.Invalid, "Glob", o.Pattern, "%w", err)
 	}
 	top, _, err := s.openTree("Glob", join(cmp.Or(o.Path, "."), base))
 	if code := sandbox.CodeOf(err); code == sandbox.NotFound || code == sandbox.Invalid {
@@ -46,7 +49,7 @@ func (s *Store) Glob(ctx context.Context, o GlobOptions) (paths []string, trunca
 	defer top.Close()
 	all := &selection{top: top, hidden: o.Hidden || strings.HasPrefix(rest, ".") || strings.Contains(rest, "/."), noIgnore: !o.Ignore}
 	err = all.walk(ctx, depthOf(rest), func(name string, e fs.DirEntry) error {
-		if !doublestar.MatchUnvalidated(rest, name) {
+		if !matches.MatchString(name) {
 			return nil
 		}
 		if len(paths) == o.Limit {
@@ -75,39 +78,18 @@ func depthOf(pattern string) int {
 	return strings.Count(pattern, "/")
 }
 
-// Bounds of a pattern: each multiplies the ways in which it can be tried on a name.
-const (
-	maxPattern      = 1024 // bytes
-	maxDoubleStars  = 4
-	maxAlternatives = 32 // commas in braces, and braces
-)
-
-func checkPattern(p string) error {
-	switch {
-	case len(p) > maxPattern:
-		return fmt.Errorf("the pattern has %d bytes, at most %d can be", len(p), maxPattern)
-	case strings.Count(p, "**") > maxDoubleStars:
-		return fmt.Errorf("the pattern has more than %d times **", maxDoubleStars)
-	case strings.Count(p, "{")*strings.Count(p, ",") > maxAlternatives || strings.Count(p, "{") > 4:
-		return errors.New("the pattern has too many alternatives in braces: ask several times")
-	case !doublestar.ValidatePattern(p):
-		return errors.New("is no pattern: *, ?, [a-z], {a,b} and ** are known, and \\ takes a character as it is")
-	}
-	return nil
-}
-
-// checkGlob refuses what is no pattern, or one that leads out of the directory that it is for.
-func checkGlob(p string) error {
+// newGlob refuses what is no pattern, or one that leads out of the directory that it is for.
+func newGlob(p string) (*regexp.Regexp, error) {
 	if p == "" || strings.HasPrefix(p, "/") {
-		return errors.New("a pattern is relative to the path, and not empty")
+		return nil, errors.New("a pattern is relative to the path, and not empty")
 	}
 	for part := range strings.SplitSeq(p, "/") {
 		if part == ".." {
-			return errors.New("a pattern has no \"..\": ask for another path")
+			return nil, errors.New("a pattern has no \"..\": ask for another path")
 		}
 	}
 	if err := checkPath(p); err != nil {
-		return err
+		return nil, err
 	}
-	return checkPattern(p)
+	return compileGlob(p, true)
 }

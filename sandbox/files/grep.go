@@ -5,10 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/bmatcuk/doublestar/v4"
 	"github.com/sandtree/sandtree/internal/child"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -67,8 +67,9 @@ type Search struct {
 // Codes: Invalid, Denied, NotFound.
 func (s *Store) Grep(o GrepOptions) (*Search, error) {
 	m, err := newMatcher(o.Pattern, o.Literal, o.IgnoreCase)
+	var glob *regexp.Regexp
 	if err == nil && o.Glob != "" {
-		err = checkGlob(strings.TrimPrefix(o.Glob, "/"))
+		glob, err = newGlob(strings.TrimPrefix(o.Glob, "/"))
 	}
 	if err != nil {
 		return nil, refuse(sandbox.Invalid, "Grep", o.Pattern, "%w", err)
@@ -88,7 +89,7 @@ func (s *Store) Grep(o GrepOptions) (*Search, error) {
 		root.Close()
 		return nil, fail("Grep", o.Path, err)
 	}
-	return &Search{grep{o: o, matcher: m, sum: GrepSum{Engine: "go"}}, o.Path, root, rel, fi.IsDir()}, nil
+	return &Search{grep{o: o, glob: glob, matcher: m, sum: GrepSum{Engine: "go"}}, o.Path, root, rel, fi.IsDir()}, nil
 }
 
 // Close lets go of what the search holds.
@@ -121,6 +122,7 @@ func (s *Search) Run(ctx context.Context, yield func(GrepLine) error) (GrepSum, 
 type grep struct {
 	o GrepOptions
 	matcher
+	glob   *regexp.Regexp // nil has every file
 	yield  func(GrepLine) error
 	failed error // of yield
 	sum    GrepSum
@@ -173,14 +175,10 @@ func (g *grep) tree(ctx context.Context, root *os.Root, rel string) error {
 
 // wants says whether the glob lets a file be searched.
 func (g *grep) wants(name string) bool {
-	glob, full := strings.CutPrefix(g.o.Glob, "/")
-	switch {
-	case glob == "":
-		return true
-	case !full && !strings.Contains(glob, "/"):
-		name = name[strings.LastIndexByte(name, '/')+1:]
+	if g.glob != nil && !strings.Contains(g.o.Glob, "/") {
+		name = base(name)
 	}
-	return doublestar.MatchUnvalidated(glob, name)
+	return g.glob == nil || g.glob.MatchString(name)
 }
 
 // found takes a line of the file name, as both engines find them in the same order.

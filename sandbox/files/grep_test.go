@@ -269,8 +269,10 @@ func TestGlob(t *testing.T) {
 		{GlobOptions{Pattern: "/etc/*"}, sandbox.Invalid},
 		{GlobOptions{Pattern: "../*"}, sandbox.Invalid},
 		{GlobOptions{Pattern: "a["}, sandbox.Invalid},
-		{GlobOptions{Pattern: "**/**/**/**/**/x"}, sandbox.Invalid},
-		{GlobOptions{Pattern: strings.Repeat("{a,b}", 20)}, sandbox.Invalid},
+		{GlobOptions{Pattern: "{a,b"}, sandbox.Invalid},
+		{GlobOptions{Pattern: "a\\"}, sandbox.Invalid},
+		{GlobOptions{Pattern: "[z-a]"}, sandbox.Invalid},
+		{GlobOptions{Pattern: strings.Repeat("a", 2000)}, sandbox.Invalid},
 		{GlobOptions{Pattern: "*", Path: ".."}, sandbox.Denied},
 		{GlobOptions{Pattern: "*", Path: "none"}, sandbox.NotFound},
 		{GlobOptions{Pattern: "*", Path: "a.go"}, sandbox.Invalid},
@@ -278,5 +280,38 @@ func TestGlob(t *testing.T) {
 		c.o.Limit = 100
 		_, _, err := s.Glob(t.Context(), c.o)
 		wantCode(t, err, c.want)
+	}
+}
+
+func TestCompileGlob(t *testing.T) {
+	for _, c := range []struct{ pattern, yes, no string }{
+		{"*.go", "a.go .go", "a.goo a/b.go"},
+		{"**/*.go", "a.go x/a.go x/y/a.go", "a.gox"},
+		{"a/**", "a/b a/b/c", "a b/a"},
+		{"a/**/b", "a/b a/x/b a/x/y/b", "a ab a/xb"},
+		{"a**b", "ab axb", "a/b"},
+		{"{a,b/c}/*", "a/x b/c/x", "c/x b/x"},
+		{"{**/x,y}", "x a/x y", "a/y"},
+		{"[a-c]?", "ax bb", "d/ a a/"},
+		{"[!a]b", "bb", "ab /b"},
+		{"[^a]b", "bb", "ab /b"},
+		{"a[+-0]b", "a+b a0b", "a/b"},
+		{"[]]x", "]x", "x"},
+		{`\*\?`, "*?", "ab"},
+		{"a.b", "a.b", "axb"},
+		{"ü?", "üß", "ü"},
+	} {
+		re, err := compileGlob(c.pattern, true)
+		must(t, err)
+		for _, name := range strings.Fields(c.yes) {
+			if !re.MatchString(name) {
+				t.Errorf("%q does not match %q: %v", c.pattern, name, re)
+			}
+		}
+		for _, name := range strings.Fields(c.no) {
+			if re.MatchString(name) {
+				t.Errorf("%q matches %q: %v", c.pattern, name, re)
+			}
+		}
 	}
 }

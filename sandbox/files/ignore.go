@@ -4,8 +4,6 @@ import (
 	"io"
 	"os"
 	"strings"
-
-	"github.com/bmatcuk/doublestar/v4"
 )
 
 const (
@@ -16,8 +14,8 @@ const (
 
 // An ignoreRule is a line of a .gitignore, as gitignore(5) has them.
 type ignoreRule struct {
-	pattern string // for a path below the file's directory
-	keep    bool   // takes back what earlier rules say
+	pattern matching // for a path below the file's directory
+	keep    bool     // takes back what earlier rules say
 	dirOnly bool
 }
 
@@ -61,19 +59,28 @@ func parseIgnoreLine(line string) (r ignoreRule, ok bool) {
 	line, r.dirOnly = strings.CutSuffix(line, "/")
 	anchored := strings.Contains(line, "/")
 	line = strings.TrimPrefix(line, "/")
-	line = strings.NewReplacer("{", `\{`, "}", `\}`, `\{`, `\{`, `\}`, `\}`, `\\`, `\\`).Replace(line) // braces mean nothing here
 	if line == "" {
 		return r, false
 	}
-	if strings.HasSuffix(line, "/**") {
-		line += "/*" // all that is in it, not itself
+	re, err := compileGlob(line, false)
+	switch plain := !strings.ContainsAny(line, `*?[\`); {
+	case err != nil:
+		return r, false
+	case anchored:
+		r.pattern = re.MatchString
+	case plain: // most are such
+		r.pattern = func(name string) bool { return base(name) == line }
+	case strings.HasPrefix(line, "*") && !strings.ContainsAny(line[1:], `*?[\`):
+		r.pattern = func(name string) bool { return strings.HasSuffix(name, line[1:]) }
+	default:
+		r.pattern = func(name string) bool { return re.MatchString(base(name)) }
 	}
-	if !anchored {
-		line = "**/" + line
-	}
-	r.pattern = line
-	return r, checkPattern(line) == nil
+	return r, true
 }
+
+type matching = func(name string) bool
+
+func base(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
 
 // A verdict is what ignore rules say of a name.
 type verdict int
@@ -92,7 +99,7 @@ func (l ignoreList) judge(name string, isDir bool) verdict {
 	}
 	for i := len(l.rules) - 1; i >= 0; i-- {
 		r := l.rules[i]
-		if r.dirOnly && !isDir || !doublestar.MatchUnvalidated(r.pattern, rel) {
+		if r.dirOnly && !isDir || !r.pattern(rel) {
 			continue
 		}
 		if r.keep {

@@ -80,7 +80,7 @@ func TestGetPutList(t *testing.T) {
 	}
 }
 
-// native are the five operations, each as a function of a path alone.
+// native are the operations, each as a function of a path alone.
 func native(t testing.TB, s *Store) map[string]func(string) error {
 	return map[string]func(string) error{
 		"Get":     func(p string) error { _, err := get(s, p); return err },
@@ -88,6 +88,40 @@ func native(t testing.TB, s *Store) map[string]func(string) error {
 		"List":    func(p string) error { _, err := s.List(p); return err },
 		"GetTree": func(p string) error { return s.GetTree(p, io.Discard) },
 		"PutTree": func(p string) error { return s.PutTree(p, bytes.NewReader(tarOf(t, file("x", "evil")))) },
+		"WriteAt": func(p string) error {
+			_, err := s.WriteAt(p, strings.NewReader("evil"), Append, PutOptions{})
+			return err
+		},
+		"Stat":    func(p string) error { _, err := s.Stat(p, true); return err },
+		"MakeDir": func(p string) error { return s.MakeDir(p, 0, false) },
+		"Chmod":   func(p string) error { return s.Chmod(p, 0o777, true) },
+		"ListEntries": func(p string) error {
+			entries, err := s.ListEntries(p)
+			if err == nil {
+				for range entries {
+					break
+				}
+			}
+			return err
+		},
+		"Glob": func(p string) error {
+			_, _, err := s.Glob(t.Context(), GlobOptions{Path: p, Pattern: "*", Limit: 10})
+			return err
+		},
+		"Grep": func(p string) error {
+			_, err := grepAll(t.Context(), s, GrepOptions{Path: p, Pattern: "secret"}, func(l GrepLine) error {
+				t.Errorf("Grep found %+v", l)
+				return nil
+			})
+			return err
+		},
+		"Watch": func(p string) error {
+			w, err := s.Watch(p, true)
+			if err == nil {
+				w.Close()
+			}
+			return err
+		},
 	}
 }
 
@@ -132,6 +166,22 @@ func TestNothingLeadsOut(t *testing.T) {
 				t.Errorf("%s(%.60q): %v, want %s", name, c.path, err, c.want)
 			}
 		}
+	}
+	// These take the last name as it is, a link itself.
+	for _, p := range []string{"../out/secret", "up/secret", "abs/secret", "parent/out/secret", "/etc/passwd", dir + "/../out/secret", "../w"} {
+		wantCode(t, s.Remove(p, true), sandbox.Denied)
+		wantCode(t, s.Move(p, "in2", true), sandbox.Denied)
+		wantCode(t, s.Move("in", p, true), sandbox.Denied)
+		_, err := s.Stat(p, false)
+		wantCode(t, err, sandbox.Denied)
+	}
+	for _, p := range []string{"", ".", dir, "d/..", "in/.."} {
+		wantCode(t, s.Remove(p, true), sandbox.Invalid)
+		wantCode(t, s.Move(p, "in2", true), sandbox.Invalid)
+		wantCode(t, s.Move("in", p, true), sandbox.Invalid)
+	}
+	if e, err := s.Stat("up", false); err != nil || e.Type != "link" || e.Target != "../out" {
+		t.Errorf("%+v, %v", e, err)
 	}
 	nothingElse(t, top, "out/secret", "w/in", "w/up", "w/abs", "w/chain", "w/parent", "w/dangling")
 	if err := put(s, "../../etc/shadow", nil, 0); !strings.Contains(err.Error(), `"../../etc/shadow": leads outside `+dir) {
@@ -321,6 +371,19 @@ func TestRaceWithLinks(t *testing.T) {
 		}
 		put(s, "d/f", strings.NewReader("public"), 0)
 		put(s, "d/g", strings.NewReader("evil"), 0)
+		s.WriteAt("d/f", strings.NewReader("evil"), 2, PutOptions{})
+		s.MakeDir("d/evil", 0, false)
+		s.Chmod("d", 0o666, true)
+		s.Remove("d/f", false)
+		s.Remove("d/evil", true)
+		s.Move("d/g", "d/f", true)
+		grepAll(t.Context(), s, GrepOptions{Path: "d", Pattern: "secret"}, func(l GrepLine) error {
+			t.Errorf("found outside: %+v", l)
+			return nil
+		})
+		if w, err := s.Watch("d", true); err == nil {
+			w.Close()
+		}
 		s.PutTree("d", bytes.NewReader(tarOf(t, file("f", "public"), file("h", "evil"))))
 		var b bytes.Buffer
 		s.GetTree("d", &b)
@@ -333,6 +396,9 @@ func TestRaceWithLinks(t *testing.T) {
 	t.Logf("%d of %d reads met the link", denied, rounds)
 	if content(t, top+"/out/f") != "secret" {
 		t.Error("wrote outside")
+	}
+	if fi, err := os.Stat(top + "/out/f"); err != nil || fi.Mode() != 0o644 {
+		t.Errorf("changed outside: %v, %v", fi.Mode(), err)
 	}
 	nothingElse(t, filepath.Join(top, "out"), "f")
 }

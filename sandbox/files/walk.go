@@ -28,7 +28,7 @@ func (s *selection) has(name string, isDir bool) bool {
 			v = s.lists[i].judge(name, isDir)
 		}
 	}
-	if v == ignored || v == unnamed && !s.hidden && strings.HasPrefix(name[strings.LastIndexByte(name, '/')+1:], ".") {
+	if v == ignored || v == unnamed && !s.hidden && strings.HasPrefix(base(name), ".") {
 		return false
 	}
 	if isDir {

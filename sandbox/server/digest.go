@@ -31,8 +31,8 @@ func hashOf(name string) func() hash.Hash {
 	return nil
 }
 
-// A digest is what a body is to hash to.
-type digest struct {
+// A bodyDigest is what a body is to hash to.
+type bodyDigest struct {
 	name string
 	sum  []byte
 	hash hash.Hash
@@ -40,7 +40,7 @@ type digest struct {
 
 // parseDigest reads a Content-Digest or Repr-Digest header, a dictionary of byte sequences (RFC 8941), and gives the first
 // digest that we can check. Others are passed over, but not all: who sends one wants it checked. Code: Invalid.
-func parseDigest(header string) (*digest, error) {
+func parseDigest(header string) (*bodyDigest, error) {
 	for member := range strings.SplitSeq(header, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(member), "=")
 		make := hashOf(name)
@@ -50,7 +50,7 @@ func parseDigest(header string) (*digest, error) {
 		value, _, _ = strings.Cut(value, ";")
 		sum, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(value), ":"), ":"))
 		if h := make(); err == nil && len(sum) == h.Size() {
-			return &digest{strings.ToLower(name), sum, h}, nil
+			return &bodyDigest{strings.ToLower(name), sum, h}, nil
 		}
 		return nil, refused(sandbox.Invalid, "files", fmt.Sprintf("the digest %.100q is none: send sha-256=:BASE64:", member))
 	}
@@ -58,7 +58,7 @@ func parseDigest(header string) (*digest, error) {
 }
 
 // digestOf is what the body of the request is to hash to, or, without a sum, what is to be computed of it; nil if neither.
-func digestOf(ctx *fasthttp.RequestCtx) (*digest, error) {
+func digestOf(ctx *fasthttp.RequestCtx) (*bodyDigest, error) {
 	for _, name := range []string{wire.HeaderReprDigest, wire.HeaderDigest} { // the same, as there is no coding
 		if v := ctx.Request.Header.Peek(name); len(v) > 0 {
 			return parseDigest(string(v))
@@ -68,18 +68,18 @@ func digestOf(ctx *fasthttp.RequestCtx) (*digest, error) {
 	if err != nil || name == "" {
 		return nil, err
 	}
-	return &digest{name: name, hash: hashOf(name)()}, nil
+	return &bodyDigest{name: name, hash: hashOf(name)()}, nil
 }
 
 // String is what was hashed so far, as the headers have it.
-func (d *digest) String() string {
+func (d *bodyDigest) String() string {
 	return d.name + "=:" + base64.StdEncoding.EncodeToString(d.hash.Sum(nil)) + ":"
 }
 
 // verified is a body that fails at its end if it is not what its digest says.
 type verified struct {
 	r io.Reader
-	*digest
+	*bodyDigest
 }
 
 func (v verified) Read(p []byte) (int, error) {
@@ -119,7 +119,7 @@ func bestDigest(header string) (name string) {
 
 // reprDigest is the digest of size bytes of a file as the Repr-Digest header has it.
 func reprDigest(name string, f io.ReaderAt, size int64) (string, error) {
-	d := &digest{name: name, hash: hashOf(name)()}
+	d := &bodyDigest{name: name, hash: hashOf(name)()}
 	_, err := io.CopyBuffer(d.hash, io.NewSectionReader(f, 0, size), make([]byte, chunk))
 	return d.String(), err
 }

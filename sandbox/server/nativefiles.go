@@ -171,7 +171,7 @@ type writing struct {
 	files.PutOptions
 	inPlace bool
 	at      int64   // in place: where
-	digest  *digest // else: what the body is to have; nil if nothing is said of that
+	digest  *bodyDigest // else: what the body is to have; nil if nothing is said of that
 }
 
 func writingOf(ctx *fasthttp.RequestCtx) (w writing, err error) {

@@ -167,7 +167,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.stopAccepting()
 	s.end()
 	err := s.awaitWork(ctx)
-	err = errors.Join(err, s.tools.close())
+	err = errors.Join(err, s.viewer.Close(), s.editor.Close(), s.tools.close())
 	if s.isReady() {
 		err = errors.Join(err, s.sessions.close())
 	}

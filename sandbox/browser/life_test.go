@@ -149,3 +149,25 @@ func TestOwnCgroup(t *testing.T) {
 		}
 	}
 }
+
+func TestCloseDuringAnAction(t *testing.T) {
+	b := start(t, nil, nil)
+	b.ok("noop(0)")
+	done := make(chan seen)
+	go func() {
+		o, err := b.Interact(context.WithoutCancel(t.Context()), sandbox.BrowseInteractiveArgs{BrowserActions: "new_tab()\nnoop(60000)"})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- seen{Observation: o}
+	}()
+	for b.Info().Tabs < 2 { // it is under way
+		time.Sleep(time.Millisecond)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if s := <-done; !strings.Contains(s.Content, "has ended") {
+		t.Error(s.Content)
+	}
+}

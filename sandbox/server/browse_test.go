@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -98,3 +99,100 @@ func TestNoBrowser(t *testing.T) {
 	}
 	b.native("a", sandbox.BrowseArgs{URL: "x"}).wantCode(t, sandbox.Unsupported)
 }
+
+// What OpenHands' own tests of browsing do: pages from a server that was started in the shell, forms, files.
+func TestBrowsingAsOpenHandsDoes(t *testing.T) {
+	need.Tool(t, "chromium", "python3")
+	viewer, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	viewerFile := filepath.Join(t.TempDir(), "oh-server-url")
+	b := start(t, func(c *server.Config) {
+		c.Browser, c.Downloads, c.Viewer, c.ViewerFile = true, true, viewer, viewerFile
+	})
+	for name, text := range map[string]string{
+		"form.html": `<title>Browser Form Test</title><form><input id=a placeholder="Enter name"><select><option>Select<option value=2>Option 2</select>
+<input type=file id=f><button type=button onclick="document.getElementById('result').innerHTML='File selected: '+f.files[0].name">Upload File</button></form><div id=result></div>`,
+		"upload_test.txt": "This is a test file for upload testing.",
+		"test_image.png":  onePixel, "test_document.pdf": onePage,
+	} {
+		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := free.Addr().(*net.TCPAddr).Port
+	free.Close()
+	if got := b.browsed(fmt.Sprintf(`{"action":"run","args":{"command":"python3 -m http.server %d > server.log 2>&1 &"}}`, port)); !strings.Contains(got.Content, "[1]") {
+		t.Errorf("%q has no job", got.Content)
+	}
+	b.browsed(fmt.Sprintf(`{"action":"run","args":{"command":"until (exec 3<>/dev/tcp/127.0.0.1/%d) 2>/dev/null; do sleep 0.05; done"}}`, port))
+	site := fmt.Sprintf("http://localhost:%d", port)
+	got := b.browsed(fmt.Sprintf(`{"action":"browse","args":{"url":%q}}`, site))
+	if x := got.Extras; x.Error || x.URL != site+"/" || len(x.Pages) != 1 || x.Pages[0] != site+"/" || x.Active != 0 || x.Action != `goto("`+site+`")` ||
+		!strings.Contains(got.Content, "Directory listing for /") || !strings.Contains(got.Content, "server.log") {
+		t.Errorf("%+v", got)
+	}
+	do := func(program string) browsed {
+		t.Helper()
+		event, err := json.Marshal(map[string]any{"action": "browse_interactive", "args": map[string]any{"browser_actions": program}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := b.browsed(string(event))
+		if !strings.Contains(got.Content, "[Action executed successfully.]") || got.Extras.Error || !strings.Contains(got.Extras.Action, program) ||
+			!strings.Contains(got.Content, "[Screenshot saved to: "+b.dir+"/.browser_screenshots/screenshot_") {
+			t.Fatalf("%s: %+v", program, got)
+		}
+		return got
+	}
+	got = do(`goto("` + site + `/form.html")`)
+	name, list, file := got.bid(t, "Enter name"), got.bid(t, "combobox"), got.bid(t, "Choose File")
+	got = do(`fill("` + name + `", "Hello World")` + "\n" + `select_option("` + list + `", "2")` + "\n" + `upload_file("` + file + `", "` + b.dir + `/upload_test.txt")`)
+	if got.bid(t, "value='Hello World'") != name || got.bid(t, "Option 2") == "" || !strings.Contains(got.Content, "upload_test.txt") ||
+		!strings.Contains(got.Content, "Browser Form Test") {
+		t.Error(got.Content)
+	}
+	got = do(`click("` + got.bid(t, "Upload File") + `")`)
+	got.bid(t, "File selected: upload_test.txt")
+	view, err := os.ReadFile(viewerFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := do(`goto("` + string(view) + `/view?path=` + b.dir + `/test_image.png")`); !strings.Contains(got.Content, "File Viewer - test_image.png") {
+		t.Error(got.Content)
+	}
+	if got := do(`goto("` + string(view) + `/view?path=` + b.dir + `/test_document.pdf")`); !strings.Contains(got.Content, "Canvas") {
+		t.Error(got.Content)
+	}
+	if got := b.browsed(`{"action":"run","args":{"command":"ls .browser_screenshots"}}`); !strings.Contains(got.Content, "screenshot_") || !strings.Contains(got.Content, ".png") {
+		t.Error(got.Content)
+	}
+	b.browsed(`{"action":"run","args":{"command":"kill %1"}}`)
+}
+
+// bid finds an element by what its line, or those below it that have no bid, contains.
+func (s browsed) bid(t *testing.T, text string) (last string) {
+	t.Helper()
+	_, tree, _ := strings.Cut(s.Content, "BEGIN accessibility tree")
+	for line := range strings.Lines(tree) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "[") {
+			last, _, _ = strings.Cut(line[1:], "]")
+		}
+		if strings.Contains(line, text) {
+			return last
+		}
+	}
+	t.Fatalf("no %q in %s", text, s.Content)
+	return ""
+}
+
+const (
+	onePixel = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89\x00\x00\x00\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\x00\x05\x00\x01\xff\x89\x99=\x1d\x00\x00\x00\x00IEND\xaeB`\x82"
+	onePage  = "%PDF-1.1\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n" +
+		"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]>>endobj\ntrailer<</Root 1 0 R>>\n"
+)

@@ -115,7 +115,7 @@ func TestBrowsingAsOpenHandsDoes(t *testing.T) {
 		"form.html": `<title>Browser Form Test</title><form><input id=a placeholder="Enter name"><select><option>Select<option value=2>Option 2</select>
 <input type=file id=f><button type=button onclick="document.getElementById('result').innerHTML='File selected: '+f.files[0].name">Upload File</button></form><div id=result></div>`,
 		"upload_test.txt": "This is a test file for upload testing.",
-		"test_image.png":  onePixel, "test_document.pdf": onePage,
+		"test_image.png":  browsedPNG, "test_document.pdf": browsedPDF,
 	} {
 		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -192,7 +192,7 @@ func (s browsed) bid(t *testing.T, text string) (last string) {
 }
 
 const (
-	onePixel = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89\x00\x00\x00\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\x00\x05\x00\x01\xff\x89\x99=\x1d\x00\x00\x00\x00IEND\xaeB`\x82"
-	onePage  = "%PDF-1.1\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n" +
+	browsedPNG = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89\x00\x00\x00\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\x00\x05\x00\x01\xff\x89\x99=\x1d\x00\x00\x00\x00IEND\xaeB`\x82"
+	browsedPDF = "%PDF-1.1\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n" +
 		"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]>>endobj\ntrailer<</Root 1 0 R>>\n"
 )

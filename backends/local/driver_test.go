@@ -38,6 +38,21 @@ func TestDriver(t *testing.T) {
 	})
 }
 
+// TestConformance runs sandboxes side by side, so leaks cannot be told from what the others do.
+func TestConformance(t *testing.T) {
+	program := sandboxdtest.Binary(t)
+	drivertest.Conform(t, func(t *testing.T) func() backends.Driver {
+		dir := t.TempDir()
+		return func() backends.Driver {
+			d, err := local.New(local.Config{StateDir: dir, Sandboxd: program, Environ: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+	})
+}
+
 // TestInherits has a descriptor that every child would inherit, as those have that a careless parent gave to the
 // controller: a server that held on to it would keep, say, a CI's pipe open for as long as it lives.
 func TestInherits(t *testing.T) {

@@ -223,6 +223,11 @@ func (f *flags) config(environ []string, key string, log *slog.Logger) (server.C
 		}
 		c.Mark = variable(extra, server.EnvMark)
 		c.Env = overlay(environ, extra)
+		if c.NoChange == 0 { // a driver has no other way to say it
+			if c.NoChange, err = seconds(extra, "NO_CHANGE_TIMEOUT_SECONDS"); err != nil {
+				return c, err
+			}
+		}
 	}
 	// After the variables: whoever hands both down by pipes sends the key when it has sent all of them.
 	if f.keyFile != "" {

@@ -33,6 +33,8 @@ type Opened struct {
 	Soft    time.Duration                               // the soft timeout that it has
 	Dial    func(ctx context.Context) (net.Conn, error) // to the server, for what is about HTTP itself
 	Key     string                                      // that requests must bring
+	Browser bool                                        // it has a browser if there is any, whatever a case wants
+	Viewer  bool                                        // it serves files to browsers, as OpenHands' launchers expect
 	Restart func()                                      // ends the server and starts it again, with the same home; nil: cannot be done
 }
 
@@ -44,6 +46,7 @@ type Row struct {
 	Needs []string
 
 	want  Want
+	alone bool // no other case runs at the same time: it looks at what belongs to the whole machine
 	run   func(*site)
 	lacks func(s *site, missing string) // what is asserted where it lacks something; nil: that the shell has no such program
 }
@@ -78,7 +81,9 @@ func Conform(t *testing.T, p Place) {
 			for _, r := range rows[i:] {
 				if r.Group == group {
 					t.Run(r.Name, func(t *testing.T) {
-						t.Parallel()
+						if !r.alone {
+							t.Parallel()
+						}
 						r.play(t, p)
 					})
 				}

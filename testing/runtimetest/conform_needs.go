@@ -13,9 +13,35 @@ const (
 	needUser     = "openhands" // programs run as that user, and the server as root
 	needIPython  = "ipykernel"
 	needBrowser  = "chromium"
+	needViewer   = "viewer"
 	needNetwork  = "network"
 	needNewStart = "restart" // of the server, by whoever opened it
 )
+
+// shownBy say what is asserted where a need is missing; of programs, that the shell says so.
+var shownBy = map[string]string{
+	needShell:    "commands run in sh, or the answer says that bash is missing",
+	needRoot:     "chown is not permitted",
+	needUser:     "programs run as the server's own user",
+	needIPython:  "a cell is answered, with what to install",
+	needBrowser:  "an error observation",
+	needViewer:   "there is no such page",
+	needNetwork:  "pip fails",
+	needNewStart: "its opener restarts nothing",
+}
+
+// Refusal says what the case asserts where something that it needs is missing.
+func (r Row) Refusal() string {
+	var list []string
+	for _, n := range r.Needs {
+		text := shownBy[n]
+		if text == "" {
+			text = n + ": command not found"
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, "; ")
+}
 
 // hasShell says whether there is a bash to run commands with.
 func (s *site) hasShell() bool {
@@ -33,6 +59,8 @@ func (s *site) has(need string) bool {
 		return s.shell
 	case needNewStart:
 		return s.Restart != nil
+	case needViewer:
+		return s.Viewer
 	case needRoot:
 		probe = `[ "$(id -u)" = 0 ]`
 	case needUser:
@@ -61,7 +89,8 @@ func (s *site) without(missing string) {
 		s.cmd("chown 0:0 . && chown 1:1 .").fails()
 	case needUser:
 		if !s.has(needRoot) {
-			s.cmd("id -un").exits(0).hasNot("root", "openhands")
+			s.cmd("id -u").exits(0)
+			s.cmd("id -un 2>/dev/null").hasNot("root", "openhands")
 			return
 		}
 		s.cmd("id -un").exits(0).is("root")
@@ -71,6 +100,8 @@ func (s *site) without(missing string) {
 	case needBrowser:
 		o := s.do(sandbox.Action{Args: sandbox.BrowseArgs{URL: "http://localhost:1"}, Timeout: clientTimeout})
 		s.wantContains("what is said of a page", s.kind(o, sandbox.KindError).Content, "Browser functionality is not supported or disabled.")
+	case needViewer:
+		s.get("/view?path=/etc/passwd").has(404)
 	case needNetwork:
 		s.cmd("python3 -m pip install pymsgbox==1.0.9").fails()
 	case needNewStart:
@@ -80,14 +111,20 @@ func (s *site) without(missing string) {
 	}
 }
 
-// withoutShell asserts what a sandbox without a bash answers: why there is no shell, and everything that needs none.
+// withoutShell asserts what a sandbox without a bash answers: the same from a sh if there is one, else why there is no
+// shell; and that everything that needs none goes on.
 func (s *site) withoutShell() {
 	s.Helper()
-	o := s.do(sandbox.Action{Args: sandbox.RunArgs{Command: "true"}, Timeout: clientTimeout})
-	if r, ok := o.Result.(sandbox.RunResult); !ok && o.Kind() != sandbox.KindError || ok && r.Metadata.ExitCode == 0 {
-		s.Errorf("a command without a shell: a %s observation, %.300q", o.Kind(), o.Content)
+	r := s.perform(sandbox.RunArgs{Command: "echo $((6*7)); (exit 3)", Blocking: true}, clientTimeout)
+	switch {
+	case r.kind == sandbox.KindRun && r.meta.ExitCode == 3:
+		r.is("42").suffix("[The command completed with exit code 3.]")
+		s.cmd("no-such-program").exits(127).has("not found")
+	case r.kind == sandbox.KindError || r.meta.ExitCode != 0:
+		r.has("bash")
+	default:
+		r.fail("want the exit code of the command, or what is missing")
 	}
-	s.wantContains("what is said of a command", o.Content, "bash")
 	if err := s.rt.Ping(s.context()); err != nil {
 		s.Errorf("the server of a sandbox without a shell: %v", err)
 	}

@@ -27,10 +27,10 @@ func (s *site) cmd(command string) ran {
 	return s.perform(sandbox.RunArgs{Command: command}, clientTimeout)
 }
 
-// within runs a command with a hard timeout of so many seconds.
+// within runs a command with a hard timeout of so many seconds, blocking, as OpenHands' set_hard_timeout makes it.
 func (s *site) within(seconds float64, command string) ran {
 	s.Helper()
-	return s.perform(sandbox.RunArgs{Command: command}, time.Duration(seconds*float64(time.Second)))
+	return s.perform(sandbox.RunArgs{Command: command, Blocking: true}, time.Duration(seconds*float64(time.Second)))
 }
 
 // input types into what runs.
@@ -42,7 +42,18 @@ func (s *site) input(text string) ran {
 // inputWithin is input with a hard timeout of so many seconds.
 func (s *site) inputWithin(seconds float64, text string) ran {
 	s.Helper()
-	return s.perform(sandbox.RunArgs{Command: text, IsInput: true}, time.Duration(seconds*float64(time.Second)))
+	return s.perform(sandbox.RunArgs{Command: text, IsInput: true, Blocking: true}, time.Duration(seconds*float64(time.Second)))
+}
+
+// interrupt presses C-c, and once more if that was missed: a bash that is between two commands of a list, or has not begun
+// yet, may not notice the first.
+func (s *site) interrupt() ran {
+	s.Helper()
+	r := s.inputWithin(3, "C-c")
+	if r.meta.ExitCode == -1 {
+		r = s.inputWithin(30, "C-c")
+	}
+	return r
 }
 
 func (s *site) perform(a sandbox.RunArgs, timeout time.Duration) ran {

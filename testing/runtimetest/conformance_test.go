@@ -60,7 +60,7 @@ func TestConformanceInAMinimalRoot(t *testing.T) {
 func (m *machine) open(t *testing.T) runtimetest.Opened {
 	t.Helper()
 	m.start(t)
-	o := runtimetest.Opened{Soft: m.want.Soft, Dial: m.dial, Key: m.key, Restart: func() { m.stop(t); m.run(t) }}
+	o := runtimetest.Opened{Viewer: m.openHands, Soft: m.want.Soft, Dial: m.dial, Key: m.key, Restart: func() { m.stop(t); m.run(t) }}
 	if m.openHands {
 		c := runtimetest.NewClient(m.dial, m.key)
 		c.Dir = m.work

@@ -51,6 +51,9 @@ func (m *machine) start(t *testing.T) {
 	if m.root, err = os.MkdirTemp("", "rt-"); err != nil { // t.TempDir is too long for a socket
 		t.Fatal(err)
 	}
+	if err := os.Chmod(m.root, 0o755); err != nil { // others run in it
+		t.Fatal(err)
+	}
 	m.key = "the key"
 	t.Cleanup(func() {
 		m.stop(t)

@@ -62,13 +62,13 @@ var browserRows = []Row{
 		p := s.interact(`goto("http://localhost:` + s.serve() + `/upload.html")`).page()
 		s.interact(`upload_file("`+p.bid("Choose File")+`", "`+s.in("upload_test.txt")+`")`).has("Chosen: upload_test.txt", "[Action executed successfully.]")
 	}},
-	{Name: "test_read_pdf_browse", About: "a PDF in the file viewer", Needs: browserNeeds, want: withBrowser, run: func(s *site) {
+	{Name: "test_read_pdf_browse", About: "a PDF in the file viewer", alone: true, Needs: append(browserNeeds[:3:3], needViewer), want: withBrowser, run: func(s *site) {
 		s.copyTo("test_document.pdf", s.dir, tinyPDF)
 		p := s.interact(`goto("` + s.viewer() + "/view?path=" + s.in("test_document.pdf") + `")` + "\nnoop(1000)")
 		p.has("Canvas", "Screenshot saved to: "+s.in(".browser_screenshots/screenshot_"))
 		s.cmd("ls "+s.in(".browser_screenshots")).exits(0).has("screenshot_", ".png")
 	}},
-	{Name: "test_read_png_browse", About: "an image in the file viewer", Needs: browserNeeds, want: withBrowser, run: func(s *site) {
+	{Name: "test_read_png_browse", About: "an image in the file viewer", alone: true, Needs: append(browserNeeds[:3:3], needViewer), want: withBrowser, run: func(s *site) {
 		s.copyTo("test_image.png", s.dir, tinyPNG)
 		s.interact(`goto("`+s.viewer()+"/view?path="+s.in("test_image.png")+`")`).has("File Viewer - test_image.png", "Screenshot saved to: "+s.in(".browser_screenshots/screenshot_"))
 	}},

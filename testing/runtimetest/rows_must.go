@@ -115,10 +115,18 @@ var mustRows = []Row{
 		s.wantContains("a cell that takes too long", o.Content, "[Execution timed out (2.0 seconds).]")
 		s.cell("print('alive')").is("alive")
 	}},
-	{Name: "19 browser", About: "the file viewer's address; the directories of downloads and screenshots", Needs: browserNeeds, want: withBrowser, run: func(s *site) {
+	{Name: "19 browser", About: "the directories of downloads and screenshots", Needs: browserNeeds, want: withBrowser, run: func(s *site) {
 		s.browse("http://localhost:" + s.serve())
-		s.viewer()
 		s.cmd("ls -A").exits(0).has(".browser_screenshots", ".downloads")
+	}},
+	{Name: "19 file viewer", About: "its address stands in a file; what it shows and what it refuses", alone: true, Needs: []string{"bash", "curl", needViewer}, run: func(s *site) {
+		s.copyTo("i.png", s.dir, tinyPNG)
+		base := s.viewer()
+		s.cmd("curl -s " + base + "/").exits(0).is(`{"status":"File viewer server is running"}`)
+		s.cmd("curl -s '"+base+"/view?path="+s.in("i.png")+"'").exits(0).has("File Viewer - i.png", "data:image/png;base64,")
+		for target, want := range map[string]string{"relative.png": "400", s.in("none.png"): "404", s.dir: "400", "/etc/passwd": "500"} {
+			s.cmd("curl -s -o /dev/null -w '%{http_code}' '" + base + "/view?path=" + target + "'").exits(0).is(want)
+		}
 	}},
 	{Name: "20 an empty workspace", About: "nothing visible is made at the start", run: func(s *site) {
 		names, err := s.rt.List(s.context(), s.in("."))
@@ -236,7 +244,7 @@ func literals(s *site) {
 		}
 		a.json(&o)
 		s.want("the suffix for "+timeout, o.Extras.Metadata.Suffix, "\n[The command timed out after "+want+" seconds. "+hint)
-		s.inputWithin(20, "C-c").exits(130)
+		s.interrupt().exits(130)
 	}
 	r := s.cmd("sleep 20").exits(-1)
 	s.want("the suffix", r.meta.Suffix, "\n"+s.silent()+hint)

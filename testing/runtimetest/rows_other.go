@@ -12,8 +12,18 @@ import (
 // otherRows are the tests of the other files in OpenHands' tests/runtime, by their names.
 var otherRows = slices.Concat([]Row{
 	{Name: "test_browser_disabled", About: "a page without a browser is an error observation", run: func(s *site) {
-		for _, a := range []sandbox.Args{sandbox.BrowseArgs{URL: "http://localhost:8000"}, sandbox.BrowseInteractiveArgs{BrowserActions: `goto("http://localhost:8000")`}} {
-			s.want("the content", s.kind(s.file(a), sandbox.KindError).Content, "Browser functionality is not supported or disabled.")
+		for _, a := range []sandbox.Args{sandbox.BrowseArgs{URL: "http://localhost:1"}, sandbox.BrowseInteractiveArgs{BrowserActions: `goto("http://localhost:1")`}} {
+			o, _, err := s.try(s.context(), sandbox.Action{Args: a, Timeout: clientTimeout}, nil)
+			if err != nil { // the native form has a code for it
+				s.wantCode("a page", err, sandbox.Unsupported)
+				s.wantContains("the error", err.Error(), "Browser functionality is not supported or disabled.")
+				continue
+			}
+			if s.Browser && o.Kind() == sandbox.KindBrowse { // it cannot be disabled here, and says that there is no such page
+				s.wantContains("the content", o.Content, "ERR_CONNECTION_REFUSED")
+				continue
+			}
+			s.want("the content", s.kind(o, sandbox.KindError).Content, "Browser functionality is not supported or disabled.")
 		}
 	}},
 	{Name: "test_docker_images python", About: "the image's python", Needs: []string{"bash", "python3"}, run: func(s *site) { s.cmd("python3 --version").exits(0).has("Python 3") }},

@@ -55,7 +55,7 @@ var sessionRows = []Row{
 	}},
 	{Name: "test_ctrl_c", About: "C-c ends a loop", Needs: []string{"bash"}, want: Want{Soft: time.Second}, run: func(s *site) {
 		s.within(1, "while true; do echo 'looping'; sleep 3; done").exits(-1).has("looping").prefix("")
-		r := s.input("C-c").suffix("CTRL+C was sent.").prefix("")
+		r := s.interrupt().suffix("CTRL+C was sent.").prefix("")
 		if r.meta.ExitCode != 130 && r.meta.ExitCode != 1 {
 			r.fail("want exit code 130 or 1")
 		}

@@ -164,6 +164,8 @@ func (s *site) sse(ctx context.Context, at string) func() string {
 				name = strings.TrimSpace(value)
 			case field == "data":
 				data += strings.TrimSpace(value)
+			case lines.Text() == "" && strings.Contains(data, `"method":"notifications/`):
+				name, data = "", ""
 			case lines.Text() == "" && data != "":
 				return name + " " + data
 			}

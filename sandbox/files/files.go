@@ -3,7 +3,7 @@
 // It has two halves. The first performs what OpenHands clients ask for (the read, write and edit actions, and the list,
 // upload and download requests) with the texts, slices and defaults that those clients know. It may touch whatever
 // the server may: who is meant to be kept out must be kept out by the sandbox. The second half is the native one (Get,
-// Put, List, GetTree, PutTree): it is confined to the working directory and the roots it was given, and nothing leads
+// Put, Stat, Move, Grep, Watch and so on): it is confined to the working directory and the roots it was given, and nothing leads
 // out of those, neither ".." nor a link nor a race to put one there, for every step of a path is taken through os.Root.
 //
 // Both halves share three habits. Only regular files are opened: a FIFO would wait for ever, and opening a device
@@ -33,12 +33,14 @@ type Config struct {
 
 	MaxRead     int64 // bytes of a file that read returns or write keeps a part of; 0 means 64 MiB
 	MaxUnpacked int64 // bytes that one uploaded archive may unpack to; 0 means 16 GiB
+	MaxEntries  int   // of one archive, each an inode; 0 means 1,000,000
 	MaxHistory  int64 // bytes of old content kept for undo_edit; 0 means 64 MiB
 }
 
 const (
 	defaultMaxRead     = 64 << 20 // what a kept answer may have, too
 	defaultMaxUnpacked = 16 << 30
+	defaultMaxEntries  = 1_000_000
 	defaultMaxHistory  = 64 << 20
 )
 
@@ -58,6 +60,9 @@ func New(c Config) (*Store, error) {
 	}
 	if c.MaxUnpacked == 0 {
 		c.MaxUnpacked = defaultMaxUnpacked
+	}
+	if c.MaxEntries == 0 {
+		c.MaxEntries = defaultMaxEntries
 	}
 	if c.MaxHistory == 0 {
 		c.MaxHistory = defaultMaxHistory

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -113,4 +114,16 @@ func TestOwnerOfAll(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+func TestArchivesBoundEntries(t *testing.T) {
+	dir := t.TempDir()
+	s, err := New(Config{Dir: dir, UID: -1, MaxEntries: 2})
+	must(t, err)
+	two, three := []entry{file("a", "x"), file("b", "x")}, []entry{file("a", "x"), file("b", "x"), folder("c", 0o755)}
+	must(t, s.PutTree("t", bytes.NewReader(tarOf(t, two...))))
+	wantCode(t, s.PutTree("u", bytes.NewReader(tarOf(t, three...))), sandbox.Invalid)
+	must(t, s.Upload(dir+"/v", "z.zip", true, bytes.NewReader(zipOf(t, zipEntry{name: "a"}, zipEntry{name: "b"}))))
+	wantCode(t, s.Upload(dir+"/w", "z.zip", true, bytes.NewReader(zipOf(t, zipEntry{name: "a"}, zipEntry{name: "b"}, zipEntry{name: "c"}))), sandbox.Invalid)
+	nothingElse(t, dir, "t/a", "t/b", "v/a", "v/b")
 }

@@ -82,10 +82,13 @@ func (s *Store) untar(top *os.Root, names []string, fresh bool, r io.Reader) err
 	t := tar.NewReader(src)
 	u := &unpacker{s: s, root: top, names: names, fresh: fresh}
 	defer u.close()
-	for {
+	for n := 0; ; n++ {
 		h, err := t.Next()
 		if err == io.EOF {
 			return u.finish()
+		}
+		if err == nil && n >= s.c.MaxEntries {
+			err = &sandbox.Error{Code: sandbox.Invalid, Op: "files.PutTree", Err: fmt.Errorf("the archive has more than %d entries: send it in parts", s.c.MaxEntries)}
 		}
 		if err == nil {
 			err = u.untarEntry(h, t)

@@ -54,6 +54,9 @@ func (s *Store) unzip(f io.ReaderAt, size int64, root *os.Root, names []string) 
 // checkZip refuses an archive that would escape, has what no archive should bring, or is too large unpacked.
 func (s *Store) checkZip(z *zip.Reader, size int64, root *os.Root) error {
 	total, limit := uint64(0), uint64(s.c.MaxUnpacked)
+	if len(z.File) > s.c.MaxEntries {
+		return &sandbox.Error{Code: sandbox.Invalid, Op: "files.Upload", Err: fmt.Errorf("the archive has %d entries, at most %d can be: send it in parts", len(z.File), s.c.MaxEntries)}
+	}
 	for _, e := range z.File {
 		name, err := entryName(e.Name)
 		if err != nil {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -32,6 +35,7 @@ func (h *Hub) serverLocked() *sdk.Server {
 		SubscribeHandler:          h.subscribe,
 		UnsubscribeHandler:        func(context.Context, *sdk.UnsubscribeRequest) error { return nil },
 	})
+	h.server.AddReceivingMiddleware(h.guarded)
 	turns := make(chan struct{}, maxCalls)
 	h.server.AddReceivingMiddleware(func(next sdk.MethodHandler) sdk.MethodHandler {
 		return func(ctx context.Context, method string, r sdk.Request) (sdk.Result, error) {
@@ -45,6 +49,37 @@ func (h *Hub) serverLocked() *sdk.Server {
 		}
 	})
 	return h.server
+}
+
+// guarded turns a panic over what a peer has sent into an error: the SDK does not expect everything that can be sent.
+func (h *Hub) guarded(next sdk.MethodHandler) sdk.MethodHandler {
+	return func(ctx context.Context, method string, r sdk.Request) (res sdk.Result, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				res, err = nil, h.nonsense(p)
+			}
+		}()
+		return next(ctx, method, r)
+	}
+}
+
+// guardedClient is guarded for a Hub's end at a server, and keeps from it notifications without the parameters that they
+// must have: some of its handlers panic over those and keep a lock.
+func (h *Hub) guardedClient(next sdk.MethodHandler) sdk.MethodHandler {
+	next = h.guarded(next)
+	return func(ctx context.Context, method string, r sdk.Request) (sdk.Result, error) {
+		if p := reflect.ValueOf(r.GetParams()); (!p.IsValid() || p.Kind() == reflect.Pointer && p.IsNil()) &&
+			method != "ping" && method != "roots/list" && !strings.HasSuffix(method, "/list_changed") {
+			return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: method + " without parameters"}
+		}
+		return next(ctx, method, r)
+	}
+}
+
+// nonsense is the error for what made the SDK panic.
+func (h *Hub) nonsense(panicked any) error {
+	h.log.Warn("a message of a tool server or its client makes no sense", "panic", panicked, "stack", string(debug.Stack()))
+	return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: fmt.Sprintf("the message makes no sense: %v", panicked)}
 }
 
 // receive starts the servers for those requests whose answers depend on all of them.
@@ -111,13 +146,15 @@ func (h *Hub) unknownTool(name string) string {
 func (h *Hub) clientOptions(u *upstream) *sdk.ClientOptions {
 	stale := func() { wake(u.stale) }
 	o := &sdk.ClientOptions{
-		Capabilities:                &sdk.ClientCapabilities{},
-		ToolListChangedHandler:      func(context.Context, *sdk.ToolListChangedRequest) { stale() },
-		PromptListChangedHandler:    func(context.Context, *sdk.PromptListChangedRequest) { stale() },
-		ResourceListChangedHandler:  func(context.Context, *sdk.ResourceListChangedRequest) { stale() },
-		ProgressNotificationHandler: h.calls.tell,
-		ResourceUpdatedHandler: func(ctx context.Context, r *sdk.ResourceUpdatedNotificationRequest) {
-			_ = h.front().ResourceUpdated(ctx, r.Params)
+		Capabilities:               &sdk.ClientCapabilities{},
+		ToolListChangedHandler:     func(context.Context, *sdk.ToolListChangedRequest) { stale() },
+		PromptListChangedHandler:   func(context.Context, *sdk.PromptListChangedRequest) { stale() },
+		ResourceListChangedHandler: func(context.Context, *sdk.ResourceListChangedRequest) { stale() },
+		ProgressNotificationHandler: func(_ context.Context, r *sdk.ProgressNotificationClientRequest) {
+			u.pass(func() { h.calls.tell(r.Params) })
+		},
+		ResourceUpdatedHandler: func(_ context.Context, r *sdk.ResourceUpdatedNotificationRequest) {
+			u.pass(func() { _ = h.front().ResourceUpdated(u.life, r.Params) })
 		},
 	}
 	h.hear(u, o)

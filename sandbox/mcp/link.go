@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -39,6 +40,7 @@ func (u *upstream) greet(ctx context.Context, protocol string) (*link, error) {
 		return nil, err
 	}
 	client := sdk.NewClient(&sdk.Implementation{Name: "sandtree", Version: u.hub.config.Version}, u.hub.clientOptions(u))
+	client.AddReceivingMiddleware(u.hub.guardedClient)
 	l.session, err = client.Connect(ctx, transport, &sdk.ClientSessionOptions{ProtocolVersion: protocol})
 	if err != nil {
 		l.close()
@@ -94,9 +96,22 @@ func (l *link) close() {
 			l.program.end()
 		}
 		if l.session != nil {
-			_ = l.session.Close()
+			closeSession(l.session)
 		}
 	})
+}
+
+// closeTime is how long the end of a session is waited for. A server elsewhere is told of it, which the SDK gives 5 s.
+const closeTime = 10 * time.Second
+
+// closeSession ends a session. The SDK waits for what is under way there, and is not to be waited for if that hangs.
+func closeSession(s interface{ Close() error }) {
+	closed := make(chan struct{})
+	go func() { // left behind if it hangs
+		defer close(closed)
+		_ = s.Close()
+	}()
+	within(closeTime, closed)
 }
 
 // explain adds to err how the program ended and what it said last. Only after close.

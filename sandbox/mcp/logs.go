@@ -36,16 +36,18 @@ func hasLevel(c *sdk.ServerCapabilities) bool { return c.Logging != nil }
 
 // hear passes a server's messages on to the clients, each of which has said from which level on it wants them.
 func (h *Hub) hear(u *upstream, o *sdk.ClientOptions) {
-	o.LoggingMessageHandler = func(ctx context.Context, r *sdk.LoggingMessageRequest) {
+	o.LoggingMessageHandler = func(_ context.Context, r *sdk.LoggingMessageRequest) {
 		m := *r.Params
 		if m.Logger == "" {
 			m.Logger = u.config.Name
 		} else {
 			m.Logger = u.config.Name + "/" + m.Logger
 		}
-		for s := range h.front().Sessions() {
-			_ = s.Log(ctx, &m)
-		}
+		u.pass(func() {
+			for s := range h.front().Sessions() {
+				_ = s.Log(u.life, &m)
+			}
+		})
 	}
 }
 

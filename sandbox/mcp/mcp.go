@@ -173,7 +173,7 @@ func (h *Hub) Close() error {
 		h.http.close()
 		var wg sync.WaitGroup
 		for s := range h.front().Sessions() { // whose requests end with h.life
-			wg.Go(func() { _ = s.Close() })
+			wg.Go(func() { closeSession(s) })
 		}
 		for _, u := range ups {
 			wg.Go(u.close)

@@ -49,15 +49,15 @@ func (p *progresses) begin(ctx context.Context, s *sdk.ServerSession, meta sdk.M
 }
 
 // tell passes a server's news on to the client that they are for, if it still waits.
-func (p *progresses) tell(_ context.Context, r *sdk.ProgressNotificationClientRequest) {
-	name, _ := r.Params.ProgressToken.(string)
-	p.mu.Lock()
-	call, ok := p.calls[name]
-	p.mu.Unlock()
+func (c *progresses) tell(p *sdk.ProgressNotificationParams) {
+	name, _ := p.ProgressToken.(string)
+	c.mu.Lock()
+	call, ok := c.calls[name]
+	c.mu.Unlock()
 	if !ok {
 		return
 	}
-	news := *r.Params
+	news := *p
 	news.ProgressToken = call.token
 	_ = call.session.NotifyProgress(call.ctx, &news) // a client that has gone misses nothing
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -29,13 +30,22 @@ func ask[R any](ctx context.Context, u *upstream, do func(context.Context, *sdk.
 	}
 	answered := make(chan answer, 1)
 	u.hub.work.Go(func() { // ends with ctx, or when the server has read its message or has been given up: see takeTime
-		r, err := do(ctx, session)
-		answered <- answer{r, err}
+		var a answer
+		defer func() {
+			if p := recover(); p != nil {
+				a.err = u.hub.nonsense(p)
+			}
+			answered <- a
+		}()
+		a.r, a.err = do(ctx, session)
 	})
 	select {
 	case a := <-answered:
 		if a.err == nil || rejected(a.err) || ctx.Err() != nil && u.life.Err() == nil {
 			return a.r, a.err
+		}
+		if u.config.Type == Stdio && !errors.Is(a.err, sdk.ErrConnectionClosed) && !errors.Is(a.err, io.EOF) && !errors.Is(a.err, errLongLine) {
+			return none, u.fail(sandbox.Internal, fmt.Errorf("gave an answer that makes no sense: %w", a.err))
 		}
 		return none, u.lost(session)
 	case <-ctx.Done():

@@ -3,6 +3,7 @@ package mcp_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -38,7 +39,27 @@ func said(text string) *sdk.CallToolResult {
 
 // tools makes a server whose tools tell of it, and change it.
 func tools(name string) *sdk.Server {
-	s := sdk.NewServer(&sdk.Implementation{Name: name}, nil)
+	s := sdk.NewServer(&sdk.Implementation{Name: name}, &sdk.ServerOptions{
+		CompletionHandler: func(_ context.Context, r *sdk.CompleteRequest) (*sdk.CompleteResult, error) {
+			return &sdk.CompleteResult{Completion: sdk.CompletionResultDetails{Values: []string{r.Params.Ref.Name + r.Params.Ref.URI + "!"}}}, nil
+		},
+		SubscribeHandler:   func(context.Context, *sdk.SubscribeRequest) error { return nil },
+		UnsubscribeHandler: func(context.Context, *sdk.UnsubscribeRequest) error { return nil },
+	})
+	s.AddPrompt(&sdk.Prompt{Name: "greet"}, func(_ context.Context, r *sdk.GetPromptRequest) (*sdk.GetPromptResult, error) {
+		return &sdk.GetPromptResult{Description: r.Params.Name + r.Params.Arguments["x"]}, nil
+	})
+	read := func(_ context.Context, r *sdk.ReadResourceRequest) (*sdk.ReadResourceResult, error) {
+		return &sdk.ReadResourceResult{Contents: []*sdk.ResourceContents{{URI: r.Params.URI, Text: name}}}, nil
+	}
+	s.AddResource(&sdk.Resource{Name: "same", URI: "test://same"}, read)
+	s.AddResource(&sdk.Resource{Name: "own", URI: "test://" + name}, read)
+	s.AddResourceTemplate(&sdk.ResourceTemplate{Name: "any", URITemplate: "test://" + name + "/{x}"}, read)
+	sdk.AddTool(s, &sdk.Tool{Name: "tell"}, func(ctx context.Context, r *sdk.CallToolRequest, _ nothing) (*sdk.CallToolResult, any, error) {
+		//lint:ignore SA1019 what is tested
+		err := r.Session.Log(ctx, &sdk.LoggingMessageParams{Level: "debug", Data: "told"})
+		return said("telling"), nil, errors.Join(err, s.ResourceUpdated(ctx, &sdk.ResourceUpdatedNotificationParams{URI: "test://" + name}))
+	})
 	sdk.AddTool(s, &sdk.Tool{Name: "who"}, func(context.Context, *sdk.CallToolRequest, nothing) (*sdk.CallToolResult, any, error) {
 		return said(fmt.Sprintf("%s %d %s", name, os.Getpid(), os.Getenv("WHOSE"))), nil, nil
 	})
@@ -77,6 +98,8 @@ func perform(act string) int {
 		return 7
 	case "junk":
 		fmt.Println("Listening on nothing at all\n{\"this\": \"is no message\"}\n[]")
+	case "hostile":
+		return beHostile()
 	case "deaf":
 		select {}
 	case "long":

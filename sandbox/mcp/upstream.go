@@ -33,6 +33,8 @@ const (
 	firstPause = 500 * time.Millisecond // doubled with every end in a row
 	maxPause   = 30 * time.Second       //
 	maxRetries = 6                      // ends in a row after which it is left alone: half a minute of trying
+	refresh    = 250 * time.Millisecond // least time between two looks at lists that a server says have changed
+	maxNews    = 256                    // that wait to be passed on; what comes beyond is dropped
 	steadyTime = 30 * time.Second       // a server that ran so long has not ended in a row
 )
 
@@ -44,6 +46,7 @@ type upstream struct {
 	end    context.CancelFunc
 	done   chan struct{} // closed when the goroutine has ended, or never was
 	stale  chan struct{} // has room for one: the lists are to be asked for again
+	news   chan func()   // what it tells clients, to be passed on one by one
 	wanted chan struct{} // has room for one: somebody has used a failed one
 
 	mu         sync.Mutex
@@ -62,7 +65,7 @@ type upstream struct {
 }
 
 func newUpstream(h *Hub, s Server) *upstream {
-	u := &upstream{hub: h, config: s, done: make(chan struct{}), stale: make(chan struct{}, 1), wanted: make(chan struct{}, 1),
+	u := &upstream{hub: h, config: s, done: make(chan struct{}), stale: make(chan struct{}, 1), news: make(chan func(), maxNews), wanted: make(chan struct{}, 1),
 		changed: make(chan struct{}), state: Idle, since: time.Now()}
 	u.life, u.end = context.WithCancel(h.life)
 	return u
@@ -151,12 +154,22 @@ func slowOr(ctx context.Context, err error) error {
 	return err
 }
 
-// attend asks again for lists that have changed until the link ends.
+// attend passes on what the server tells, and asks again for lists that have changed, until the link ends.
 func (u *upstream) attend(l *link) {
 	ended := make(chan struct{})
 	u.hub.work.Go(func() { // ends with the link, which is closed when attend returns
 		defer close(ended)
 		_ = l.session.Wait()
+	})
+	u.hub.work.Go(func() { // ends with the link too
+		for {
+			select {
+			case <-ended:
+				return
+			case tell := <-u.news:
+				tell()
+			}
+		}
 	})
 	for {
 		select {
@@ -171,9 +184,18 @@ func (u *upstream) attend(l *link) {
 		cancel()
 		if err != nil {
 			u.hub.log.Warn("asking a tool server for its changed lists", "server", u.config.Name, "err", err)
-			continue
+		} else {
+			u.offer(found)
 		}
-		u.offer(found)
+		within(refresh, ended)
+	}
+}
+
+// pass has something told to clients, who may be slow; not at all if too much waits for that already.
+func (u *upstream) pass(tell func()) {
+	select {
+	case u.news <- tell:
+	default:
 	}
 }
 

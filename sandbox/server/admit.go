@@ -49,7 +49,7 @@ func (s *Server) admit(a sandbox.Action, body [sha256.Size]byte, epoch, offset u
 	r := act.follow(offset, plenty)
 	s.actions[a.ID] = act
 	s.waiting++
-	s.working.Go(func() { s.work(act) })
+	s.assign(act)
 	return act, r, nil, nil
 }
 

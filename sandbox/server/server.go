@@ -46,6 +46,7 @@ type Server struct {
 	life    context.Context // ends when the server stops: what it bounds is no request but the work of the server
 	end     context.CancelFunc
 	lanes   *lanes
+	crew    crew
 	routes  routes
 	tools   tools // what else there is besides shells and files
 	editor  *editor
@@ -91,7 +92,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &sandbox.Error{Code: sandbox.Canceled, Op: "server.New", Err: err}
 	}
-	s := &Server{config: c, log: c.Log, key: []byte(c.Key), conns: newConns(), load: newLoad(), lanes: newLanes(),
+	s := &Server{config: c, log: c.Log, key: []byte(c.Key), conns: newConns(), load: newLoad(), lanes: newLanes(), crew: newCrew(),
 		born: make(chan struct{}), opened: make(chan struct{}), ready: make(chan struct{}), actions: map[string]*action{}}
 	s.figures.began = s.load.began
 	s.editor = newEditor(s)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,15 +30,15 @@ type bash struct {
 
 	descriptors
 	dialect *dialect
-	piped   bool   // there is no terminal
-	lines   outlet // to the socket
-	keys    outlet // to the terminal
+	piped   bool        // there is no terminal
+	pause   *time.Timer // after a command, at whose end the pump goes on; nil before the pump runs
+	lines   outlet      // to the socket
+	keys    outlet      // to the terminal
 	wg      sync.WaitGroup
 
 	// What only the one who runs a command uses.
-	line    []byte
-	watched [3]unix.PollFd
-	limit   unix.Timespec
+	line     []byte
+	watching bool // the terminal is in here
 
 	mu      sync.Mutex
 	reader  reportParser
@@ -50,6 +51,7 @@ type bash struct {
 	number  int  // of the command sent last
 	strict  bool // an end of the socket counts as death: bash is to become ready, not another program
 	ended   bool // that end has come
+	deaf    bool // and the socket is not watched any more
 	dead    bool
 	code    int  // exit code, once dead
 	hungUp  bool // nobody holds the terminal any more
@@ -186,7 +188,12 @@ func (b *bash) kill() { _ = b.proc.Kill() }
 // close gives back the descriptors and waits for the goroutines. Bash must be dead or dying, and nobody in listen.
 func (b *bash) close() {
 	<-b.gone
+	if b.pause != nil {
+		b.pause.Stop() // one that has fired finds the watcher closed
+	}
 	raise(b.quit)
+	b.idle.close()
+	b.here.close()
 	b.lines.close()
 	b.keys.close()
 	b.wg.Wait()

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -54,6 +55,7 @@ func (s *Session) prepare(b *bash, rc string) error {
 	s.view.mute, s.view.attended = true, true
 	s.view.screen.answers(b.reply)
 	s.view.mu.Unlock()
+	b.pause = time.AfterFunc(doze, func() { s.view.resume(b) })
 	b.wg.Go(func() { s.view.pump(b) })
 	processes := s.config.Processes
 	if s.config.Cgroup != "" {

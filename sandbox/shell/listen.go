@@ -9,37 +9,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whoever runs a command waits in the kernel, for a report on the socket, output on the terminal, or an event that nudge
-// raises. The runtime's own way of waiting costs as much as all the rest of a round trip: it wakes a thread that wakes
-// another, and it looks for other work before it sleeps, which keeps the processor that bash was just woken on (the
-// kernel expects the writer to a socket to sleep). The price is a thread for as long as a command runs.
+// Whoever runs a command waits for a report on the socket, output on the terminal, or an event that nudge raises. The
+// terminal is watched only when the report does not come at once: what comes on it would wake us, just to find that the
+// command has not ended, and then the report would wake us again.
 
 // listen waits until something comes on the socket or, if that is wanted, on the terminal, or nudge is called (or was,
 // since the last time), or for so long, or for no reason. It takes what comes on the socket, and says whether there is
 // something on the terminal. Only one may listen at a time.
 func (b *bash) listen(atMost time.Duration, terminal bool) (output bool) {
-	b.limit = unix.NsecToTimespec(int64(max(atMost, 0)))
-	b.watched = [3]unix.PollFd{
-		{Fd: int32(b.socket), Events: unix.POLLIN}, {Fd: int32(b.nudges), Events: unix.POLLIN}, {Fd: int32(b.tty), Events: unix.POLLIN},
-	}
 	b.mu.Lock()
-	if b.ended { // a negative descriptor is not watched
-		b.watched[0].Fd = -1
-	}
-	if b.hungUp || !terminal {
-		b.watched[2].Fd = -1
-	}
+	terminal = terminal && !b.hungUp
+	deaf := b.ended && !b.deaf
+	b.deaf = b.ended
 	b.mu.Unlock()
-	if n, _ := unix.Ppoll(b.watched[:], &b.limit, nil); n <= 0 {
+	if terminal != b.watching {
+		b.watching = terminal
+		if terminal {
+			_ = b.here.add(b.tty, true)
+		} else {
+			b.here.forget(b.tty)
+		}
+	}
+	if deaf {
+		b.here.forget(b.socket)
+	}
+	if b.here.wait(atMost) != nil {
 		return false
 	}
-	if b.watched[1].Revents != 0 {
+	if b.here.ready(b.nudges) {
 		lower(b.nudges)
 	}
-	if b.watched[0].Revents != 0 {
+	if b.here.ready(b.socket) {
 		b.receive()
 	}
-	return b.watched[2].Revents != 0
+	return b.here.ready(b.tty)
 }
 
 // nudge makes listen return.

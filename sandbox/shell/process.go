@@ -48,8 +48,8 @@ type Process struct {
 	settled chan struct{} // closed when it has ended and what it wrote until then has been given to out
 	reading sync.WaitGroup
 	streams atomic.Int32 // how many have not come to their end
-	files   [2]*os.File // what it writes comes out of; nil if there is none
-	quit    int         // an event, for input
+	files   [2]*os.File  // what it writes comes out of; nil if there is none
+	quit    int          // an event, for input
 	once    sync.Once
 	err     error // of Close
 }

@@ -21,13 +21,14 @@ const (
 type interpreterPath struct {
 	path, dir string
 	places    []string
+	lasting   bool      // an answer is given again while it is fresh, whatever has run: for speed
 	found     *string   // the last answer, given again while it is the same
 	asked     time.Time // when it was found out
 }
 
 // after is the python that there is after a command that took this long.
 func (i *interpreterPath) after(took time.Duration, path, dir string) *string {
-	if i.found != nil && path == i.path && dir == i.dir && took < noProgram && time.Since(i.asked) < fresh {
+	if i.found != nil && path == i.path && dir == i.dir && (took < noProgram || i.lasting) && time.Since(i.asked) < fresh {
 		return i.found
 	}
 	return i.find(path, dir)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"strconv"
+	"sync"
 )
 
 // A report is what bash tells after a command.
@@ -22,11 +23,32 @@ type report struct {
 type secret [10]byte
 
 func newSecret(s *secret) {
-	var b [len(s)]byte
 	var text [(len(s) + 2) / 3 * 4]byte
-	rand.Read(b[:])
-	base64.RawURLEncoding.Encode(text[:], b[:])
+	base64.RawURLEncoding.Encode(text[:], chance.take(len(s)))
 	copy(s[:], text[:])
+}
+
+// chance is random bytes for secrets, fetched some at a time: each time is a system call that costs more than all the rest.
+var chance randomBytes
+
+type randomBytes struct {
+	mu   sync.Mutex
+	left []byte
+	buf  [1024]byte
+}
+
+// take gives n bytes that nobody else gets.
+func (r *randomBytes) take(n int) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.left) < n {
+		rand.Read(r.buf[:])
+		r.left = r.buf[:]
+	}
+	b := append([]byte(nil), r.left[:n]...)
+	clear(r.left[:n])
+	r.left = r.left[n:]
+	return b
 }
 
 const (

@@ -79,7 +79,7 @@ func Start(c Config) (*Session, error) {
 		c.Dir = "/"
 	}
 	s := &Session{config: c, closed: make(chan struct{}), dir: c.Dir}
-	if c.Pipes {
+	if s.python.lasting = c.Pipes; c.Pipes {
 		s.view.screen, s.view.buf = &tape{}, make([]byte, readPiped)
 	} else {
 		s.view.screen, s.view.buf = newScreen(defaultCols, defaultRows, c.History), make([]byte, readSize)

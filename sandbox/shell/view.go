@@ -23,10 +23,7 @@ type view struct {
 	backlog []byte         // raw bytes that came while nobody listened, the last of them
 	missed  int64          // how many came before those in backlog
 
-	attended bool      // somebody runs a command, and reads the terminal himself
-	left     time.Time // when that was last so
-	turns    int       // how many times it has begun
-	parked   bool      // the pump waits for its end
+	attended bool // somebody runs a command, and reads the terminal himself
 }
 
 const (
@@ -106,7 +103,6 @@ func (v *view) attend(out sandbox.Output) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.attended = true
-	v.turns++
 	if out == nil {
 		return
 	}
@@ -122,12 +118,10 @@ func (v *view) attend(out sandbox.Output) {
 // leave ends what attend began: out is not called again, and the pump of b, if it is not nil, reads the terminal.
 func (v *view) leave(b *bash) {
 	v.mu.Lock()
-	v.attended, v.out, v.left = false, nil, time.Now()
-	parked := v.parked
-	v.parked = false
+	v.attended, v.out = false, nil
 	v.mu.Unlock()
-	if parked && b != nil {
-		raise(b.pumps)
+	if b != nil && b.pause != nil {
+		b.pause.Reset(doze)
 	}
 }
 
@@ -138,48 +132,30 @@ func (v *view) lastChange() time.Time {
 	return v.changed
 }
 
+// doze is how long the terminal is left alone after a command: those that come one after the other need neither wake the
+// pump nor keep it from waking.
+const doze = 5 * time.Millisecond
+
 // pump reads b's terminal while no command runs, so that what runs in the background is not held up, until b is closed.
-//
-// It keeps out of the way of commands that come one after the other: having met one, it dozes, and looks again later;
-// so they need not wake it. Only if it meets the same one again does it ask to be woken.
 func (v *view) pump(b *bash) {
-	const doze = 5 // milliseconds
-	fds := []unix.PollFd{{Fd: int32(b.quit), Events: unix.POLLIN}, {Fd: int32(b.pumps), Events: unix.POLLIN}, {Fd: int32(b.tty), Events: unix.POLLIN}}
-	turn := 0
-	for {
-		watched, limit := fds, -1
+	for b.idle.wait(-1) == nil {
 		v.mu.Lock()
-		switch {
-		case v.attended && v.turns == turn:
-			v.parked = true
-			watched = fds[:2]
-		case v.attended || time.Since(v.left) < doze*time.Millisecond:
-			watched, limit = fds[:2], doze
+		attended := v.attended
+		if attended || b.isHungUp() { // what comes is somebody else's, and nothing comes: watch no more until leave
+			b.idle.forget(b.tty)
+			v.mu.Unlock()
+			continue
 		}
-		turn = v.turns
 		v.mu.Unlock()
-		if b.isHungUp() {
-			watched, limit = fds[:1], -1
-		}
-		n, err := unix.Poll(watched, limit)
-		switch {
-		case err != nil || n == 0:
-		case fds[0].Revents != 0:
-			return
-		case fds[1].Revents != 0:
-			lower(b.pumps)
-		default:
-			v.readIdle(b)
-		}
+		v.read(b) // if somebody begins just now, both read, one piece each at a time
 	}
 }
 
-// readIdle is read, unless somebody else reads.
-func (v *view) readIdle(b *bash) {
+// resume has the pump watch b's terminal, unless somebody reads it.
+func (v *view) resume(b *bash) {
 	v.mu.Lock()
-	attended := v.attended
-	v.mu.Unlock()
-	if !attended { // if somebody begins just now, both read, one piece each at a time
-		v.read(b)
+	defer v.mu.Unlock()
+	if !v.attended && !b.isHungUp() {
+		_ = b.idle.add(b.tty, true) // it may be there already
 	}
 }

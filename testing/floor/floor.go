@@ -1,9 +1,10 @@
-// Package floor is the least that a shell behind a server can cost, to be measured in the same run as the real thing:
+// Package floor is the least that a shell or a program behind a server can cost, to be measured in the same run as the real thing:
 // a ratio to it means the same on every machine, a time does not.
 //
-// StartServer is a fasthttp server on a Unix socket with one bash on a terminal: a request's body is typed, and what
+// StartServer is a fasthttp server on a Unix socket with a bash for each path: a request's body is typed, and what
 // comes until a marker is the answer. The bash is Ordinary, as it comes on a terminal, or Stripped of all that can be
-// taken away: line editing, echo, CR. There is no id, no ledger, no journal, no framing, no time limit, no isolation of
+// taken away: line editing, echo, CR; or Piped, on no terminal at all. The path /exec runs the body's words as a program
+// of its own, by os/exec, and answers with what it printed. There is no id, no ledger, no journal, no framing, no time limit, no isolation of
 // one command from the next, and a line is at most what a terminal takes, 4095 bytes. StartPipe is a bash on two pipes
 // in the same process, the floor of the floor.
 package floor
@@ -18,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -33,6 +35,7 @@ type DialFunc = func(ctx context.Context) (net.Conn, error)
 const (
 	Ordinary = "ordinary" // edits lines and echoes, as anybody's does
 	Stripped = "stripped" // neither, and leaves line ends alone
+	Piped    = "piped"    // reads and writes pipes, and knows no terminal
 )
 
 // StartServer builds the server and starts it as a process of its own, as the one that it is compared with is. Its dialer
@@ -79,16 +82,16 @@ func StartServer(tb testing.TB, kind string) (dial DialFunc, close func()) {
 
 // Serve is the server: it listens at path, says so on out, and serves until in ends.
 func Serve(path, kind string, in io.Reader, out io.Writer) error {
-	shell, err := startTerminal(kind)
-	if err != nil {
+	shells := &shells{kind: kind, all: map[string]*bash{}}
+	if _, err := shells.at("/"); err != nil {
 		return err
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return errors.Join(err, shell.close())
+		return errors.Join(err, shells.close())
 	}
 	server := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
-		out, err := shell.run(ctx.PostBody())
+		out, err := shells.perform(string(ctx.Path()), ctx.PostBody())
 		if err != nil {
 			ctx.Error(err.Error(), fasthttp.StatusInternalServerError)
 			return
@@ -99,11 +102,59 @@ func Serve(path, kind string, in io.Reader, out io.Writer) error {
 	go func() { served <- server.Serve(l) }()
 	_, err = out.Write([]byte{'\n'})
 	_, _ = io.Copy(io.Discard, in)
-	return errors.Join(err, shell.close(), l.Close(), <-served)
+	return errors.Join(err, shells.close(), l.Close(), <-served)
+}
+
+// shells are the bashes of a server by path.
+type shells struct {
+	kind string
+	mu   sync.Mutex
+	all  map[string]*bash
+}
+
+func (s *shells) perform(path string, body []byte) ([]byte, error) {
+	if path == "/exec" {
+		words := strings.Fields(string(body))
+		return exec.Command(words[0], words[1:]...).Output()
+	}
+	shell, err := s.at(path)
+	if err != nil {
+		return nil, err
+	}
+	return shell.run(body)
+}
+
+func (s *shells) at(path string) (*bash, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b := s.all[path]; b != nil {
+		return b, nil
+	}
+	start := func() (*bash, error) { return startTerminal(s.kind) }
+	if s.kind == Piped {
+		start = startPipe
+	}
+	b, err := start()
+	if err == nil {
+		s.all[path] = b
+	}
+	return b, err
+}
+
+func (s *shells) close() (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.all {
+		err = errors.Join(err, b.close())
+	}
+	return err
 }
 
 // Client gives what runs a command on the server that dial reaches and returns its output, over one kept connection.
-func Client(dial DialFunc) (run func(command string) (string, error), close func()) {
+func Client(dial DialFunc) (run func(command string) (string, error), close func()) { return ClientAt(dial, "/") }
+
+// ClientAt is Client for a path of the server.
+func ClientAt(dial DialFunc, path string) (run func(command string) (string, error), close func()) {
 	client := &fasthttp.HostClient{
 		Addr: "floor",
 		Dial: func(string) (net.Conn, error) { return dial(context.Background()) },
@@ -112,7 +163,7 @@ func Client(dial DialFunc) (run func(command string) (string, error), close func
 		req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 		defer fasthttp.ReleaseRequest(req)
 		defer fasthttp.ReleaseResponse(resp)
-		req.SetRequestURI("http://floor/")
+		req.SetRequestURI("http://floor" + path)
 		req.Header.SetMethod("POST")
 		req.SetBodyString(command)
 		if err := client.Do(req, resp); err != nil {

@@ -200,7 +200,7 @@ func TestFileNames(t *testing.T) {
 	if err := json.Unmarshal([]byte(answer), &long); err != nil || status != 200 || len(long) != 2 || long[0].Path != "new/g" || long[1].Type != "link" {
 		t.Errorf("%d %v: %s", status, err, answer)
 	}
-	if status, answer := b.do("GET", wire.PathList+"?path=a/b&long", ""); status != 200 || answer != "[]" {
+	if status, answer := b.do("GET", wire.PathList+"?path=a/b&long=true", ""); status != 200 || answer != "[]" {
 		t.Errorf("%d %s", status, answer)
 	}
 	if status, _ := b.do("DELETE", wire.PathFiles+"?path=new/link", ""); status != 204 {

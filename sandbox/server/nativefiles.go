@@ -170,7 +170,7 @@ func (s *Server) putFile(a asked) {
 type writing struct {
 	files.PutOptions
 	inPlace bool
-	at      int64   // in place: where
+	at      int64       // in place: where
 	digest  *bodyDigest // else: what the body is to have; nil if nothing is said of that
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -176,5 +177,29 @@ func TestWatchesAreBounded(t *testing.T) {
 		if r.StatusCode == 200 {
 			break
 		}
+	}
+}
+
+// TestGrepAsUser has ripgrep run with the rights of what runs in the sandbox.
+func TestGrepAsUser(t *testing.T) {
+	need.Root(t)
+	need.Tool(t, "rg")
+	b := start(t, func(c *server.Config) {
+		c.User = &syscall.Credential{Uid: 12345, Gid: 12345}
+		if err := os.Chmod(filepath.Dir(c.Dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err := os.Chown(b.dir, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	b.plant("theirs", "needle\n")
+	b.plant("ours", "needle\n")
+	if err := os.Chmod(filepath.Join(b.dir, "ours"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, got := b.do("POST", wire.PathGrep, `{"pattern":"needle"}`)
+	if want := `{"path":"theirs","line":1,"text":"needle","column":1}` + "\n" + `{"done":true,"matches":1,"files":1,"truncated":false,"engine":"ripgrep"}` + "\n"; status != 200 || got != want {
+		t.Errorf("%d %s", status, got)
 	}
 }

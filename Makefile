@@ -9,7 +9,7 @@ STORY   ?= examples/trajectories/fix-a-failing-test.json
 PURE    := ./sandbox ./sandbox/wire ./sandbox/ledger ./transport/breaker ./actors/kit ./supervisor/config ./internal/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build client-test test test-repeat check lint vuln fuzz bench chaos setup clean
+.PHONY: help run build client-test vscode-test test test-repeat check lint vuln fuzz bench chaos setup clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: setup ## gofmt, vet, staticcheck, shellcheck
 
 client-test: ## drive sandboxd with the Python client of OpenHands, from PyPI (needs Python 3.12)
 	@.ci/python-client
+
+vscode-test: ## VS Code with a real code-server, which is built from the npm registry first
+	@program="$$(.ci/vscode)" && CODE_SERVER="$$program" $(GO) test -count=1 -run 'TestRealCodeServer' -v ./sandbox/server
 
 vuln: ## known vulnerabilities in what we link (needs the Go vulnerability database)
 	@.ci/vuln

@@ -61,7 +61,9 @@ func (k *kernel) alive(ctx context.Context, cwd string) (p *process, lost string
 		select {
 		case <-p.gone:
 			_ = p.close()
-			lost = p.ending()
+			if !k.stopped() { // or a cell has come before who wanted the end could take the turn
+				lost = p.ending()
+			}
 		default:
 			return p, "", nil
 		}
@@ -92,7 +94,7 @@ func (k *kernel) start(ctx context.Context, cwd string) error {
 		return err
 	}
 	k.mu.Lock()
-	k.process = p
+	k.process, k.stop = p, false
 	k.mu.Unlock()
 	k.synced = state{cwd, env}
 	return nil
@@ -108,6 +110,13 @@ func (k *kernel) end() error {
 		return nil
 	}
 	return p.close()
+}
+
+// stopped says whether the process has been ended on request.
+func (k *kernel) stopped() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.stop
 }
 
 // forget lets go of a process that has been ended. The caller has the turn.
@@ -162,14 +171,16 @@ func pythonBytes(s string) string {
 
 // replace ends the process, with the cell that is running, and does then in its place.
 func (k *kernel) replace(ctx context.Context, then func() error) error {
+	old := k.current()
 	if err := k.end(); err != nil {
 		k.all.config.Log.Error("ending a kernel", "kernel", k.name, "err", err)
 	}
 	if err := k.take(ctx); err != nil {
 		return canceled(err)
 	}
-	_ = k.end() // it may have been started again meanwhile
-	k.forget()
+	if k.current() == old { // or it has been started again meanwhile
+		k.forget()
+	}
 	err := then()
 	if errors.Is(err, errStarting) {
 		return canceled(ctx.Err())

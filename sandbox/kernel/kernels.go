@@ -209,6 +209,8 @@ func (ks *Kernels) Stop(ctx context.Context, name string) error {
 		return err
 	}
 	return k.replace(ctx, func() error {
+		_ = k.end() // it may have been started again
+		k.forget()
 		ks.mu.Lock()
 		defer ks.mu.Unlock()
 		k.removed = true

@@ -52,15 +52,18 @@ func TestRestartAndStop(t *testing.T) {
 		"stop":    func() error { return ks.Stop(t.Context(), Main) },
 	} {
 		runCell(t, ks, "x = 1")
-		var ended error
-		once := sync.OnceFunc(func() { go func() { ended = end() }() })
+		ended := make(chan error, 1)
+		once := sync.OnceFunc(func() { go func() { ended <- end() }() })
 		var content string
 		o, err := ks.Run(t.Context(), "", sandbox.IPythonArgs{Code: "import time; print('begun', flush=True); time.sleep(1000)"}, 0, "/", func(int64, []byte) { once() })
 		if content = o.Content; err != nil || content != "begun\n[The kernel was stopped or restarted while the cell was running.]" {
 			t.Errorf("%s: %q, %v", what, content, err)
 		}
-		if got := runCell(t, ks, "'x' in globals()"); got != "False" || ended != nil {
-			t.Errorf("%s: %q, %v", what, got, ended)
+		if got := runCell(t, ks, "'x' in globals()"); got != "False" {
+			t.Errorf("%s: %q", what, got)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 	if err := ks.Stop(t.Context(), "none"); sandbox.CodeOf(err) != sandbox.NotFound {
@@ -69,10 +72,12 @@ func TestRestartAndStop(t *testing.T) {
 	if err := ks.Restart(t.Context(), "none", "/"); sandbox.CodeOf(err) != sandbox.NotFound {
 		t.Error(err)
 	}
-	for i := range maxKernels {
-		if _, err := ks.named(string(rune('A'+i)), DefaultLanguage); i == maxKernels-1 && sandbox.CodeOf(err) != sandbox.Exhausted {
-			t.Error(err)
-		}
+	var err error
+	for i := range maxKernels + 1 {
+		_, err = ks.named(string(rune('A'+i)), DefaultLanguage)
+	}
+	if sandbox.CodeOf(err) != sandbox.Exhausted {
+		t.Error(err)
 	}
 }
 

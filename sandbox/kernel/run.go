@@ -140,11 +140,7 @@ func (r *run) died(p *process) {
 		return
 	default:
 	}
-	k := r.kernel
-	k.mu.Lock()
-	asked := k.stop
-	k.mu.Unlock()
-	if asked {
+	if r.kernel.stopped() {
 		r.cell.note("[The kernel was stopped or restarted while the cell was running.]")
 		return
 	}

@@ -76,7 +76,7 @@ func begin(t testing.TB, change func(*server.Config)) *box {
 	transport := &http.Transport{ExpectContinueTimeout: 5 * time.Second, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", b.socket)
 	}}
-	b.client = &http.Client{Transport: transport}
+	b.client = &http.Client{Transport: documented{t, transport}}
 	t.Cleanup(func() {
 		b.stop()
 		transport.CloseIdleConnections()

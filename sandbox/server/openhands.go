@@ -41,6 +41,8 @@ func (s *Server) openHands(ctx *fasthttp.RequestCtx, path []byte) {
 		method, handler, early = fasthttp.MethodGet, s.alive, true
 	case "/server_info":
 		method, handler, early = fasthttp.MethodGet, s.serverInfo, true
+	case "/openapi.json":
+		method, handler, early = fasthttp.MethodGet, s.openAPI, true
 	case "/execute_action":
 		handler = s.executeAction
 	case "/list_files":

@@ -34,7 +34,7 @@ func (s *Server) newRoutes() routes {
 		{path: wire.PathActions, fences: true, do: s.nativeAction},
 		{path: wire.PathVersion, early: true, methods: map[string]func(asked){"GET": s.version}},
 		{path: wire.PathLease, fences: true, do: s.lease},
-		{path: wire.PathTerminal, methods: map[string]func(asked){"GET": s.terminal}},
+		{path: wire.PathTerminal, methods: map[string]func(asked){"GET": s.terminal, "DELETE": s.deleteTerminal}},
 		{path: wire.PathSessions, methods: map[string]func(asked){"GET": s.listSessions}},
 		{path: wire.PathSessions + "/", methods: map[string]func(asked){"GET": s.getSession, "PUT": s.putSession, "DELETE": s.deleteSession}},
 		{path: wire.PathExec, methods: map[string]func(asked){"POST": s.exec}},

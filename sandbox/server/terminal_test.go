@@ -154,6 +154,8 @@ func TestBadTerminals(t *testing.T) {
 	}{
 		{"", nil},
 		{"", []string{"Upgrade", "websocket", "Connection", "Upgrade"}},
+		{"?id=a/b", []string{"Upgrade", wire.UpgradeTerminal}},
+		{"?offset=x", []string{"Upgrade", wire.UpgradeTerminal}},
 		{"?cols=0", []string{"Upgrade", wire.UpgradeTerminal}},
 		{"?rows=70000", []string{"Upgrade", wire.UpgradeTerminal}},
 		{"?rows=-1", []string{"Upgrade", wire.UpgradeTerminal}},

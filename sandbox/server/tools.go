@@ -11,12 +11,13 @@ import (
 
 // tools are what a server has besides its shells and files. Each starts nothing before it is asked for something.
 type tools struct {
-	procs   *processes
-	kernels *kernel.Kernels
-	browser *browser.Browser // nil without Config.Browser
-	mcp     *mcp.Hub
-	shares  shares
-	closers []closer // what was made, to be ended with the server
+	procs     *processes
+	terminals terminals
+	kernels   *kernel.Kernels
+	browser   *browser.Browser // nil without Config.Browser
+	mcp       *mcp.Hub
+	shares    shares
+	closers   []closer // what was made, to be ended with the server
 }
 
 // makeTools makes the tools when the server is opened. Code: Invalid.

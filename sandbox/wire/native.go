@@ -87,7 +87,9 @@ const (
 	SuffixWait    = "/wait"
 	// PathTerminal?cols=&rows=: GET with "Connection: Upgrade" and "Upgrade: " + UpgradeTerminal answers 101; then
 	// frames go both ways, of types FrameInput, FrameResize, FrameOutput, FrameExit. Version 1. With "Upgrade: websocket"
-	// (RFC 6455) binary messages are input and output, text messages TerminalMessage.
+	// (RFC 6455) binary messages are input and output, text messages TerminalMessage. With ?id= the terminal outlives its
+	// client by 10 minutes: the same id finds it again, and ?offset= continues its output, from what is held of it. DELETE
+	// with ?id= ends it, 204. Without an id it ends with its client.
 	PathTerminal    = "/v1/terminal"
 	UpgradeTerminal = "sandtree-terminal"
 )

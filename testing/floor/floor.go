@@ -151,7 +151,9 @@ func (s *shells) close() (err error) {
 }
 
 // Client gives what runs a command on the server that dial reaches and returns its output, over one kept connection.
-func Client(dial DialFunc) (run func(command string) (string, error), close func()) { return ClientAt(dial, "/") }
+func Client(dial DialFunc) (run func(command string) (string, error), close func()) {
+	return ClientAt(dial, "/")
+}
 
 // ClientAt is Client for a path of the server.
 func ClientAt(dial DialFunc, path string) (run func(command string) (string, error), close func()) {

@@ -37,7 +37,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"supervisor/cluster", "sandbox backends actors actors/*"},
 	{"supervisor", "supervisor/config supervisor/cluster sandbox sandbox/wire transport transport/breaker backends actors actors/*"},
 	{"supervisor/gateway", "supervisor supervisor/config supervisor/cluster sandbox sandbox/wire transport transport/breaker backends actors actors/*"},
-	{"testing/runtimetest", "sandbox"},
+	{"testing/runtimetest", "sandbox sandbox/wire"},
 	{"testing/drivertest", "sandbox backends testing/runtimetest"},
 	{"testing/*", "sandbox sandbox/* transport transport/breaker backends backends/* actors actors/* supervisor supervisor/* testing/*"},
 	{"bench", "sandbox sandbox/wire transport transport/breaker backends backends/* actors actors/* supervisor supervisor/* testing/*"},

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
-	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -166,76 +164,6 @@ var mustRows = []Row{
 	}},
 }
 
-func errorsAndKeys(s *site) {
-	s.ask("", "GET", "/server_info", "").has(200, `"uptime":`, `"idle_time":`, `"resources":`)
-	if s.Key != "" {
-		for _, key := range []string{"", "wrong"} {
-			for _, target := range []string{"/list_files", "/nothing", "/docs", "/openapi.json", "/sse", "/alive/"} {
-				s.ask(key, "GET", target, "").is(403, `{"detail":"Invalid API Key"}`)
-			}
-		}
-	}
-	s.get("/nothing").has(404, `"Not Found"`)
-	s.get("/execute_action").is(405, `{"detail":"Method Not Allowed"}`)
-	for _, body := range []string{`{}`, `{"action":1}`, `[]`, `{"action":`} {
-		s.post("/execute_action", body).has(422, `{"detail":"Invalid request parameters","errors":"`)
-	}
-	for event, want := range map[string]string{
-		`{"x":1}`:                      "Internal server error: Unknown event type: ",
-		`{"action":"dance","args":{}}`: "Internal server error: ",
-		`{"action":"run","args":{}}`:   "has the wrong arguments: ",
-		`{"action":"run","args":{"command":"true","no_such":1}}`:                "has the wrong arguments: ",
-		`{"observation":"run","content":"","extras":{"command":"x"}}`:           "Internal server error: 400: Invalid action type",
-		`{"action":"think","args":{"thought":"x"}}`:                             "Internal server error: 'ActionExecutor' object has no attribute 'think'",
-		`{"action":"run","args":{"command":"true"},"source":"nobody"}`:          "Internal server error: 'nobody' is not a valid EventSource",
-		`{"action":"edit","args":{"path":"/x","impl_source":"llm_based_edit"}}`: "Internal server error: ",
-	} {
-		a := s.event(event).has(500, want)
-		var d map[string]string
-		if a.json(&d); len(d) != 1 || d["detail"] == "" {
-			a.fail("want an object with detail and nothing else")
-		}
-	}
-}
-
-func observations(s *site) {
-	p := s.in("t.txt")
-	s.event(`{"action":"write","args":{"path":"hello.sh","content":"echo \"Hello, World!\""}}`).
-		is(200, `{"message":"I wrote to the file `+s.in("hello.sh")+`.","observation":"write","content":"","extras":{"path":"`+s.in("hello.sh")+`"}}`)
-	missing := "File not found: " + s.in("nope.txt") + ". Your current working directory is " + s.dir + "."
-	s.event(`{"action":"read","args":{"path":"nope.txt"}}`).is(200, `{"message":"`+missing+`","observation":"error","content":"`+missing+`","extras":{"error_id":""}}`)
-	s.write(p, "This is a test file.\nThis file is for testing purposes.")
-	edit := func(command string) string {
-		return `{"action":"edit","args":{"command":"` + command + `","path":"` + p + `","old_str":"test file","new_str":"sample file"}}`
-	}
-	s.event(edit("str_replace")).is(200, `{"message":"I edited the file `+p+`.","observation":"edit","content":"The file `+p+" has been edited. Here's the result of running `cat -n` on a snippet of "+p+
-		`:\n     1\tThis is a sample file.\n     2\tThis file is for testing purposes.\n     3\t\nReview the changes and make sure they are as expected. Edit the file again if necessary.",`+
-		`"extras":{"path":"`+p+`","prev_exist":false,"old_content":"test file","new_content":"sample file","impl_source":"oh_aci","diff":"--- `+p+`\n+++ `+p+`\n@@ -1 +1 @@\n-This is a test file.\n+This is a sample file.","_diff_cache":null}}`)
-	if !s.shell {
-		return
-	}
-	a := s.event(`{"action":"run","args":{"command":"echo hi"},"id":7,"timestamp":"2020-01-01T00:00:00","source":"agent","cause":3,"timeout":10}`)
-	var run struct {
-		Message, Observation, Content string
-		Success                       bool
-		Extras                        struct {
-			Command  string
-			Metadata map[string]any
-			Hidden   bool
-		}
-		ID, Cause, Timestamp, Source any
-	}
-	a.json(&run)
-	m := run.Extras.Metadata
-	if run.Message != "Command `echo hi` executed with exit code 0." || run.Observation != "run" || run.Content != "hi" || !run.Success || run.Extras.Command != "echo hi" ||
-		m["exit_code"] != 0.0 || m["pid"] != -1.0 || m["working_dir"] != s.dir || m["prefix"] != "" || m["suffix"] != done || run.ID != nil || run.Cause != nil || run.Timestamp != nil || run.Source != nil {
-		a.fail("want the golden answer")
-	}
-	s.event(`{"action":"run","args":{"command":"echo a\necho b"}}`).has(200, `"observation":"error"`,
-		`"content":"ERROR: Cannot execute multiple commands at once.\nPlease run each command separately OR chain them into a single command via && or ;\nProvided commands:\n(1) echo a\n(2) echo b"`)
-	s.event(`{"action":"run","args":{"command":"echo a\necho b","hidden":true}}`).has(200, `"observation":"run"`, "Cannot execute multiple commands at once.")
-}
-
 func literals(s *site) {
 	for timeout, want := range map[string]string{"1": "1.0", "0.5": "0.5", "1.25": "1.25", "-1": "-1.0", "1e0": "1.0"} {
 		a := s.event(`{"action":"run","args":{"command":"sleep 20","blocking":true},"timeout":` + timeout + `}`)
@@ -291,79 +219,4 @@ func severalCommands(s *site) {
 	} {
 		s.cmd(command).exits(0).is(want)
 	}
-}
-
-func writeAndRead(s *site) {
-	for content, want := range map[string]string{"a": "a\n", "a\n": "a\n\n", "": "\n", "a\nb": "a\nb\n"} {
-		s.write(s.in("sub/dir/f.txt"), content)
-		s.reads(s.in("sub/dir/f.txt"), want)
-	}
-	five := "l1\nl2\nl3\nl4\nl5"
-	s.write("five", five)
-	for at, want := range map[[2]int]string{
-		{0, -1}: five + "\n", {2, -1}: "l3\nl4\nl5\n", {1, 3}: "l2\nl3\n", {0, 0}: "l1\n", {3, 1}: "l4\n", {1, 1}: "l2\n",
-		{4, 5}: "l4\nl5\n", {5, 6}: "l4\nl5\n", {0, 100}: five + "\n", {9, 10}: "l4\nl5\n", {0, -5}: "l1\n", {9, -1}: "",
-	} {
-		o := s.file(sandbox.ReadArgs{Path: "five", Start: at[0], End: at[1]})
-		s.want(fmt.Sprintf("lines %v", at), s.kind(o, sandbox.KindRead).Content, want)
-	}
-	s.file(sandbox.WriteArgs{Path: "five", Content: "new", Start: 1, End: 3})
-	s.reads("five", "l1\nnew\nl4\nl5\n")
-	s.wantContains("reading a directory", s.kind(s.read("sub"), sandbox.KindError).Content, "Path is a directory: "+s.in("sub")+". You can only read files")
-	s.want("writing a directory", s.kind(s.file(sandbox.WriteArgs{Path: "sub", Content: "x", End: -1}), sandbox.KindError).Content, "Path is a directory: "+s.in("sub")+". You can only write to files")
-	s.copyTo("bytes.dat", s.dir, "\x00\x01\xff\xfe\x00")
-	s.want("a binary file", s.kind(s.read(s.in("bytes.dat")), sandbox.KindError).Content, "ERROR_BINARY_FILE")
-	s.copyTo("i.png", s.dir, tinyPNG)
-	s.wantContains("an image", s.kind(s.read("i.png"), sandbox.KindRead).Content, "data:image/png;base64,iVBORw0KGgo")
-	if s.shell {
-		s.cmd("cd sub/dir").exits(0)
-		s.reads("f.txt", s.read(s.in("sub/dir/f.txt")).Content)
-	}
-}
-
-func archivesAndLists(s *site) {
-	for _, f := range []string{"Zdir/x", "adir/x", ".hid/x", "sp ace/x", "B.txt", "a.txt", ".dot", "C.md", ".gitignore"} {
-		s.write(s.in("all/"+f), "x")
-	}
-	names, err := s.rt.List(s.context(), s.in("all"))
-	if want := []string{".hid/", "adir/", "sp ace/", "Zdir/", ".dot", ".gitignore", "a.txt", "B.txt", "C.md"}; err != nil || !slices.Equal(names, want) {
-		s.Errorf("list: %q, %v\nwant %q", names, err, want)
-	}
-	s.post("/list_files", `{"path":"`+s.in("nothing")+`"}`).is(200, "[]")
-	s.post("/list_files", `{"path":"`+s.in("all/a.txt")+`"}`).is(200, "[]")
-	s.post("/list_files", `{"path":"all/Zdir"}`).is(200, `["x"]`)
-	s.post("/list_files", `{}`).is(200, `["all/"]`)
-	c := s.web()
-	zip := zipOf(map[string]string{"top/one.txt": "1", "top/two/three.txt": "3"})
-	for _, recursive := range []bool{true, false} { // a single zip is unpacked too
-		dir := s.in(fmt.Sprintf("unpacked-%v", recursive))
-		if err := c.upload(s.context(), "t.zip", dir, recursive, zip); err != nil {
-			s.Fatal(err)
-		}
-		got, err := c.download(s.context(), dir)
-		if err != nil || len(got) != 2 || got["top/one.txt"] != "1" || got["top/two/three.txt"] != "3" {
-			s.Errorf("after an upload, recursive %v: %q, %v", recursive, got, err)
-		}
-	}
-	if err := c.upload(s.context(), "t.txt", s.in("x"), true, zip); err == nil || !strings.Contains(err.Error(), "Recursive uploads must be zip files") {
-		s.Errorf("a recursive upload of no zip: %v", err)
-	}
-	if err := c.upload(s.context(), "t.txt", "relative", false, zip); err == nil || !strings.Contains(err.Error(), "Destination must be an absolute path") {
-		s.Errorf("a relative destination: %v", err)
-	}
-	a := s.get("/download_files?path=" + path.Join(s.dir, "unpacked-true"))
-	if a.header.Get("Content-Type") != "application/zip" || a.header.Get("Content-Disposition") != `attachment; filename="unpacked-true.zip"` {
-		s.Errorf("the head of a download: %v", a.header)
-	}
-	if a := s.get("/download_files?path=" + s.in("all/a.txt")); a.status != 200 || len(a.body) != 22 {
-		a.fail("want an empty archive of 22 bytes for a file")
-	}
-	for target, part := range map[string]string{"/download_files?path=" + s.in("nothing"): "File not found", "/download_files?path=relative": "Path must be an absolute path"} {
-		var d struct{ Detail string }
-		a := s.get(target)
-		if a.json(&d); a.status < 400 || !strings.Contains(d.Detail, part) {
-			a.fail("want %q", part)
-		}
-	}
-	s.get("/download_files").has(422, "Invalid request parameters")
 }

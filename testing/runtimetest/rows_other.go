@@ -20,7 +20,7 @@ var otherRows = slices.Concat([]Row{
 				continue
 			}
 			if s.Browser && o.Kind() == sandbox.KindBrowse { // it cannot be disabled here, and says that there is no such page
-				s.wantContains("the content", o.Content, "ERR_CONNECTION_REFUSED")
+				s.wantContains("the content", o.Content, "net::ERR_")
 				continue
 			}
 			s.want("the content", s.kind(o, sandbox.KindError).Content, "Browser functionality is not supported or disabled.")

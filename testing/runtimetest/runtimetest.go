@@ -47,7 +47,7 @@ func group(t *testing.T, open func(t *testing.T) sandbox.Runtime, name string, c
 }
 
 // patience bounds every single call. It is far above what any of them takes, also on a busy machine.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // brief is a time limit that the commands under test outlast for sure, and that is still long enough for a busy machine
 // to start them and show their first output.

@@ -32,6 +32,13 @@ func treeOf(nodes, dom string) (*tree, error) {
 	if err := errors.Join(json.Unmarshal([]byte(nodes), &all), json.Unmarshal([]byte(dom), &s)); err != nil {
 		return nil, err
 	}
+	var raw []json.RawMessage
+	if err := json.Unmarshal([]byte(nodes), &raw); err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].raw = raw[i]
+	}
 	t := &tab{frames: []*frame{{rows: []row{{bid: "12", visible: 1, marked: true, rendered: true, w: 5, h: 5}}}}}
 	return newTree(t, [][]axNode{all}, &s, t.elements()), nil
 }

@@ -65,10 +65,9 @@
   // Names every element and notes how much of it can be seen and whether it can be acted upon. The answer has a row for each
   // that is marked, or for each.
   function mark(prefix, full, most) {
-    const rows = [];
-    let count = 0;
+    const rows = [], seen = []; // all is read before anything is written: what is written in between costs a layout each time
     for (const el of all(document)) {
-      if (++count > most) break;
+      if (seen.length >= most) break;
       let bid = bids.get(el);
       if (bid === undefined) {
         const frame = el.tagName === 'IFRAME' || el.tagName === 'FRAME';
@@ -76,7 +75,6 @@
         bids.set(el, bid);
         elements.set(bid, new WeakRef(el));
       }
-      put(el, 'bid', bid);
       const rect = el.getBoundingClientRect();
       let ratio = 0;
       if (visible(el, rect)) {
@@ -89,11 +87,15 @@
         const hit = under(rect.left + rect.width / 2, rect.top + rect.height / 2);
         marked = hit !== null && (within(el, hit) || within(hit, el));
       }
-      put(el, 'browsergym_visibility_ratio', String(ratio));
-      put(el, 'browsergym_set_of_marks', marked ? '1' : '0');
+      seen.push([el, bid, String(ratio), marked ? '1' : '0']);
       if (marked || full) rows.push([bid, ratio, marked ? 1 : 0, rect.width > 0 || rect.height > 0 ? 1 : 0, rect.left, rect.top, rect.width, rect.height]);
     }
-    return {rows, offset: [0, 0]};
+    for (const [el, bid, ratio, marked] of seen) {
+      put(el, 'bid', bid);
+      put(el, 'browsergym_visibility_ratio', ratio);
+      put(el, 'browsergym_set_of_marks', marked);
+    }
+    return {rows};
   }
 
   // Where the content of a frame's element begins.

@@ -47,7 +47,7 @@ func (t *turn) see(ctx context.Context) (*sight, error) {
 			return t.tab.call(ctx, domsnapshot.CommandCaptureSnapshot, domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{}}, &dom)
 		})
 		for i, f := range t.tab.frames {
-			takes = append(takes, func() (err error) { nodes[i], err = t.tab.accessible(ctx, f.id); return err })
+			takes = append(takes, func() (err error) { nodes[i], err = t.tab.accessible(ctx, f.id, t.objects); return err })
 		}
 	}
 	if err := together(takes...); err != nil {
@@ -74,14 +74,27 @@ func worst(err error) error {
 	return joined.Unwrap()[0]
 }
 
-// accessible gives the nodes of a frame's accessibility tree.
-func (t *tab) accessible(ctx context.Context, id cdp.FrameID) ([]axNode, error) {
-	var got struct{ Nodes []axNode }
-	err := t.call(ctx, accessibility.CommandGetFullAXTree, accessibility.GetFullAXTreeParams{FrameID: id}, &got)
+// accessible gives the nodes of a frame's accessibility tree; whole keeps each as it came too, which a big page has
+// megabytes of.
+func (t *tab) accessible(ctx context.Context, id cdp.FrameID, whole bool) (nodes []axNode, err error) {
+	params := accessibility.GetFullAXTreeParams{FrameID: id}
+	if whole {
+		var got struct{ Nodes []json.RawMessage }
+		err = t.call(ctx, accessibility.CommandGetFullAXTree, params, &got)
+		nodes = make([]axNode, len(got.Nodes))
+		for i, raw := range got.Nodes {
+			err = errors.Join(err, json.Unmarshal(raw, &nodes[i]))
+			nodes[i].raw = raw
+		}
+	} else {
+		var got struct{ Nodes []axNode }
+		err = t.call(ctx, accessibility.CommandGetFullAXTree, params, &got)
+		nodes = got.Nodes
+	}
 	if id != t.main {
 		err = unlessGone(err)
 	}
-	return got.Nodes, err
+	return nodes, err
 }
 
 // An element is what agents are told of one besides the tree.

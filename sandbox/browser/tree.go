@@ -9,14 +9,14 @@ import (
 
 // An axNode is one of an accessibility tree, as the browser gives it.
 type axNode struct {
-	ID         string     `json:"nodeId"`
-	Role       *axValue   `json:"role"`
-	Name       *axValue   `json:"name"`
-	Value      *axValue   `json:"value"`
-	Properties []property `json:"properties"`
-	Children   []string   `json:"childIds"`
-	Element    int64      `json:"backendDOMNodeId"`
-	raw        json.RawMessage
+	ID         string          `json:"nodeId"`
+	Role       *axValue        `json:"role"`
+	Name       *axValue        `json:"name"`
+	Value      *axValue        `json:"value"`
+	Properties []property      `json:"properties"`
+	Children   []string        `json:"childIds"`
+	Element    int64           `json:"backendDOMNodeId"`
+	raw        json.RawMessage // the whole of it; nil unless it was asked for
 }
 
 type axValue struct {
@@ -26,13 +26,6 @@ type axValue struct {
 type property struct {
 	Name  string   `json:"name"`
 	Value *axValue `json:"value"`
-}
-
-// UnmarshalJSON keeps the node as it came too, for agents that want it.
-func (n *axNode) UnmarshalJSON(b []byte) error {
-	type plain axNode
-	n.raw = bytes.Clone(b)
-	return json.Unmarshal(b, (*plain)(n))
 }
 
 // A snapshot is the part of the DOM's that ties the tree's nodes to bids.
@@ -225,7 +218,7 @@ func decoded(raw json.RawMessage) (v any) {
 func (t *tree) object() json.RawMessage {
 	nodes := make([]map[string]json.RawMessage, len(t.nodes))
 	for i, n := range t.nodes {
-		if json.Unmarshal(n.raw, &nodes[i]) != nil {
+		if json.Unmarshal(n.raw, &nodes[i]) != nil || nodes[i] == nil {
 			return none
 		}
 		children := make([]string, len(n.children))

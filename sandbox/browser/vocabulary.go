@@ -42,6 +42,13 @@ func lookUp(name string) (operation, bool) {
 		return operation{[]param{{name: "from_bid"}, {name: "to_bid"}}, dragAndDrop}, true
 	case "upload_file":
 		return operation{[]param{bid, {name: "file", kind: texts}}, uploadFile}, true
+	}
+	return lookUpPage(name)
+}
+
+// lookUpPage gives the words that are about pages.
+func lookUpPage(name string) (operation, bool) {
+	switch name {
 	case "goto":
 		return operation{[]param{{name: "url"}}, goTo}, true
 	case "go_back", "go_forward":

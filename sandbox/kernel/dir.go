@@ -102,13 +102,14 @@ func (d *runDir) write(name, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// remove removes a file, or the whole directory.
+// drop removes files, if they are there.
 func (d *runDir) drop(names ...string) {
 	for _, name := range names {
 		_ = d.root.Remove(name)
 	}
 }
 
+// remove removes the directory with all that is in it.
 func (d *runDir) remove() error {
 	err := os.RemoveAll(d.path)
 	return errors.Join(err, d.root.Close())

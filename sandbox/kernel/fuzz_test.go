@@ -114,7 +114,7 @@ func FuzzPage(f *testing.F) {
 	})
 }
 
-// FuzzSpec reads what may stand in a kernel.json and in a READY command.
+// FuzzReady reads what a socket says of itself.
 func FuzzReady(f *testing.F) {
 	f.Add(greeting("ROUTER")[greeted+2:])
 	f.Add(binary.BigEndian.AppendUint32([]byte("\x05READY\x01x"), 1<<31))

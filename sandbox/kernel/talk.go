@@ -218,4 +218,3 @@ func (p *process) signal() error {
 	}
 	return p.child.Signal(syscall.SIGINT, true)
 }
-

@@ -55,6 +55,8 @@ func (s *Server) openHands(ctx *fasthttp.RequestCtx, path []byte) {
 		method, handler = fasthttp.MethodGet, s.vscodeToken
 	case "/update_mcp_server":
 		handler = s.updateMCP
+	case "/docs", "/redoc":
+		method, handler = fasthttp.MethodGet, s.docs
 	}
 	switch {
 	case handler == nil:

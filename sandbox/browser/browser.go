@@ -34,6 +34,7 @@ type Config struct {
 	Env     func() []string // environment of the sandbox's programs, asked for at each start
 	Dir     string          // working directory, absolute: downloads and screenshots are below it
 	TempDir string          // where the profile is made, and removed at the end; "" is the system's, and /tmp where that is too long
+	Mark    string          // of the sandbox: in the profile's name, so that one a killed server has left is removed; hex or ""
 	Log     *slog.Logger    // nil discards
 
 	Timeout time.Duration // of a whole action; 0 means 120 s
@@ -149,6 +150,9 @@ func (b *Browser) running(ctx context.Context) (*engine, error) {
 	}
 	if err := b.Prepare(); err != nil {
 		return nil, &sandbox.Error{Code: sandbox.Unavailable, Op: "browse", Err: err}
+	}
+	if err := removeLeft(b.config); err != nil {
+		b.config.Log.Warn("removing what an earlier browser has left", "err", err)
 	}
 	if e, err = start(ctx, b.config, path, !bare && !b.config.root()); err != nil {
 		return nil, err

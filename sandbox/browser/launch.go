@@ -105,17 +105,36 @@ func commandLine(path, dir string, sandboxed bool) []string {
 // (org.chromium.Chromium.123456/SingletonSocket) the kernel bounds to 107.
 const maxProfile = 107 - 46
 
-// profile makes the browser's own directory.
-func profile(c Config) (string, error) {
-	const pattern = "chromium-"
-	temp := c.TempDir
+// profiles says where profiles are made, and what their names begin with.
+func profiles(c Config) (temp, prefix string) {
+	if temp, prefix = c.TempDir, "chromium-"; c.Mark != "" {
+		prefix += c.Mark + "-"
+	}
 	if temp == "" {
 		temp = os.TempDir()
 	}
-	if len(temp)+1+len(pattern)+10 > maxProfile {
+	if len(temp)+1+len(prefix)+10 > maxProfile {
 		temp = "/tmp"
 	}
-	dir, err := os.MkdirTemp(temp, pattern)
+	return temp, prefix
+}
+
+// removeLeft removes the profiles of this sandbox's browsers, of which none runs.
+func removeLeft(c Config) error {
+	if c.Mark == "" {
+		return nil
+	}
+	temp, prefix := profiles(c)
+	left, err := filepath.Glob(filepath.Join(temp, prefix+"*"))
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
+}
+
+// profile makes the browser's own directory.
+func profile(c Config) (string, error) {
+	dir, err := os.MkdirTemp(profiles(c))
 	if err != nil {
 		return "", err
 	}

@@ -62,6 +62,16 @@ func TestPageThatHangs(t *testing.T) {
 	}
 }
 
+func TestWhatAKilledServerLeftIsRemoved(t *testing.T) {
+	b := start(t, nil, func(c *browser.Config) {
+		c.Mark = "c0ffee"
+		if err := os.MkdirAll(filepath.Join(c.TempDir, "chromium-c0ffee-1/Default"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	})
+	b.ok("noop(0)") // what is left at the end is looked for by start
+}
+
 func TestInterrupt(t *testing.T) {
 	b := start(t, nil, nil)
 	b.ok("noop(0)")

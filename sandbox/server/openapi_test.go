@@ -37,7 +37,7 @@ type documented struct {
 
 func (d documented) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
-	if r.Body != nil && r.ContentLength < 1<<20 {
+	if r.Body != nil && r.ContentLength > 0 && r.ContentLength < 1<<20 { // not what is still to be made
 		var err error
 		if body, err = io.ReadAll(r.Body); err != nil {
 			return nil, err

@@ -40,23 +40,25 @@ type bash struct {
 	line     []byte
 	watching bool // the terminal is in here
 
-	mu      sync.Mutex
-	reader  reportParser
-	buf     [4096]byte
-	secret  secret // of the report that was asked for last
-	waiting bool   // it has not come yet
-	done    bool   // it has
-	agains  int    // how many times it was asked for again
-	last    report
-	number  int  // of the command sent last
-	strict  bool // an end of the socket counts as death: bash is to become ready, not another program
-	ended   bool // that end has come
-	deaf    bool // and the socket is not watched any more
-	dead    bool
-	code    int  // exit code, once dead
-	hungUp  bool // nobody holds the terminal any more
-	leave   bool // who waits is not to
-	closed  bool // the descriptors are no longer ours
+	mu         sync.Mutex
+	reader     reportParser
+	buf        [4096]byte
+	secret     secret // of the report that was asked for last
+	waiting    bool   // it has not come yet
+	done       bool   // it has
+	agains     int    // how many times it was asked for again
+	last       report
+	number     int  // of the command sent last
+	strict     bool // an end of the socket counts as death: bash is to become ready, not another program
+	ended      bool // that end has come
+	deaf       bool // and the socket is not watched any more
+	dead       bool
+	code       int  // exit code, once dead
+	hungUp     bool // nobody holds the terminal any more
+	persisting int  // number of the command whose interrupt is sent again if need be
+	leave      bool // who waits is not to
+	mayMend    bool // a command may have closed the standard output
+	closed     bool // the descriptors are no longer ours
 }
 
 // startBash starts a bash that has read nothing yet, in the cgroup given. Its terminal is read by whoever calls pump.

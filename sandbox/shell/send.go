@@ -1,6 +1,9 @@
 package shell
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // terminalFD is the descriptor in bash that stands for the terminal. It is a copy of bash's own (255), which is
 // close-on-exec, and so is the copy. It is low, because bash needs descriptors above it for what it sets aside, and
@@ -24,7 +27,8 @@ __sandtree_tidy() {
   \builtin echo "$1` + told + `${PS1@P}` + toldLast + `$1" || exit
   { PS0= PS1= PS2=; \builtin unset -v PROMPT_COMMAND; } 2>/dev/null
 }
-readonly -f __sandtree_status __sandtree_tell __sandtree_tidy
+__sandtree_mend() { [[ -e /dev/fd/1 ]] || exec >&` + terminalFD + `; [[ -e /dev/fd/2 ]] || exec 2>&` + terminalFD + `; }
+readonly -f __sandtree_mend __sandtree_status __sandtree_tell __sandtree_tidy
 __sandtree_tidy - >/dev/null
 set +o history +o histexpand
 shopt -s expand_aliases
@@ -71,11 +75,16 @@ func (b *bash) begin(processes int, rc string) error {
 func (b *bash) send(command string, status int, bare bool) error {
 	b.mu.Lock()
 	suspect := b.last.of != b.number && b.number > 0
+	mend := b.mayMend
+	b.mayMend = mend || strings.Contains(command, "exec") || strings.Contains(command, "source") || strings.Contains(command, ". ")
 	b.number++
 	b.mu.Unlock()
 	b.line = b.line[:0]
 	if suspect && !b.piped { // the last command was cut short, perhaps because an earlier one has closed our descriptor
 		b.line = append(b.line, "[ -t "+terminalFD+" ] || exec "+terminalFD+"<>/dev/tty\n"...)
+	}
+	if mend && !b.piped { // else nothing would be seen of any command to come, and nobody would know why
+		b.line = append(b.line, " __sandtree_mend\n"...)
 	}
 	b.line = append(b.line, ' ')
 	if status != 0 {

@@ -9,6 +9,7 @@ type trace struct {
 
 var (
 	traceOfEval = []byte("+ builtin eval -- ")
+	traceOfMend = []byte("+ __sandtree_mend")
 	traceOfOurs = []byte("+ __sandtree")
 	ours        = traceOfOurs[2:]
 )
@@ -17,6 +18,9 @@ var (
 func (t *trace) strip(text []byte) []byte {
 	if !t.on && !bytes.Contains(text, ours) {
 		return text
+	}
+	if t.on && bytes.HasPrefix(text, traceOfMend) {
+		text = text[max(0, bytes.Index(text, traceOfEval)):]
 	}
 	if t.on && bytes.HasPrefix(text, traceOfEval) {
 		if i := bytes.Index(text, ours); i >= 0 { // at the end of the word, which may have many lines

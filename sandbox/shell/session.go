@@ -193,6 +193,6 @@ func (s *Session) Interrupt() error {
 	if b == nil {
 		return errClosed
 	}
-	b.interrupt()
+	b.persist(b.interrupt())
 	return nil
 }

@@ -92,7 +92,7 @@ func (p *pursuit) run(ctx context.Context, op string) (sandbox.Observation, erro
 
 // verdict corrects a failure by what earlier tries have shown: that the last one did not arrive says little about them.
 func (p *pursuit) verdict(f *failure) *failure {
-	if f.code == sandbox.NotFound && p.heard {
+	if f.code == sandbox.NotFound && p.heard && !f.final {
 		return &failure{code: sandbox.Lost, err: fmt.Errorf("the sandbox has forgotten the action: %w", f.err)}
 	}
 	if (f.code == sandbox.Unavailable || f.code == sandbox.Exhausted) && (p.sent || p.heard) {
@@ -139,6 +139,18 @@ func (p *pursuit) request() *request {
 	return r
 }
 
+// answered is a failure that is the action's own answer. That something was not found is not that the action was not, which
+// is what Settle's caller would take it for.
+func (p *pursuit) answered(f *failure) *failure {
+	if f.code == sandbox.NotFound {
+		f.final = true
+		if p.body == nil {
+			f.code = sandbox.Invalid
+		}
+	}
+	return f
+}
+
 // follow reads frames until the last one.
 func (p *pursuit) follow(ctx context.Context, k *conn, version int) *failure {
 	for {
@@ -162,7 +174,7 @@ func (p *pursuit) follow(ctx context.Context, k *conn, version int) *failure {
 			}
 			return nil
 		case wire.FrameError:
-			return said(wire.ParseError(frame.Payload, 0), true)
+			return p.answered(said(wire.ParseError(frame.Payload, 0), true))
 		}
 	}
 }

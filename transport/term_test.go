@@ -142,3 +142,15 @@ func drip(c net.Conn, answer string) {
 		}
 	}
 }
+
+// What an action did not find is its answer; that the server has not got the action is something else.
+func TestAnActionThatDidNotFind(t *testing.T) {
+	pipenet.Test(t, func(t *testing.T) {
+		payload := wire.AppendError(nil, &sandbox.Error{Code: sandbox.NotFound, Op: "mcp", Err: errors.New("no such tool")})
+		c := client(t, raw(t, chunked(wire.Frame{Type: wire.FrameError, Payload: payload})+"0\r\n\r\n").Dial, transport.Config{})
+		_, err := c.Do(t.Context(), run("a1", "x"), nil)
+		wantCode(t, err, sandbox.NotFound)
+		_, err = c.Settle(t.Context(), "a1", nil)
+		wantCode(t, err, sandbox.Invalid)
+	})
+}

@@ -152,6 +152,7 @@ func arguments(h home, l label, spec sandbox.Spec, b bounds) []string {
 		"--owner", spec.Owner,
 		"--epoch", strconv.FormatUint(spec.Epoch, 10),
 		"--ready-fd", "3",
+		"--plugins", "agent_skills", // what a kernel has beside IPython; costs nothing before there is one
 	}
 	switch {
 	case spec.OrphanAfter < 0:

@@ -101,10 +101,3 @@ func (p *place) leave() {
 		close(in[0].turn)
 	}
 }
-
-// count is how many lanes have somebody in them.
-func (l *lanes) count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.all)
-}

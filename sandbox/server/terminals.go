@@ -142,10 +142,10 @@ func (s *Server) endTerminal(t *terminal) error {
 
 // deleteTerminal ends a terminal by its id.
 func (s *Server) deleteTerminal(a asked) {
-	id := string(a.QueryArgs().Peek("id"))
+	id := a.QueryArgs().Peek("id")
 	t := &s.tools.terminals
 	t.mu.Lock()
-	term := t.all[id]
+	term := t.all[string(id)]
 	t.mu.Unlock()
 	err := refused(sandbox.NotFound, "terminal", "there is none of this id")
 	if term != nil {

@@ -51,7 +51,6 @@ type Process struct {
 	files   [2]*os.File  // what it writes comes out of; nil if there is none
 	quit    int          // an event, for input
 	once    sync.Once
-	err     error // of Close
 }
 
 // StartProcess starts a program. Codes: those of Start.

@@ -48,9 +48,6 @@ func (w *watcher) add(fd int, on bool) error {
 	return os.NewSyscallError("epoll_ctl", w.control(unix.EPOLL_CTL_ADD, fd, on))
 }
 
-// watch says whether a descriptor is to be watched.
-func (w *watcher) watch(fd int, on bool) { _ = w.control(unix.EPOLL_CTL_MOD, fd, on) }
-
 // forget says that a descriptor is never to be watched again. One that is not watched may still be seen to be hung up.
 func (w *watcher) forget(fd int) { _ = w.control(unix.EPOLL_CTL_DEL, fd, false) }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"golang.org/x/sys/unix"
 )
 
 // A viewer shows files as pages to a browser in the sandbox: a second server, without a key. It answers clients of this
@@ -26,7 +28,7 @@ type viewer struct {
 	ln    net.Listener
 	http  *fasthttp.Server
 	conns *conns
-	turns chan struct{} // has room for as many as may be shown at a time
+	turns chan struct{} // has room for as many pages as may be made or on their way at a time
 
 	serving sync.WaitGroup
 }
@@ -44,7 +46,7 @@ func (s *Server) startViewer() *viewer {
 	}
 	v := &viewer{s: s, ln: s.config.Viewer, conns: newConns(), turns: make(chan struct{}, maxViews)}
 	v.http = &fasthttp.Server{Handler: v.handle, ErrorHandler: malformed, ConnState: v.conns.note, Logger: logger{s.log},
-		ReadTimeout: headTime, IdleTimeout: idle, MaxRequestBodySize: 1, Concurrency: 64,
+		ReadTimeout: headTime, WriteTimeout: viewTime, IdleTimeout: idle, MaxRequestBodySize: 1, Concurrency: 64,
 		NoDefaultServerHeader: true, NoDefaultDate: true, SecureErrorLogMessage: true}
 	v.serving.Go(func() {
 		if err := v.http.Serve(lasting{v.ln}); err != nil && s.life.Err() == nil {
@@ -52,7 +54,7 @@ func (s *Server) startViewer() *viewer {
 		}
 	})
 	if file := s.config.ViewerFile; file != "" {
-		if err := writeInPlace(file, "http://localhost:"+strconv.Itoa(v.port())); err != nil {
+		if err := writeInPlace(file, v.address()); err != nil {
 			s.log.Warn("the address of the file viewer cannot be written down", "err", err)
 		}
 	}
@@ -65,6 +67,8 @@ func (v *viewer) port() int {
 	}
 	return 0
 }
+
+func (v *viewer) address() string { return "http://localhost:" + strconv.Itoa(v.port()) }
 
 // writeInPlace makes a file that all may read, whatever is there: a link is replaced and not followed.
 func writeInPlace(path, text string) error {
@@ -96,10 +100,25 @@ func (v *viewer) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), viewTime)
 	defer cancel()
 	err = errors.Join(err, v.conns.drain(ctx, answerGrace))
-	if b, e := os.ReadFile(v.s.config.ViewerFile); e == nil && string(b) == "http://localhost:"+strconv.Itoa(v.port()) {
-		os.Remove(v.s.config.ViewerFile)
+	if file := v.s.config.ViewerFile; holds(file, v.address()) {
+		os.Remove(file)
 	}
 	return err
+}
+
+// holds says whether a file has that text and nothing else. Programs may have put anything there, and nothing of it is
+// waited for or read to its end.
+func holds(path, text string) bool {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	b, err := io.ReadAll(io.LimitReader(f, int64(len(text))+1))
+	return err == nil && string(b) == text
 }
 
 func (v *viewer) handle(ctx *fasthttp.RequestCtx) {
@@ -153,36 +172,58 @@ func (v *viewer) local(ctx *fasthttp.RequestCtx) bool {
 func (v *viewer) view(ctx *fasthttp.RequestCtx, path string) {
 	select {
 	case v.turns <- struct{}{}:
-		defer func() { <-v.turns }()
 	case <-v.s.life.Done():
+		page(ctx, fasthttp.StatusServiceUnavailable, "Error viewing file", "The server of the sandbox is stopping.")
 		return
 	}
+	shown := v.answer(ctx, path)
+	if shown == nil {
+		<-v.turns
+		return
+	}
+	ctx.SetContentType("text/html; charset=utf-8")
+	ctx.SetBodyStream(&turnReader{*bytes.NewReader(shown), v.turns}, len(shown))
+}
+
+// A turnReader gives back the turn when its page has been sent, or will not be: a client that reads nothing holds no more
+// memory than maxViews of them, and for no longer than viewTime.
+type turnReader struct {
+	bytes.Reader
+	turns chan struct{}
+}
+
+// Close implements io.Closer; the library calls it once.
+func (r *turnReader) Close() error {
+	<-r.turns
+	return nil
+}
+
+// answer makes the page of a file, or answers with an error and gives nil.
+func (v *viewer) answer(ctx *fasthttp.RequestCtx, path string) []byte {
 	if !filepath.IsAbs(path) {
 		page(ctx, fasthttp.StatusBadRequest, "Error: Path must be absolute", path)
-		return
+		return nil
 	}
 	f, err := v.s.openAsUser(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		page(ctx, fasthttp.StatusNotFound, "Error: File not found", path)
-		return
+		return nil
 	case err != nil:
 		page(ctx, fasthttp.StatusInternalServerError, "Error viewing file", reasonOf(err))
-		return
+		return nil
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err == nil && info.IsDir() {
 		page(ctx, fasthttp.StatusBadRequest, "Error: Path is a directory", path)
-		return
+		return nil
 	}
-	body, err := v.show(f, info, filepath.Base(path), err)
+	shown, err := v.show(f, info, filepath.Base(path), err)
 	if err != nil {
 		page(ctx, fasthttp.StatusInternalServerError, "Error viewing file", reasonOf(err))
-		return
 	}
-	ctx.SetContentType("text/html; charset=utf-8")
-	ctx.Response.SetBodyRaw(body)
+	return shown
 }
 
 // show makes the page of a file.
@@ -194,7 +235,7 @@ func (v *viewer) show(f *os.File, info fs.FileInfo, name string, err error) ([]b
 	mime := viewed[ext]
 	switch {
 	case mime == "":
-		return nil, fmt.Errorf("Unsupported file extension: %s. Supported extensions are: .pdf, .png, .jpg, .jpeg, .gif", ext) //lint:ignore ST1005 it is a sentence on a page
+		return nil, unviewable(ext)
 	case !info.Mode().IsRegular():
 		return nil, errors.New("it is no regular file")
 	case info.Size() > maxViewed:
@@ -207,6 +248,13 @@ func (v *viewer) show(f *os.File, info fs.FileInfo, name string, err error) ([]b
 		return nil, err
 	}
 	return imagePage(name, mime, b), nil
+}
+
+// unviewable is the extension of a file that is not shown, as an error in the original's words.
+type unviewable string
+
+func (ext unviewable) Error() string {
+	return "Unsupported file extension: " + string(ext) + ". Supported extensions are: .pdf, .png, .jpg, .jpeg, .gif"
 }
 
 // reasonOf is err without the path.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -64,6 +65,7 @@ func (s *Server) filter(in *os.File, path string, args ...string) (printed []byt
 	}
 	defer c.Close()
 	_ = out.SetReadDeadline(time.Now().Add(viewTime))
+	defer context.AfterFunc(s.life, func() { _ = out.SetReadDeadline(time.Unix(1, 0)) })() // a server that stops does not wait for it
 	printed, err = io.ReadAll(io.LimitReader(out, drawnBytes))
 	if err == nil && len(printed) == drawnBytes {
 		return printed, "it is too long", nil
@@ -73,6 +75,11 @@ func (s *Server) filter(in *os.File, path string, args ...string) (printed []byt
 	}
 	if err != nil {
 		return nil, "", err
+	}
+	select { // what has closed its output need not have ended
+	case <-c.Done():
+	case <-time.After(time.Second):
+		_ = c.Close()
 	}
 	if exit := c.Exit(); exit.Code != 0 {
 		why = fmt.Sprintf("it ended with code %d", exit.Code)

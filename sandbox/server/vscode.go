@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sys/unix"
@@ -35,11 +36,15 @@ type editor struct {
 	state string // off, starting, ready
 	why   string // it is off
 	child *child.Child
+	out   *os.File // what it prints; closed by watch
 
 	watching sync.WaitGroup
 	decided  chan struct{} // closed when it is ready or off for good
 	once     sync.Once
 }
+
+// lastWords is how long the rest of what VS Code has printed is waited for when it has been ended.
+const lastWords = 100 * time.Millisecond
 
 func newEditor(s *Server) *editor { return &editor{s: s, state: "off", decided: make(chan struct{})} }
 
@@ -106,7 +111,7 @@ func (e *editor) launch() error {
 		out.Close()
 		return fmt.Errorf("start %s: %w", program.path, err)
 	}
-	e.state = "starting"
+	e.state, e.out = "starting", out
 	e.watching.Go(func() { e.watch(out, token) })
 	return nil
 }
@@ -156,6 +161,7 @@ func (e *editor) Close() error {
 		return nil
 	}
 	err := running.Close()
+	_ = e.out.SetReadDeadline(time.Now().Add(lastWords)) // a process that got away may hold the other end
 	e.watching.Wait()
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -50,6 +51,13 @@ type Child struct {
 type Exit struct {
 	Code   int // -1 if a signal ended it
 	Signal syscall.Signal
+	Usage  Usage
+}
+
+// Usage is what a program has used, with those of its children that it has waited for.
+type Usage struct {
+	User, System time.Duration // of processor time
+	MaxRSS       int64         // bytes: the most that it, or one of those children, had in memory at a time
 }
 
 // Start starts a program. Errors are those of the system: ENOENT, EACCES, EAGAIN, …
@@ -109,6 +117,10 @@ func (c *Child) wait() {
 		status := state.Sys().(syscall.WaitStatus)
 		if c.exit.Code = status.ExitStatus(); status.Signaled() {
 			c.exit.Signal = status.Signal()
+		}
+		c.exit.Usage = Usage{User: state.UserTime(), System: state.SystemTime()}
+		if u, ok := state.SysUsage().(*syscall.Rusage); ok {
+			c.exit.Usage.MaxRSS = u.Maxrss << 10 // Linux counts KiB
 		}
 	}
 	close(c.done)

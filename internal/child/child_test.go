@@ -52,7 +52,7 @@ func TestExit(t *testing.T) {
 	if b, err := io.ReadAll(out); err != nil || string(b) != "/\n" {
 		t.Errorf("%q, %v", b, err)
 	}
-	if e := child.Exit(); e.Code != 3 || e.Signal != 0 {
+	if e := child.Exit(); e.Code != 3 || e.Signal != 0 || e.Usage.MaxRSS < 100<<10 {
 		t.Errorf("%+v", e)
 	}
 	if err := child.Signal(syscall.SIGTERM, true); !errors.Is(err, syscall.ESRCH) {

@@ -219,7 +219,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 		"not for a sandbox":  {"POST", "a", `{"action":"think","args":{"thought":"hm"}}`, nil, 400, sandbox.Invalid},
 		"other editor":       {"POST", "a", `{"action":"edit","args":{"path":"bad","impl_source":"llm_based_edit"}}`, nil, 400, sandbox.Invalid},
 		"browse":             {"POST", "a", `{"action":"browse","args":{"url":"http://x"}}`, nil, 501, sandbox.Unsupported},
-		"mcp":                {"POST", "a", `{"action":"call_tool_mcp","args":{"name":"x"}}`, nil, 501, sandbox.Unsupported},
+		"a tool, no name":    {"POST", "a", `{"action":"call_tool_mcp","args":{}}`, nil, 400, sandbox.Invalid},
 		"too long":           {"POST", "a", `{"action":"run","args":{"command":"touch bad` + strings.Repeat(" ", 2<<20) + `"}}`, nil, 413, sandbox.Invalid},
 		"bad id":             {"POST", "a%2Fb", `{"action":"run","args":{"command":"touch bad"}}`, nil, 400, sandbox.Invalid},
 		"long id":            {"POST", strings.Repeat("a", 65), `{"action":"run","args":{"command":"touch bad"}}`, nil, 400, sandbox.Invalid},
@@ -229,7 +229,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 		"bad epoch":          {"POST", "a", `{"action":"run","args":{"command":"touch bad"}}`, []string{wire.HeaderEpoch, "x"}, 400, sandbox.Invalid},
 		"newer version":      {"POST", "a", `{"action":"run","args":{"command":"touch bad"}}`, []string{wire.HeaderVersion, "99"}, 501, sandbox.Unsupported},
 		"no key":             {"POST", "a", `{"action":"run","args":{"command":"touch bad"}}`, []string{wire.HeaderKey, ""}, 403, sandbox.Denied},
-		"interrupt unknown":  {"POST", "a/interrupt", ``, nil, 404, sandbox.NotFound},
+		"interrupt unknown":  {"POST", "b/interrupt", ``, nil, 404, sandbox.NotFound},
 		"interrupt done":     {"POST", "first/interrupt", ``, nil, 409, sandbox.Conflict},
 		"interrupt by a GET": {"GET", "first/interrupt", ``, nil, 405, sandbox.Invalid},
 	} {

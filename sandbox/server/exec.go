@@ -18,7 +18,7 @@ func (s *Server) exec(a asked) {
 		s.failBody(a.RequestCtx, err)
 		return
 	}
-	s.answerFrames(a.RequestCtx, p, last, [2]uint64{}, true)
+	s.answerFrames(a.RequestCtx, p, last, tailing{follow: true})
 }
 
 // command begins the process that the body asks for.
@@ -45,19 +45,26 @@ func (s *Server) command(a asked) (p *process, fresh bool, last []byte, err erro
 	return s.begin(c, body, a.epoch)
 }
 
+// tailing says what of a process' output is asked for; by stream.
+type tailing struct {
+	at     [2]uint64 // offset of the first byte
+	deaf   [2]bool   // to these streams
+	follow bool      // until the end
+}
+
 // answerFrames answers with frames of what the process has written from the offsets on and, if the answer is to follow it,
 // writes until it has ended: as one body if that is soon, else as a stream. last is all there is if p is nil.
-func (s *Server) answerFrames(ctx *fasthttp.RequestCtx, p *process, last []byte, at [2]uint64, follow bool) {
+func (s *Server) answerFrames(ctx *fasthttp.RequestCtx, p *process, last []byte, t tailing) {
 	ctx.SetContentType(framesType)
 	if p == nil {
 		ctx.Response.SetBodyRaw(last)
 		return
 	}
-	f := p.out.follow(at)
+	f := p.out.follow(t.at, t.deaf)
 	timer := time.NewTimer(soon)
 	defer timer.Stop()
 	over := p.over()
-	if !over && follow {
+	if !over && t.follow {
 		select {
 		case <-p.done:
 			over = true
@@ -65,7 +72,7 @@ func (s *Server) answerFrames(ctx *fasthttp.RequestCtx, p *process, last []byte,
 		case <-timer.C:
 		}
 	}
-	if over || !follow {
+	if over || !t.follow {
 		defer f.leave()
 		body := f.take(nil, 2*p.out.streams[0].max)
 		if over {

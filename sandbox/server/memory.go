@@ -85,6 +85,14 @@ func (w *memoryWatch) count() (uint64, bool) {
 	return 0, false
 }
 
+// struckSince says whether the kernel has killed one of the sandbox's processes since a time, whoever has noticed it first.
+func (w *memoryWatch) struckSince(begin time.Time) bool {
+	w.struck()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.exact && w.at.After(begin)
+}
+
 // struck says whether the kernel has killed since the last look, in words for those whose action it may have been.
 func (w *memoryWatch) struck() (string, bool) {
 	if w.path == "" {

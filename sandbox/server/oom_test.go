@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/wire"
 	"github.com/sandtree/sandtree/testing/need"
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
@@ -71,6 +72,12 @@ func TestACommandThatTakesTooMuchMemory(t *testing.T) {
 	}
 	if _, body := b.do("GET", "/v1/info", ""); !strings.Contains(body, `"out_of_memory_kills":1`) || !strings.Contains(body, "out of memory: ") {
 		t.Errorf("%s", body)
+	}
+	if got := b.exec(wire.Command{ID: "p", Argv: []string{"/usr/bin/python3", "-c", "x = bytearray(400_000_000)"}}); !got.Memory || got.Signal != "KILL" {
+		t.Errorf("a process: %+v", got)
+	}
+	if got := b.exec(wire.Command{Command: "kill -9 $$"}); got.Memory || got.Signal != "KILL" {
+		t.Errorf("a process that killed itself: %+v", got)
 	}
 	b.native("on", run("echo on")).wantRun(t, 0, "on")
 }

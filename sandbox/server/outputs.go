@@ -22,6 +22,7 @@ type follower struct {
 	wake chan struct{} // has room for one
 
 	// Guarded by o.mu:
+	deaf    [2]bool // to these streams
 	at      [2]uint64
 	enough  uint64 // bytes that are worth waking it for; 1 once it streams
 	stalled bool   // the output does not wait for it
@@ -45,6 +46,10 @@ func (o *outputs) print(stream int, p []byte) {
 	}
 }
 
+// backPressure is how long a process waits, as it would for the reader of a pipe, for a follower that would miss output.
+// Long enough for one that a loaded machine keeps off its processors (50 ms were not); one that takes no more is given up.
+const backPressure = time.Second
+
 // hesitateLocked lets go of o.mu meanwhile. One goroutine prints to a stream.
 func (o *outputs) hesitateLocked(stream int, n uint64) {
 	var timer *time.Timer
@@ -52,15 +57,17 @@ func (o *outputs) hesitateLocked(stream int, n uint64) {
 		out := &o.streams[stream]
 		behind := false
 		for _, f := range o.followers {
-			late := f.enough == 1 && out.end+n-min(f.at[stream], out.end) > uint64(out.max)
-			f.stalled = f.stalled || over && late
-			behind = behind || late && !f.stalled
+			late := !f.deaf[stream] && out.end+n-min(f.at[stream], out.end) > uint64(out.max)
+			if f.stalled = f.stalled || over && late; late && !f.stalled {
+				behind = true
+				wake(f.wake) // it may wait for plenty
+			}
 		}
 		if !behind {
 			return
 		}
 		if timer == nil {
-			timer = time.NewTimer(hesitation)
+			timer = time.NewTimer(backPressure)
 			defer timer.Stop()
 		}
 		o.mu.Unlock()
@@ -73,9 +80,9 @@ func (o *outputs) hesitateLocked(stream int, n uint64) {
 	}
 }
 
-// follow gives a follower from the offsets on.
-func (o *outputs) follow(at [2]uint64) *follower {
-	f := &follower{o: o, wake: make(chan struct{}, 1), enough: plenty}
+// follow gives a follower from the offsets on, but of no stream that it is deaf to.
+func (o *outputs) follow(at [2]uint64, deaf [2]bool) *follower {
+	f := &follower{o: o, wake: make(chan struct{}, 1), enough: plenty, deaf: deaf}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i := range f.at {
@@ -103,7 +110,9 @@ func (f *follower) leave() {
 // behindLocked is how much there is for it.
 func (f *follower) behindLocked() (n uint64) {
 	for i := range f.at {
-		n += f.o.streams[i].end - f.at[i]
+		if !f.deaf[i] {
+			n += f.o.streams[i].end - f.at[i]
+		}
 	}
 	return n
 }
@@ -124,6 +133,9 @@ func (f *follower) take(dst []byte, limit int) []byte {
 	f.o.mu.Lock()
 	defer f.o.mu.Unlock()
 	for i, typ := range [2]byte{shell.Stdout: wire.FrameOutput, shell.Stderr: wire.FrameStderr} {
+		if f.deaf[i] {
+			continue
+		}
 		out := &f.o.streams[i]
 		f.at[i] = max(f.at[i], out.start())
 		for limit > 0 && f.at[i] < out.end {

@@ -39,7 +39,8 @@ type process struct {
 
 	ended time.Time
 	exit  wire.Exit
-	frame []byte // the last one
+	usage *wire.Usage // nil if it has not started
+	frame []byte      // the last one
 
 	held int // memory of its output when it ended, which the table counts
 
@@ -158,8 +159,8 @@ func unstartable(err error, path string) error {
 	return err
 }
 
-// watch waits for the end of a process that launch has started, and ends it with life.
-func (p *process) watch(life context.Context) {
+// watch waits for the end of a process that launch has started, and ends it with life. memory tells why it was killed.
+func (p *process) watch(life context.Context, memory *memoryWatch) {
 	<-p.ready
 	if p.failure != nil {
 		return
@@ -178,6 +179,10 @@ func (p *process) watch(life context.Context) {
 	if e.Signal != 0 {
 		exit.Signal = strings.TrimPrefix(unix.SignalName(e.Signal), "SIG")
 	}
+	if killed := e.Signal == unix.SIGKILL || e.Code == 128+int(unix.SIGKILL); killed && !exit.Timeout {
+		exit.Memory = memory.struckSince(p.began)
+	}
+	p.usage = &wire.Usage{User: e.Usage.User.Seconds(), System: e.Usage.System.Seconds(), MaxRSS: e.Usage.MaxRSS}
 	p.end(exit, p.lastFrame(exit))
 }
 
@@ -211,7 +216,7 @@ func (p *process) state() wire.Process {
 	}
 	if p.over() {
 		ended, exit := p.ended.UTC(), p.exit
-		st.Ended, st.Exit = &ended, &exit
+		st.Ended, st.Exit, st.Usage = &ended, &exit, p.usage
 	}
 	return st
 }
@@ -240,9 +245,9 @@ func (p *process) feed(b []byte, offset uint64, eof bool) error {
 	}
 	switch {
 	case p.over():
-		return refused(sandbox.Conflict, "process", "it has ended")
+		return refused(sandbox.Conflict, "process", "it has ended: there is nobody to read input")
 	case offset > p.taken:
-		return refused(sandbox.Conflict, "process", fmt.Sprintf("the input at %d is missing: it has had %d bytes", offset, p.taken))
+		return refused(sandbox.Conflict, "process", fmt.Sprintf("the input at %d is missing: it has had %d bytes; send from there on", offset, p.taken))
 	}
 	for b = b[min(p.taken-offset, uint64(len(b))):]; len(b) > 0; {
 		piece := b[:min(len(b), inputPiece)]

@@ -58,7 +58,7 @@ func (s *Server) begin(c wire.Command, body []byte, epoch uint64) (p *process, f
 	s.launch(p)
 	go func() {
 		defer s.working.Done()
-		p.watch(s.life)
+		p.watch(s.life, s.memory)
 		s.retire(p)
 	}()
 	return p, true, nil, p.failure
@@ -188,13 +188,13 @@ func (s *Server) findProcess(id string) (p *process, done []byte, err error) {
 	}
 	entry, ok := s.ledger.Lookup(id)
 	if !ok {
-		return nil, nil, refused(sandbox.NotFound, "process", "there is none of this id")
+		return nil, nil, refused(sandbox.NotFound, "process", "there is none of this id: GET "+wire.PathProcesses+" lists those that there are")
 	}
 	if frame, settled := entry.Answer(); settled {
 		done, err = lastOf(frame, true)
 		return nil, done, err
 	}
-	return nil, nil, refused(sandbox.NotFound, "process", "the id is that of an action")
+	return nil, nil, refused(sandbox.NotFound, "process", "the id is that of an action: ask for it at "+wire.PathActions+"ID")
 }
 
 // forgetProcess kills whatever is left of a process and forgets it, but for its id, which starts nothing again.

@@ -185,8 +185,17 @@ func TestBackgroundProcess(t *testing.T) {
 	if got := b.frames("GET", path+"/output?offset=6&stderr=8&follow=false", ""); !strings.HasPrefix(got.stdout, "got one") || got.stderr != "err\n" {
 		t.Errorf("%+v", got)
 	}
+	if got := b.frames("GET", path+"/output?stream=stderr&stderr=4", ""); got.stdout != "" || got.stderr != "err\nerr\n" || got.Code != 4 {
+		t.Errorf("stderr alone: %+v", got)
+	}
+	if got := b.frames("GET", path+"/output?stream=stdout", ""); got.stderr != "" || !strings.HasSuffix(got.stdout, "end\n") {
+		t.Errorf("stdout alone: %+v", got)
+	}
 	if b.fetch("GET", path+"/wait", "", &p); p.Exit == nil || p.Exit.Code != 4 || p.Stdout.Length != 36 || p.Ended == nil {
 		t.Errorf("%+v", p)
+	}
+	if p.Usage == nil || p.Usage.MaxRSS < 100<<10 || p.Usage.User < 0 || p.Usage.User+p.Usage.System > 10 {
+		t.Errorf("%+v", p.Usage)
 	}
 	post("/input", "late", 409)
 	post("/signal", `{"signal":"TERM"}`, 409)
@@ -306,8 +315,8 @@ func TestExecEndsWithItsClient(t *testing.T) {
 	}
 }
 
-// The next server ends what a killed one has left, and says of its processes how they ended or that they were interrupted.
-func TestProcessesAfterAKill(t *testing.T) {
+// The next server says of the processes of one that has stopped how they ended.
+func TestProcessesAfterAStop(t *testing.T) {
 	dir := t.TempDir()
 	b := start(t, func(c *server.Config) { c.StateDir = dir })
 	if got := b.exec(wire.Command{ID: "p", Command: "echo x; exit 5"}); got.Code != 5 {

@@ -86,7 +86,7 @@ func (s *Server) oneProcess(a asked) {
 	}
 	p, last, err := s.findProcess(id)
 	if err == nil && p == nil && what != "" && what != "wait" && what != "output" {
-		err = refused(sandbox.Conflict, "process", "it ended long ago")
+		err = refused(sandbox.Conflict, "process", "it ended long ago: only its end is known (GET "+wire.PathProcesses+"/ID)")
 	}
 	if err == nil {
 		a.rest = id
@@ -124,16 +124,28 @@ func (s *Server) deleteProcess(a asked, p *process, _ []byte) error {
 
 // getOutput answers with what it has written.
 func (s *Server) getOutput(a asked, p *process, last []byte) error {
-	var at [2]uint64
+	var t tailing
 	for i, name := range [2]string{shell.Stdout: "offset", shell.Stderr: "stderr"} {
 		n, err := numberOf(a.RequestCtx, name)
 		if err != nil {
 			return err
 		}
-		at[i] = n
+		t.at[i] = n
 	}
-	s.answerFrames(a.RequestCtx, p, last, at, string(a.QueryArgs().Peek("follow")) != "false")
-	return nil
+	switch stream := string(a.QueryArgs().Peek("stream")); stream {
+	case "":
+	case "stdout":
+		t.deaf[shell.Stderr] = true
+	case "stderr":
+		t.deaf[shell.Stdout] = true
+	default:
+		return refused(sandbox.Invalid, "process", fmt.Sprintf("stream %.40q is neither stdout nor stderr: leave it out for both", stream))
+	}
+	follow, err := switchOf(a.RequestCtx, "follow", true)
+	if t.follow = follow; err == nil {
+		s.answerFrames(a.RequestCtx, p, last, t)
+	}
+	return err
 }
 
 // numberOf reads a number of bytes from the query, 0 if it is absent.

@@ -62,7 +62,7 @@ func upgradeOf(h *fasthttp.RequestHeader) (answer string, web bool, err error) {
 	case !strings.EqualFold(upgrade, "websocket"):
 		return "", false, refused(sandbox.Invalid, "terminal", "want the header Upgrade: "+wire.UpgradeTerminal+", or websocket")
 	case !sameOrigin(h):
-		return "", false, refused(sandbox.Denied, "terminal", "the page is of another origin")
+		return "", false, refused(sandbox.Denied, "terminal", "the page is of another origin: open it from the sandbox's own address")
 	}
 	answer, err = acceptWebSocket(h)
 	return answer, true, err
@@ -75,7 +75,7 @@ func sizeOf(ctx *fasthttp.RequestCtx, name string, otherwise uint16) (uint16, er
 	}
 	n, err := strconv.ParseUint(string(v), 10, 16)
 	if err != nil || n == 0 {
-		return 0, refused(sandbox.Invalid, "terminal", name+" is no size")
+		return 0, refused(sandbox.Invalid, "terminal", name+" is no size: want 1 to 65535 characters")
 	}
 	return uint16(n), nil
 }
@@ -100,7 +100,7 @@ func (s *Server) talk(conn net.Conn, term *terminal, answer string, web bool, of
 	if _, err := conn.Write([]byte(answer)); err != nil {
 		return
 	}
-	f := term.out.follow([2]uint64{offset})
+	f := term.out.follow([2]uint64{offset}, [2]bool{})
 	defer f.leave()
 	f.stream()
 	var t talker = &framed{conn: conn}

@@ -147,7 +147,7 @@ func (s *Server) deleteTerminal(a asked) {
 	t.mu.Lock()
 	term := t.all[string(id)]
 	t.mu.Unlock()
-	err := refused(sandbox.NotFound, "terminal", "there is none of this id")
+	err := refused(sandbox.NotFound, "terminal", "there is none of this id: it has ended, or nobody came back to it in time; open one (GET "+wire.PathTerminal+"?id=ID)")
 	if term != nil {
 		err = s.endTerminal(term)
 	}

@@ -47,6 +47,14 @@ type Process struct {
 	Exit    *Exit      `json:"exit,omitempty"` // nil while it runs
 	Stdout  Held       `json:"stdout"`
 	Stderr  Held       `json:"stderr"`
+	Usage   *Usage     `json:"usage,omitempty"` // nil while it runs, and once only its end is known
+}
+
+// Usage is what a process has used, with those of its children that it has waited for.
+type Usage struct {
+	User   float64 `json:"user"`    // seconds of processor time in programs
+	System float64 `json:"system"`  // and in the kernel
+	MaxRSS int64   `json:"max_rss"` // bytes: the most that it, or one of those children, had in memory at a time; Linux counts from the fork on, so never less than the server has
 }
 
 // Held tells of an output stream: its length, and from which byte on it is still held. Both in bytes.
@@ -60,7 +68,7 @@ type Exit struct {
 	Code    int    `json:"code"`              // -1 if a signal ended it
 	Signal  string `json:"signal,omitempty"`  // as "KILL"
 	Timeout bool   `json:"timeout,omitempty"` // its time was over
-	Memory  bool   `json:"memory,omitempty"`  // it was killed for want of memory
+	Memory  bool   `json:"memory,omitempty"`  // the kernel killed it, or what it waited for (Code 137), for want of memory
 }
 
 // Signal says what to send: a name as "TERM" or "SIGTERM", or a number.

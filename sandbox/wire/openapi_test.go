@@ -55,7 +55,7 @@ var shapes = []any{
 	wire.VersionInfo{}, wire.Info{}, wire.Disk{}, wire.InfoLimits{}, wire.Plugin{},
 	wire.FileStat{}, wire.Move{}, wire.Remove{}, wire.Mkdir{}, wire.Chmod{}, wire.Glob{}, wire.GlobResult{},
 	wire.Grep{}, wire.GrepMatch{}, wire.GrepEnd{}, wire.WatchEvent{}, wire.ErrorBody{},
-	wire.SessionSpec{}, wire.Session{}, wire.Command{}, wire.Process{}, wire.Held{}, wire.Exit{}, wire.Signal{}, wire.TerminalMessage{},
+	wire.SessionSpec{}, wire.Session{}, wire.Command{}, wire.Process{}, wire.Usage{}, wire.Held{}, wire.Exit{}, wire.Signal{}, wire.TerminalMessage{},
 	wire.KernelSpec{}, wire.Kernel{}, wire.MCPServerSpec{}, wire.MCPServer{}, wire.MCPTool{}, wire.Port{},
 }
 

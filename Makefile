@@ -43,7 +43,7 @@ lint: setup ## gofmt, vet, staticcheck, shellcheck
 client-test: ## drive sandboxd with the Python client of OpenHands, from PyPI (needs Python 3.12)
 	@.ci/python-client
 
-vscode-test: ## VS Code with a real code-server, which is built from the npm registry first
+vscode-test: ## VS Code with a real code-server, which is installed from the npm registry first
 	@program="$$(.ci/vscode)" && CODE_SERVER="$$program" $(GO) test -count=1 -run 'TestRealCodeServer' -v ./sandbox/server
 
 vuln: ## known vulnerabilities in what we link (needs the Go vulnerability database)

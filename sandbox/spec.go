@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -53,8 +52,6 @@ type Limits struct {
 // DefaultProcesses is the process limit where none is named: enough for a parallel build, far too few to hurt a host.
 const DefaultProcesses = 1024
 
-var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
 // Check says whether s makes sense by itself, whatever the driver. Code: Invalid, naming the field.
 func (s Spec) Check() error {
 	if err := s.ID.Check(); err != nil {
@@ -96,9 +93,21 @@ func checkRepository(repository string) error {
 	return nil
 }
 
+// isEnvName says whether s can name a variable. It is no regular expression: every program that imports this package would
+// compile that when it starts.
+func isEnvName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c != '_' && (c|0x20 < 'a' || c|0x20 > 'z') && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
 // CheckEnv says whether k and v can be an environment variable.
 func CheckEnv(k, v string) error {
-	if !envName.MatchString(k) {
+	if !isEnvName(k) {
 		return fmt.Errorf("%q is no name of an environment variable: want letters, digits and '_', not beginning with a digit", k)
 	}
 	for i := range len(v) {

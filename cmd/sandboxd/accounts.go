@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,16 @@ import (
 // image may have neither useradd nor adduser, and since nobody else writes them while a sandbox starts.
 type accounts struct{ dir string }
 
-var userName = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+// isUserName says whether a user may have this name: what useradd allows.
+func isUserName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c != '_' && (c < 'a' || c > 'z') && (i == 0 || c != '-' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 32
+}
 
 // rows reads a file of lines with fields between colons. A file that is not there is empty.
 func (a accounts) rows(file string) ([][]string, error) {

@@ -95,7 +95,7 @@ func accountError(code sandbox.Code, name string, err error) error {
 // ensure gives the user of that name, made with number uid if there is none.
 // Codes: Invalid, Conflict (another user has the number), Internal.
 func (a accounts) ensure(name string, uid int) (user, error) {
-	if !userName.MatchString(name) || uid <= 0 {
+	if !isUserName(name) || uid <= 0 {
 		return user{}, accountError(sandbox.Invalid, name, fmt.Errorf("%q with number %d can be no user", name, uid))
 	}
 	all, err := a.users()

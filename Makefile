@@ -9,7 +9,7 @@ STORY   ?= examples/trajectories/fix-a-failing-test.json
 PURE    := ./sandbox ./sandbox/wire ./sandbox/ledger ./transport/breaker ./actors/kit ./supervisor/config ./internal/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build client-test vscode-test test test-repeat check lint vuln fuzz bench chaos setup clean
+.PHONY: help run build client-test vscode-test test test-repeat check lint vuln fuzz soak bench chaos setup clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,8 +49,11 @@ vscode-test: ## VS Code with a real code-server, which is installed from the npm
 vuln: ## known vulnerabilities in what we link (needs the Go vulnerability database)
 	@.ci/vuln
 
-fuzz: setup ## every fuzz target for FUZZTIME (default 20s) each
+fuzz: setup ## every fuzz target for FUZZTIME (default 60s; CI takes 10s) each
 	@.ci/fuzz
+
+soak: setup ## 10,000 commands and 32 sessions are exact (1 minute), 100,000 leave nothing (3)
+	SOAK=full $(GO) test -count=1 -timeout 30m -run 'TestManyCommandsAreExact|TestCommandsLeaveNothing' -v ./sandbox/server
 
 bench: setup ## speed as ratios to the bare machine, measured in one run; fails beyond the stated bounds
 	@.ci/bench

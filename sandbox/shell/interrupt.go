@@ -21,11 +21,12 @@ func (b *bash) interrupt() (group int) {
 	return group
 }
 
-// persist sends the interrupt again, as a person would press the key again, while the command goes on though the group
-// that it went to has ended. A group that ends just then takes the signal with it, and bash, which goes on to the next of
-// many small programs, never hears of it; or bash hears of it while it waits for a program that does not, and so takes it
-// for handled.
-func (b *bash) persist(group int) {
+// persist sends an interrupt that was lost again, as a person would press the key again. It is lost if the group that it
+// went to was just being made: a child of bash has bash's handlers until it becomes a program. With next, it is sent again
+// too while the command goes on though the group has ended. A group that ends just then takes the signal with it, and
+// bash, which goes on to the next of many small programs, never hears of it; or bash hears of it while it waits for a
+// program that does not, and so takes it for handled.
+func (b *bash) persist(group int, next bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if group <= 0 || b.closed || b.persisting == b.number || !b.waiting {
@@ -34,6 +35,13 @@ func (b *bash) persist(group int) {
 	number := b.number
 	b.persisting = number
 	b.wg.Go(func() {
+		defer func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if b.persisting == number {
+				b.persisting = 0
+			}
+		}()
 		for range persistence {
 			timer := time.NewTimer(persistAfter)
 			select {
@@ -44,19 +52,57 @@ func (b *bash) persist(group int) {
 			b.mu.Lock()
 			over := !b.waiting || b.dead || b.leave || b.number != number
 			b.mu.Unlock()
-			if over || group != b.pid && unix.Kill(-group, 0) == nil { // who got it lives, and does with it what he likes
-				break
+			switch {
+			case over:
+				return
+			case group != b.pid && unix.Kill(-group, 0) == nil:
+				if b.unborn(group) {
+					continue
+				}
+				if !unhurt(group) { // who got it lives, and does with it what he likes
+					return
+				}
+			case !next:
+				return
 			}
 			if group = b.interrupt(); group == 0 {
-				break
+				return
 			}
 		}
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.persisting == number {
-			b.persisting = 0
-		}
 	})
+}
+
+// unborn says whether a child of bash may not have become a program yet: it still is bash, with a handler.
+func (b *bash) unborn(pid int) bool {
+	ours, err := os.Readlink("/proc/" + strconv.Itoa(b.pid) + "/exe")
+	if err != nil {
+		return false
+	}
+	its, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
+	return err == nil && its == ours && !unhurt(pid)
+}
+
+// unhurt says whether a process is alive that an interrupt would have ended: it neither catches nor ignores nor blocks it.
+func unhurt(pid int) bool {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(status)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":\t")
+		switch name {
+		case "State":
+			if strings.HasPrefix(value, "Z") || strings.HasPrefix(value, "X") {
+				return false
+			}
+		case "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt":
+			set, err := strconv.ParseUint(value, 16, 64)
+			if err != nil || set&(1<<(unix.SIGINT-1)) != 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 const (

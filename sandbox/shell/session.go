@@ -193,6 +193,6 @@ func (s *Session) Interrupt() error {
 	if b == nil {
 		return errClosed
 	}
-	b.persist(b.interrupt())
+	b.persist(b.interrupt(), true)
 	return nil
 }

@@ -22,8 +22,9 @@ type Adopter struct {
 	wg     sync.WaitGroup
 	closed sync.Once
 
-	mu  sync.Mutex
-	own map[int]uint64 // start by number
+	mu    sync.Mutex
+	own   map[int]uint64 // start by number
+	prune int            // of how many of them on they are looked through
 }
 
 // Adopt makes this process the one to which its orphaned descendants fall, instead of process 1, and begins to reap
@@ -32,7 +33,7 @@ func Adopt(log *slog.Logger) (*Adopter, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, os.NewSyscallError("prctl", err)
 	}
-	a := &Adopter{log: log, stop: make(chan struct{}), own: map[int]uint64{}}
+	a := &Adopter{log: log, stop: make(chan struct{}), own: map[int]uint64{}, prune: pruneLeast}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGCHLD)
 	a.wg.Go(func() {
@@ -50,13 +51,25 @@ func (a *Adopter) Own(pid int) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for pid, start := range a.own { // those that were reaped meanwhile
+	a.own[p.PID] = p.Start
+	if len(a.own) > a.prune {
+		a.pruneLocked()
+	}
+}
+
+// pruneLocked forgets those that were reaped meanwhile. It is called when there are twice as many as were left the last
+// time, so that each child costs the same, however many there are.
+func (a *Adopter) pruneLocked() {
+	for pid, start := range a.own {
 		if now, err := Stat(pid); err != nil || now.Start != start {
 			delete(a.own, pid)
 		}
 	}
-	a.own[p.PID] = p.Start
+	a.prune = 2*len(a.own) + pruneLeast
 }
+
+// pruneLeast is how many dead children of our own are remembered without a thought.
+const pruneLeast = 64
 
 func (a *Adopter) loop(ended <-chan os.Signal) {
 	seen := map[name]time.Time{} // dead children that may be orphans

@@ -34,7 +34,7 @@ type Config struct {
 	Env     func() []string // environment of the sandbox's programs, asked for at each start
 	Dir     string          // working directory, absolute: downloads and screenshots are below it
 	TempDir string          // where the profile is made, and removed at the end; "" is the system's, and /tmp where that is too long
-	Mark    string          // of the sandbox: in the profile's name, so that one a killed server has left is removed; hex or ""
+	Mark    string          // of the sandbox: in the profile's name, so that one a killed server has left is removed; letters, digits, _ and -, or ""
 	Log     *slog.Logger    // nil discards
 
 	Timeout time.Duration // of a whole action; 0 means 120 s
@@ -53,6 +53,7 @@ func (c Config) downloads() string { return filepath.Join(c.Dir, downloadsDir) }
 type Browser struct {
 	config Config
 	turn   chan struct{} // has room for one: held by the action being performed
+	album  album         // only with the turn
 
 	mu     sync.Mutex
 	engine *engine // nil while none runs
@@ -68,7 +69,7 @@ func New(c Config) *Browser {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Browser{config: c, turn: make(chan struct{}, 1)}
+	return &Browser{config: c, turn: make(chan struct{}, 1), album: album{config: c}}
 }
 
 // Info tells of the browser.
@@ -151,7 +152,7 @@ func (b *Browser) running(ctx context.Context) (*engine, error) {
 	if err := b.Prepare(); err != nil {
 		return nil, &sandbox.Error{Code: sandbox.Unavailable, Op: "browse", Err: err}
 	}
-	if err := removeLeft(b.config); err != nil {
+	if err := b.config.removeLeft(); err != nil {
 		b.config.Log.Warn("removing what an earlier browser has left", "err", err)
 	}
 	if e, err = start(ctx, b.config, path, !bare && !b.config.root()); err != nil {

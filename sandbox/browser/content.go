@@ -2,10 +2,7 @@ package browser
 
 import (
 	"encoding/base64"
-	"os"
-	"path/filepath"
 	"strings"
-	"time"
 )
 
 // maxText bounds the text of a page, in characters, and of a tree, in bytes.
@@ -62,26 +59,4 @@ func dataURI(png []byte) string {
 		return ""
 	}
 	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(png)
-}
-
-// saveScreenshot writes an image below the working directory and gives its path.
-func (c Config) saveScreenshot(png []byte) (string, error) {
-	if err := c.makeDir(screenshotsDir); err != nil {
-		return "", err
-	}
-	root, err := os.OpenRoot(c.Dir) // a link that a program has put there leads nowhere else
-	if err != nil {
-		return "", err
-	}
-	defer root.Close()
-	name := filepath.Join(screenshotsDir, "screenshot_"+strings.Replace(time.Now().Format("20060102_150405.000000"), ".", "_", 1)+".png")
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	if _, err := f.Write(png); err != nil {
-		return "", err
-	}
-	return filepath.Join(c.Dir, name), c.own(f)
 }

@@ -11,7 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 )
@@ -84,21 +87,19 @@ func (e *engine) fetched(ctx context.Context, c Config, d *download) (string, er
 	return filepath.Base(d.name), nil
 }
 
-// place copies a download into the working directory, as file_1, file_2, … with an extension that tells its kind.
-func (c Config) place(name string) (path string, err error) {
+// place copies a download into the working directory, as file_1, file_2, … with an extension that tells its kind. It
+// stops when ctx ends.
+func (c Config) place(ctx context.Context, name string) (path string, err error) {
 	root, err := os.OpenRoot(c.Dir) // whatever the sandbox's programs put there, nothing outside is read or written
 	if err != nil {
 		return "", err
 	}
 	defer root.Close()
-	in, err := root.Open(filepath.Join(downloadsDir, name))
+	in, err := c.openDownload(root, filepath.Join(downloadsDir, name))
 	if err != nil {
 		return "", err
 	}
 	defer in.Close()
-	if info, err := in.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", errors.Join(err, fmt.Errorf("%s is no file", name))
-	}
 	head := make([]byte, 16)
 	n, err := in.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -114,9 +115,48 @@ func (c Config) place(name string) (path string, err error) {
 		if err != nil {
 			return "", err
 		}
-		_, err = io.Copy(out, in)
-		return filepath.Join(c.Dir, to), errors.Join(err, c.own(out), out.Close())
+		_, err = io.Copy(out, bounded{ctx, in})
+		if err = errors.Join(err, c.own(out), out.Close()); err != nil {
+			return "", errors.Join(err, root.Remove(to))
+		}
+		return filepath.Join(c.Dir, to), nil
 	}
+}
+
+// openDownload opens a file that the browser has written. Programs of the sandbox may have put another in its place: one
+// that is waited for, as a pipe is, or one that only the server may read.
+func (c Config) openDownload(root *os.Root, name string) (*os.File, error) {
+	in, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := in.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no file", name)
+	}
+	if err == nil && c.Child.User != nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != c.Child.User.Uid {
+			err = fmt.Errorf("%s: %w", name, fs.ErrPermission)
+		}
+	}
+	if err != nil {
+		in.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// bounded is a reader until ctx ends.
+type bounded struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (b bounded) Read(p []byte) (int, error) {
+	if b.ctx.Err() != nil {
+		return 0, context.Cause(b.ctx)
+	}
+	return b.Reader.Read(p)
 }
 
 // own gives a new file to the user of the sandbox.

@@ -19,7 +19,7 @@ var pageScript string
 const (
 	worldName   = "sandtree"
 	maxFrames   = 100    // of a page that are looked at
-	maxElements = 50_000 // of a frame that are named
+	maxElements = 50_000 // of a frame that are named, and of a page after which no further frame is looked at
 )
 
 // A frame is a document of a page: the page's own, or one inside.
@@ -151,7 +151,7 @@ func (t *tab) markBelow(ctx context.Context, tree *page.FrameTree, parent *frame
 	f.rows = got.Rows
 	t.frames = append(t.frames, f)
 	for _, inner := range tree.ChildFrames {
-		if len(t.frames) >= maxFrames {
+		if len(t.frames) >= maxFrames || t.marked() >= maxElements {
 			break
 		}
 		if err := t.markBelow(ctx, inner, f, full); err != nil {
@@ -159,6 +159,14 @@ func (t *tab) markBelow(ctx context.Context, tree *page.FrameTree, parent *frame
 		}
 	}
 	return nil
+}
+
+// marked is how many elements the frames looked at have told of.
+func (t *tab) marked() (n int) {
+	for _, f := range t.frames {
+		n += len(f.rows)
+	}
+	return n
 }
 
 // unlessGone forgives what the browser answers about a frame that has gone.

@@ -119,8 +119,11 @@ func profiles(c Config) (temp, prefix string) {
 	return temp, prefix
 }
 
-// removeLeft removes the profiles of this sandbox's browsers, of which none runs.
-func removeLeft(c Config) error {
+// RemoveLeft removes the profiles that earlier servers of this sandbox have left, none of whose browsers runs. Before the
+// first start.
+func (b *Browser) RemoveLeft() error { return b.config.removeLeft() }
+
+func (c Config) removeLeft() error {
 	if c.Mark == "" {
 		return nil
 	}
@@ -139,7 +142,7 @@ func profile(c Config) (string, error) {
 		return "", err
 	}
 	if u := c.Child.User; u != nil {
-		if err := os.Chown(dir, int(u.Uid), int(u.Gid)); err != nil {
+		if err := os.Lchown(dir, int(u.Uid), int(u.Gid)); err != nil {
 			return "", errors.Join(err, os.Remove(dir))
 		}
 	}

@@ -29,7 +29,7 @@ func (t *turn) see(ctx context.Context) (*sight, error) {
 	if err := t.tab.mark(ctx, t.objects); err != nil {
 		return nil, err
 	}
-	nodes := make([][]axNode, len(t.tab.frames))
+	var nodes [][]axNode
 	var dom snapshot
 	takes := []func() error{
 		func() (err error) { s.focused, err = t.tab.focused(ctx); return err },
@@ -46,9 +46,7 @@ func (t *turn) see(ctx context.Context) (*sight, error) {
 		takes = append(takes, func() error {
 			return t.tab.call(ctx, domsnapshot.CommandCaptureSnapshot, domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{}}, &dom)
 		})
-		for i, f := range t.tab.frames {
-			takes = append(takes, func() (err error) { nodes[i], err = t.tab.accessible(ctx, f.id, t.objects); return err })
-		}
+		takes = append(takes, func() (err error) { nodes, err = t.tab.allAccessible(ctx, t.objects); return err })
 	}
 	if err := together(takes...); err != nil {
 		return nil, worst(err)
@@ -66,12 +64,37 @@ func worst(err error) error {
 	if !ok {
 		return err
 	}
+	first := worst(joined.Unwrap()[0])
 	for _, e := range joined.Unwrap() {
-		if fatal(e) {
+		if e = worst(e); fatal(e) {
 			return e
 		}
 	}
-	return joined.Unwrap()[0]
+	return first
+}
+
+const (
+	maxNodes  = 200_000 // of the accessibility trees of a page, beyond which no further frame is asked for its own
+	maxAsking = 4       // frames that are asked at a time: an answer may have maxMessage bytes
+)
+
+// allAccessible gives the nodes of all frames' accessibility trees.
+func (t *tab) allAccessible(ctx context.Context, whole bool) ([][]axNode, error) {
+	all := make([][]axNode, len(t.frames))
+	for left, i := maxNodes, 0; i < len(t.frames) && left > 0; i += maxAsking {
+		to := min(i+maxAsking, len(t.frames))
+		asks := make([]func() error, 0, maxAsking)
+		for j, f := range t.frames[i:to] {
+			asks = append(asks, func() (err error) { all[i+j], err = t.accessible(ctx, f.id, whole); return err })
+		}
+		if err := together(asks...); err != nil {
+			return nil, err
+		}
+		for _, nodes := range all[i:to] {
+			left -= len(nodes)
+		}
+	}
+	return all, nil
 }
 
 // accessible gives the nodes of a frame's accessibility tree; whole keeps each as it came too, which a big page has
@@ -152,7 +175,7 @@ func (t *turn) observation(s *sight, wrong error) (sandbox.Observation, error) {
 	} else {
 		x.Marks = dataURI(marked)
 	}
-	if path, err := t.config.saveScreenshot(s.png); err != nil {
+	if path, err := t.album.save(s.png); err != nil {
 		t.config.Log.Warn("saving a screenshot", "err", err)
 	} else {
 		x.Path = &path
@@ -190,7 +213,7 @@ func (t *turn) downloaded(ctx context.Context, d *download) (sandbox.Observation
 	name, err := t.engine.fetched(ctx, t.config, d)
 	path := ""
 	if err == nil {
-		path, err = t.config.place(name)
+		path, err = t.config.place(ctx, name)
 	}
 	if fatal(err) && (ctx.Err() != nil || errors.Is(err, errLost)) {
 		return sandbox.Observation{}, err

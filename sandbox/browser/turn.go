@@ -16,10 +16,14 @@ import (
 // errTooLong ends an action that takes longer than Config.Timeout, in the original's words.
 const errTooLong = said("Browser environment took too long to respond.")
 
+// hangTime is how long a page may take to answer that it has stopped, on a machine that does much else.
+const hangTime = 3 * time.Second
+
 // A turn is the performing of one action.
 type turn struct {
 	config Config
 	engine *engine
+	album  *album
 	tab    *tab // that is looked at
 	crash  bool // a page has crashed
 
@@ -56,7 +60,7 @@ func (b *Browser) perform(ctx context.Context, t *turn, steps []step, wrong erro
 	defer leave()
 	ctx, cancel := context.WithTimeoutCause(ctx, b.config.Timeout, errTooLong)
 	defer cancel()
-	t.config = b.config
+	t.config, t.album = b.config, &b.album
 	if t.engine, err = b.running(ctx); err != nil {
 		if _, ok := errors.AsType[*sandbox.Error](err); ok {
 			return sandbox.Observation{}, err
@@ -85,7 +89,7 @@ func (b *Browser) recover(t *turn, err error) error {
 		return errors.Join(err, why)
 	}
 	// A page that loads is stopped. One that does not answer even to that hangs, and so may the browser.
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), hangTime)
 	defer cancel()
 	if t.tab != nil && t.tab.gentlyStop(ctx) == nil {
 		return err

@@ -98,9 +98,9 @@ func (c *cell) take(m message) {
 
 // A failure is what a kernel says of an exception.
 type failure struct {
-	Name      string   `json:"ename"`
-	Value     string   `json:"evalue"`
-	Traceback []string `json:"traceback"`
+	Name      string      `json:"ename"`
+	Value     string      `json:"evalue"`
+	Traceback few[string] `json:"traceback"`
 }
 
 func (f failure) text() string {
@@ -112,7 +112,7 @@ func (f failure) text() string {
 
 // shown is the content of a message that shows a value: it by mime type.
 type shown struct {
-	Data      map[string]json.RawMessage `json:"data"`
+	Data      bundle `json:"data"`
 	Transient struct {
 		ID string `json:"display_id"`
 	} `json:"transient"`
@@ -160,7 +160,7 @@ func textOf(raw json.RawMessage) string {
 	if json.Unmarshal(raw, &s) == nil {
 		return s
 	}
-	var parts []string
+	var parts few[string]
 	if json.Unmarshal(raw, &parts) == nil {
 		return strings.Join(parts, "")
 	}
@@ -197,11 +197,13 @@ func (c *cell) clearLocked() {
 	c.seen, c.clearing, c.images, c.displays, c.held = false, false, nil, nil, 0
 }
 
-// print adds a text that is not the kernel's.
+// print adds a text that did not come over the output channel.
 func (c *cell) print(s string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.printLocked(s)
+	if !c.over {
+		c.printLocked(s)
+	}
 }
 
 // note is print, on a line of its own.

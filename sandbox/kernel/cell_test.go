@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -57,5 +59,27 @@ func TestManyMessages(t *testing.T) {
 	got := runCell(t, ks, "for i in range(3000): print(i, flush=True)")
 	if lines := strings.Count(got, "\n") + 1; lines != n || !strings.HasSuffix(got, "\n2999") {
 		t.Errorf("%d lines", lines)
+	}
+}
+
+// What a kernel sends to fill the server's memory is left out, and the cell goes on.
+func TestCellTakesNoCrowds(t *testing.T) {
+	c := newCell("1", nil)
+	many := strings.Repeat(`"",`, 200_000) + `""`
+	forms := `{"a":1`
+	for i := range 300 {
+		forms += fmt.Sprintf(`,"%d":1`, i)
+	}
+	for typ, content := range map[string]string{
+		"error":        `{"ename":"E","traceback":[` + many + `]}`,
+		"display_data": `{"data":` + forms + `}}`,
+	} {
+		c.take(message{Type: typ, Content: json.RawMessage(content)})
+	}
+	c.take(message{Type: "stream", Content: json.RawMessage(`{"text":"after"}`)})
+	c.abandon()
+	c.print("too late")
+	if content, _, displays := c.result(); content != "after" || displays != nil {
+		t.Errorf("%.100q, %.100q", content, displays)
 	}
 }

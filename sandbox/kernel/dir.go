@@ -32,17 +32,28 @@ const (
 	maxSocket = 107      // bytes of a socket's path, sun_path less its NUL
 )
 
-// newRunDir makes a directory below parent whose name begins with prefix, which no other living server uses. What earlier
-// ones have left by that name is removed.
-func newRunDir(parent, prefix string, user *syscall.Credential) (*runDir, error) {
+// runDirs says below which directory a server makes its own, and what the name begins with, which no other living server
+// uses.
+func (c Config) runDirs() (parent, prefix string) {
+	parent, prefix = c.RunDir, "sandtree-kernels-"+c.Mark+"-"
 	if len(filepath.Join(parent, prefix+"0123456789-99999-5")) > maxSocket {
 		parent = "/tmp" // a socket's path must be short
 	}
-	if old, err := filepath.Glob(filepath.Join(parent, prefix+"*")); err == nil {
-		for _, dir := range old {
-			_ = os.RemoveAll(dir) // or it is another user's
-		}
+	return parent, prefix
+}
+
+// RemoveLeft removes what earlier servers of this sandbox have left, none of whose kernels runs. Before the first start.
+func (ks *Kernels) RemoveLeft() error {
+	parent, prefix := ks.config.runDirs()
+	old, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
+	for _, dir := range old {
+		err = errors.Join(err, os.RemoveAll(dir))
 	}
+	return err
+}
+
+// newRunDir makes a directory below parent whose name begins with prefix.
+func newRunDir(parent, prefix string, user *syscall.Credential) (*runDir, error) {
 	path, err := os.MkdirTemp(parent, prefix)
 	if err != nil {
 		return nil, err

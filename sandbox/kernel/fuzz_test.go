@@ -3,6 +3,7 @@ package kernel
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"io"
 	"net"
 	"strings"
@@ -119,4 +120,22 @@ func FuzzReady(f *testing.F) {
 	f.Add(greeting("ROUTER")[greeted+2:])
 	f.Add(binary.BigEndian.AppendUint32([]byte("\x05READY\x01x"), 1<<31))
 	f.Fuzz(func(t *testing.T, b []byte) { socketType(b) })
+}
+
+// FuzzMembers compares the count of members with what encoding/json makes of the text.
+func FuzzMembers(f *testing.F) {
+	for _, s := range []string{`[]`, `{}`, `[1,2]`, `{"a":"},\"\\","b":[1,2,{"c":3}]}`, `["\\\\",","]`, `"a,b"`, `["`, `[1,`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n := members(b)
+		var list []json.RawMessage
+		if json.Unmarshal(b, &list) == nil && n != max(1, len(list)) && list != nil {
+			t.Errorf("%q: %d members, want %d", b, n, len(list))
+		}
+		var object map[string]json.RawMessage
+		if json.Unmarshal(b, &object) == nil && n < len(object) {
+			t.Errorf("%q: %d members, want at least %d", b, n, len(object))
+		}
+	})
 }

@@ -7,12 +7,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/sandtree/sandtree/sandbox"
 )
 
 // A kernel performs the cells of one name, one at a time, in one process after another.
 //
-//	absent ──start──▶ running ──it ends──▶ lost ──next cell: start──▶ running
-//	                     └──restart: end and start──▶ running
+//	absent ──start──▶ running ──it ends──▶ dead ──next cell: start──▶ running
+//	           │         └──restart: end and start──▶ running
+//	           └─fails─▶ dead
 type kernel struct {
 	all      *Kernels
 	name     string
@@ -23,6 +26,7 @@ type kernel struct {
 
 	mu      sync.Mutex
 	process *process // nil if none was started
+	failed  error    // why the latest start gave none
 	stop    bool     // it is being ended on request, so that nothing is lost
 }
 
@@ -88,14 +92,20 @@ var errStarting = errors.New("the kernel has not started yet")
 
 // start starts a process in place of the one that has ended. The caller has the turn.
 func (k *kernel) start(ctx context.Context, cwd string) error {
+	k.mu.Lock()
+	k.failed = nil
+	k.mu.Unlock()
 	env := k.all.config.Env()
 	p, err := k.all.launch(ctx, k.language, env, cwd)
+	k.mu.Lock()
+	k.failed = err
+	if err == nil {
+		k.process, k.stop = p, false
+	}
+	k.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	k.mu.Lock()
-	k.process, k.stop = p, false
-	k.mu.Unlock()
 	k.synced = state{cwd, env}
 	return nil
 }
@@ -169,6 +179,13 @@ func pythonBytes(s string) string {
 	return string(append(b, '\''))
 }
 
+func textOfError(err error) string {
+	if e, ok := errors.AsType[*sandbox.Error](err); ok && e.Err != nil {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
 // replace ends the process, with the cell that is running, and does then in its place.
 func (k *kernel) replace(ctx context.Context, then func() error) error {
 	old := k.current()
@@ -194,7 +211,11 @@ func (k *kernel) info() Info {
 	defer k.mu.Unlock()
 	i := Info{Name: k.name, Language: k.language, State: "starting"}
 	p := k.process
-	if p == nil {
+	switch {
+	case k.failed != nil:
+		i.State, i.Ending = "dead", textOfError(k.failed)
+		return i
+	case p == nil:
 		return i
 	}
 	i.Executable, i.Started = p.executable, p.begun

@@ -33,7 +33,7 @@ type Config struct {
 	Child  child.Config
 	Env    func() []string // environment of programs, KEY=VALUE, now; kernels that run are told of what has changed
 	RunDir string          // directory in which one for connection files and sockets is made; "" is that for temporary files
-	Mark   string          // names that directory, so that what a killed server has left is found; no other living server's
+	Mark   string          // names that directory, so that what a killed server has left is found: letters, digits, _ and -; no other living server's
 	Skills bool            // Python kernels have the functions of module agentskills in their namespace
 	Log    *slog.Logger    // nil discards
 }
@@ -230,7 +230,7 @@ type Info struct {
 	Executable string    // a Python's interpreter
 	Started    time.Time // its process; zero if there was none
 	Cells      int       // that its process has been given
-	Ending     string    // how it died
+	Ending     string    // how it died, or why it could not be started
 }
 
 // Info tells of one kernel. Code: NotFound.

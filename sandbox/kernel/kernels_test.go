@@ -173,15 +173,19 @@ func TestLeftovers(t *testing.T) {
 	for _, d := range []string{"sandtree-kernels-mark-1", "sandtree-kernels-other-1"} {
 		programAt(t, filepath.Join(dir, d, "x"), "")
 	}
-	d, err := newRunDir(dir, "sandtree-kernels-mark-", nil)
+	ks := New(Config{RunDir: dir, Mark: "mark", Env: func() []string { return nil }})
+	_, _, err := ks.place()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := filepath.Glob(dir + "/*"); len(left) != 2 {
 		t.Errorf("%q", left)
 	}
-	if err := d.remove(); err != nil {
+	if err := ks.Close(); err != nil {
 		t.Error(err)
+	}
+	if left, _ := filepath.Glob(dir + "/*"); len(left) != 1 {
+		t.Errorf("%q", left)
 	}
 }
 

@@ -179,14 +179,16 @@ func (l *launch) connect(ctx context.Context, p *process) error {
 		if err != nil {
 			return err
 		}
-		if until, ok := ctx.Deadline(); ok {
-			_ = conn.SetDeadline(until)
+		stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // whoever listens there may say nothing
+		*ch.to, err = greet(conn, ch.kind)
+		if !stop() && err == nil {
+			err = ctx.Err()
 		}
-		if *ch.to, err = greet(conn, ch.kind); err != nil {
+		if err != nil {
 			conn.Close()
-			return fmt.Errorf("the kernel's %s socket: %w", ch.name, err)
+			*ch.to = nil
+			return fmt.Errorf("the kernel's %s socket: %w", ch.name, cause(ctx, err))
 		}
-		_ = conn.SetDeadline(time.Time{})
 	}
 	return nil
 }

@@ -80,7 +80,9 @@ func (ks *Kernels) place() (*runDir, string, error) {
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
 	if ks.dir == nil {
-		dir, err := newRunDir(ks.config.RunDir, "sandtree-kernels-"+ks.config.Mark+"-", ks.config.Child.User)
+		_ = ks.RemoveLeft() // or it is another user's
+		parent, prefix := ks.config.runDirs()
+		dir, err := newRunDir(parent, prefix, ks.config.Child.User)
 		if err != nil {
 			return nil, "", err
 		}

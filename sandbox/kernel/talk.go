@@ -81,6 +81,14 @@ func (p *process) hear(m message) {
 	closeOnce(c.idle)
 }
 
+// A payload is what a kernel wants shown besides its output.
+type payload struct {
+	Source string `json:"source"`
+	Data   struct {
+		Text string `json:"text/plain"`
+	} `json:"data"`
+}
+
 // answered takes an answer of the shell channel.
 func (p *process) answered(m message) {
 	p.mu.Lock()
@@ -90,12 +98,7 @@ func (p *process) answered(m message) {
 		return
 	}
 	var reply struct {
-		Payload []struct {
-			Source string `json:"source"`
-			Data   struct {
-				Text string `json:"text/plain"`
-			} `json:"data"`
-		} `json:"payload"`
+		Payload few[payload] `json:"payload"`
 	}
 	if json.Unmarshal(m.Content, &reply) == nil {
 		for _, pay := range reply.Payload {

@@ -15,7 +15,7 @@ func (s *Server) makeBrowser() error {
 	if !s.config.Browser {
 		return nil
 	}
-	s.tools.browser = browser.New(browser.Config{Child: s.childConfig(), Env: s.programEnv, Dir: s.config.Dir, Mark: s.config.Mark, Log: s.log})
+	s.tools.browser = browser.New(browser.Config{Child: s.childConfig(), Env: s.programEnv, Dir: s.config.Dir, Mark: s.config.fileMark(), Log: s.log})
 	s.tools.closers = append(s.tools.closers, s.tools.browser)
 	if !s.config.Downloads {
 		return nil

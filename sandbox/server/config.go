@@ -142,6 +142,16 @@ func (c Config) environment() []string {
 	return append(env, EnvMark+"="+c.Mark, fmt.Sprintf("%s=%d", EnvPID, os.Getpid()))
 }
 
+// fileMark is Mark for the names of files: letters and digits, so that it is no pattern, no path and no beginning of
+// another one's.
+func (c Config) fileMark() string {
+	if strings.Trim(c.Mark, "0123456789abcdefghijklmnopqrstuvwxyz") == "" {
+		return c.Mark
+	}
+	sum := sha256.Sum256([]byte(c.Mark))
+	return hex.EncodeToString(sum[:8])
+}
+
 func (c Config) version() string { return cmp.Or(c.Version, "dev") }
 
 func (c Config) has(plugin string) bool { return slices.Contains(c.Plugins, plugin) }

@@ -57,16 +57,21 @@ func (s *Server) troubles() (all []string) {
 	return all
 }
 
-// browserState is how Chromium is confined; "" if it does not run.
-func (s *Server) browserState() string { return s.browserInfo().Sandbox }
+// browserState is how Chromium is confined; "" if it was not started.
+func (s *Server) browserState() string {
+	return map[string]string{"chromium": "sandbox", "none": "no-sandbox"}[s.browserInfo().Sandbox]
+}
 
 // pluginStates tells of the plugins that were asked for.
 func (s *Server) pluginStates() []wire.Plugin {
 	all := []wire.Plugin{}
 	for _, name := range s.config.Plugins {
 		p := wire.Plugin{Name: name, State: "ready"}
-		if name == "vscode" {
+		switch name {
+		case "vscode":
 			p.State, p.Error = s.vscodeState()
+		case "jupyter":
+			p.State, p.Error = s.kernelState()
 		}
 		all = append(all, p)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func (s *Server) newKernels() *kernel.Kernels {
-	return kernel.New(kernel.Config{Child: s.childConfig(), Env: s.programEnv, Mark: s.config.Mark,
+	return kernel.New(kernel.Config{Child: s.childConfig(), Env: s.programEnv, Mark: s.config.fileMark(),
 		Skills: s.config.has("agent_skills"), Log: s.log})
 }
 
@@ -38,6 +38,17 @@ func (s *Server) startKernel() <-chan struct{} {
 		}
 	})
 	return over
+}
+
+// kernelState tells of the main kernel as of a plugin.
+func (s *Server) kernelState() (state, why string) {
+	switch i, err := s.tools.kernels.Info(kernel.Main); {
+	case err == nil && i.State == "dead":
+		return "off", i.Ending + "; the next cell starts it again"
+	case err == nil && i.State == "starting", err != nil && !s.isReady():
+		return "starting", ""
+	}
+	return "ready", "" // one that a client has stopped is started by the next cell
 }
 
 // cell performs one cell.

@@ -78,6 +78,11 @@ func TestNoIPython(t *testing.T) {
 		withJupyter(c)
 		c.Env = append(c.Env, "PYTHONPATH="+without)
 	})
+	var info wire.Info
+	if _, body := b.do("GET", wire.PathInfo, ""); json.Unmarshal([]byte(body), &info) != nil || len(info.Plugins) != 2 ||
+		info.Plugins[1].State != "off" || !strings.Contains(info.Plugins[1].Error, "pip install ipykernel") {
+		t.Errorf("%s", body)
+	}
 	if status, got := b.execute(`{"action":"run_ipython","args":{"code":"1"}}`); status != http.StatusOK || !strings.Contains(got, "pip install ipykernel") {
 		t.Errorf("%d %s", status, got)
 	}

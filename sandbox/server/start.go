@@ -159,7 +159,7 @@ func (s *Server) settle(left leftovers) {
 		n, e := reap.Kill(ctx, reap.Any(reap.Marked(EnvMark, s.config.Mark), reap.InSessions(left.leaders)))
 		killed, err = killed+n, errors.Join(err, e)
 		if err == nil {
-			err = s.record.Forget()
+			err = errors.Join(s.record.Forget(), s.tools.removeLeft())
 		}
 	}
 	pending := s.ledger.Interrupted()

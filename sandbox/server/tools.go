@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/sandtree/sandtree/internal/child"
 	"github.com/sandtree/sandtree/sandbox/browser"
@@ -32,12 +33,23 @@ func (s *Server) makeTools() error {
 	return s.makeBrowser()
 }
 
-// close ends them all.
-func (t *tools) close() error {
-	errs := make([]error, 0, len(t.closers))
-	for _, c := range t.closers {
-		errs = append(errs, c.Close())
+// removeLeft removes the files of an earlier server's tools, none of which runs any more.
+func (t *tools) removeLeft() error {
+	err := t.kernels.RemoveLeft()
+	if t.browser != nil {
+		err = errors.Join(err, t.browser.RemoveLeft())
 	}
+	return err
+}
+
+// close ends them all, at the same time: some wait for what is stubborn.
+func (t *tools) close() error {
+	errs := make([]error, len(t.closers))
+	var wg sync.WaitGroup
+	for i, c := range t.closers {
+		wg.Go(func() { errs[i] = c.Close() })
+	}
+	wg.Wait()
 	return errors.Join(errs...)
 }
 

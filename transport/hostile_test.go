@@ -20,16 +20,18 @@ import (
 	"github.com/sandtree/sandtree/transport"
 )
 
-// raw is a server that reads the head of a request and sends the same bytes each time, then hangs up.
-func raw(t testing.TB, answer string) *pipenet.Net {
+// raw is a server that reads the head of a request and sends some bytes, then hangs up: the first connection gets the first
+// answer and so on, all later ones the last.
+func raw(t testing.TB, answers ...string) *pipenet.Net {
 	n := pipenet.Listen()
 	t.Cleanup(func() { n.Close(); n.Cut() })
 	go func() {
-		for {
+		for i := 0; ; i++ {
 			c, err := n.Accept()
 			if err != nil {
 				return
 			}
+			answer := answers[min(i, len(answers)-1)]
 			go func() {
 				defer c.Close()
 				in := bufio.NewReader(c)

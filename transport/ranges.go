@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"strconv"
 
 	"github.com/sandtree/sandtree/sandbox"
@@ -20,11 +21,11 @@ func (c *Client) GetRange(ctx context.Context, path string, offset, n int64, w i
 	if offset < 0 || n == 0 {
 		return c.error("GetRange", &failure{code: sandbox.Invalid, err: fmt.Errorf("no range: %d bytes from %d on", n, offset)})
 	}
-	last := ""
+	last := int64(-1)
 	if n > 0 {
-		last = strconv.FormatInt(offset+n-1, 10)
+		last = offset + min(n, math.MaxInt64-offset) - 1
 	}
-	return c.download(ctx, "GetRange", wire.PathFiles, path, w, native, "Range: bytes="+strconv.FormatInt(offset, 10)+"-"+last+"\r\n")
+	return c.download(ctx, "GetRange", &pull{request: request{since: native}, route: wire.PathFiles, path: path, w: w, first: offset, last: last})
 }
 
 // PutOptions say how a file is put.

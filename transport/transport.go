@@ -198,7 +198,7 @@ func (c *Client) Breaker() (breaker.State, time.Time) { return c.breaker.State()
 
 // Stats are figures of a client since it was made, and of the present.
 type Stats struct {
-	Requests, Retries, Resumes, Dials uint64        // Resumes: actions asked for again after a cut
+	Requests, Retries, Resumes, Dials uint64        // Resumes: actions, processes and files asked for again after a cut
 	Conns, Idle                       int           // connections open, and of these not in use
 	RoundTrip                         time.Duration // smoothed, of life signs; 0 before the first
 	ConnectTimeout, ProbeTimeout      time.Duration // that apply now

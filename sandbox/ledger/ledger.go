@@ -30,7 +30,7 @@ type Config struct {
 const (
 	defaultKeep     = 1024
 	defaultMaxBytes = 64 << 20
-	// goneFactor times Keep is how many actions are remembered without their answer. At 16 bytes each that is 4 MiB by
+	// goneFactor times Keep is how many actions are remembered without their answer. At 24 bytes each that is 6 MiB by
 	// default, for a quarter of a million actions: months of the busiest agent.
 	goneFactor = 256
 )

@@ -84,11 +84,11 @@ func TestGetIsNotResumedInAnotherVersion(t *testing.T) {
 func TestAnotherRangeThanWasAskedFor(t *testing.T) {
 	const begin = "HTTP/1.1 200 X\r\nETag: \"a\"\r\nContent-Length: 10\r\n\r\n01234"
 	for name, next := range map[string]string{
-		"elsewhere":  "HTTP/1.1 206 X\r\nContent-Range: bytes 4-9/10\r\nContent-Length: 6\r\n\r\n456789",
-		"nowhere":    "HTTP/1.1 206 X\r\nContent-Length: 5\r\n\r\n56789",
-		"no number":  "HTTP/1.1 206 X\r\nContent-Range: bytes x-9/10\r\nContent-Length: 5\r\n\r\n56789",
-		"all again":  "HTTP/1.1 200 X\r\nETag: \"b\"\r\nContent-Length: 10\r\n\r\n0123456789",
-		"no version": "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n",
+		"elsewhere": "HTTP/1.1 206 X\r\nContent-Range: bytes 4-9/10\r\nContent-Length: 6\r\n\r\n456789",
+		"nowhere":   "HTTP/1.1 206 X\r\nContent-Length: 5\r\n\r\n56789",
+		"no number": "HTTP/1.1 206 X\r\nContent-Range: bytes x-9/10\r\nContent-Length: 5\r\n\r\n56789",
+		"all again": "HTTP/1.1 200 X\r\nETag: \"b\"\r\nContent-Length: 10\r\n\r\n0123456789",
+		"gone":      "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			pipenet.Test(t, func(t *testing.T) {

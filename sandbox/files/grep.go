@@ -1,12 +1,14 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"regexp"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/sandtree/sandtree/internal/child"
@@ -32,8 +34,8 @@ type GrepOptions struct {
 	Limit         int    // of matches; 0 is 1,000
 
 	// Ripgrep is the program that may search, as Child says and with the environment Env; "" has the search done here.
-	// It has the rights of what runs in the sandbox. What it finds is the same, but that no class of characters has a byte
-	// that is not UTF-8.
+	// Either has the rights of what runs in the sandbox, Child.User: what he may not read is passed over, here as far as the
+	// permissions tell. What they find is the same, but that for ripgrep no class of characters has a byte that is not UTF-8.
 	Ripgrep string
 	Child   child.Config
 	Env     []string
@@ -138,11 +140,14 @@ func (g *grep) oneFile(ctx context.Context, root *os.Root, dir, name string) err
 		return err
 	}
 	defer in.Close()
-	f, _, err := openRegularIn(in, name)
+	f, fi, err := openRegularIn(in, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if !allows(g.o.Child.User, fi, mayRead) {
+		return &fs.PathError{Op: "open", Path: name, Err: syscall.EACCES}
+	}
 	return g.search(ctx, f, name)
 }
 
@@ -160,17 +165,32 @@ func (g *grep) tree(ctx context.Context, root *os.Root, rel string) error {
 		}
 	}
 	g.sum.Engine, all.lists = "go", nil
-	return all.walk(ctx, -1, func(name string, e fs.DirEntry) error {
-		if !e.Type().IsRegular() || !g.wants(name) {
-			return nil
+	if fi, err := top.Stat("."); err != nil || !allows(g.o.Child.User, fi, mayRead|maySearch) {
+		return cmp.Or[error](err, &fs.PathError{Op: "open", Path: rel, Err: syscall.EACCES})
+	}
+	return all.walk(ctx, -1, func(name string, e fs.DirEntry) error { return g.visit(ctx, top, name, e) })
+}
+
+// visit searches a file, or says whether what is in a directory is to be.
+func (g *grep) visit(ctx context.Context, top *os.Root, name string, e fs.DirEntry) error {
+	if e.IsDir() {
+		if fi, err := e.Info(); err != nil || !allows(g.o.Child.User, fi, mayRead|maySearch) {
+			return fs.SkipDir
 		}
-		f, _, err := openRegularIn(top, name)
-		if err != nil {
-			return nil // gone, or not ours to read
-		}
-		defer f.Close()
-		return g.search(ctx, f, name)
-	})
+		return nil
+	}
+	if !e.Type().IsRegular() || !g.wants(name) {
+		return nil
+	}
+	f, fi, err := openRegularIn(top, name)
+	if err != nil {
+		return nil // gone, or not ours to read
+	}
+	defer f.Close()
+	if !allows(g.o.Child.User, fi, mayRead) {
+		return nil
+	}
+	return g.search(ctx, f, name)
 }
 
 // wants says whether the glob lets a file be searched.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -180,26 +181,51 @@ func TestWatchesAreBounded(t *testing.T) {
 	}
 }
 
-// TestGrepAsUser has ripgrep run with the rights of what runs in the sandbox.
+// Both engines have the rights of what runs in the sandbox, not the server's.
 func TestGrepAsUser(t *testing.T) {
 	need.Root(t)
-	need.Tool(t, "rg")
+	rg := need.Tool(t, "rg")
+	for engine, path := range map[string]string{"ripgrep": filepath.Dir(rg) + ":" + os.Getenv("PATH"), "go": "/nowhere"} {
+		t.Run(engine, func(t *testing.T) { grepAsUser(t, engine, path) })
+	}
+}
+
+func grepAsUser(t *testing.T, engine, path string) {
 	b := start(t, func(c *server.Config) {
-		c.User = &syscall.Credential{Uid: 12345, Gid: 12345}
+		c.User = &syscall.Credential{Uid: 12345, Gid: 12345, Groups: []uint32{777}}
+		c.Env = []string{"PATH=" + path}
 		if err := os.Chmod(filepath.Dir(c.Dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	})
-	if err := os.Chown(b.dir, 12345, 12345); err != nil {
-		t.Fatal(err)
+	own := func(name string, uid, gid int, mode os.FileMode) {
+		t.Helper()
+		if err := errors.Join(os.Chown(filepath.Join(b.dir, name), uid, gid), os.Chmod(filepath.Join(b.dir, name), mode)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	b.plant("theirs", "needle\n")
-	b.plant("ours", "needle\n")
-	if err := os.Chmod(filepath.Join(b.dir, "ours"), 0o600); err != nil {
-		t.Fatal(err)
+	own(".", 12345, 12345, 0o755)
+	for _, name := range []string{"all", "group", "mine", "minenot", "ours", "shut/in"} {
+		b.plant(name, "needle\n")
 	}
+	own("group", 0, 777, 0o640)
+	own("mine", 12345, 0, 0o400)
+	own("minenot", 12345, 777, 0o044)
+	own("ours", 0, 0, 0o600)
+	own("shut", 0, 0, 0o700)
 	status, got := b.do("POST", wire.PathGrep, `{"pattern":"needle"}`)
-	if want := `{"path":"theirs","line":1,"text":"needle","column":1}` + "\n" + `{"done":true,"matches":1,"files":1,"truncated":false,"engine":"ripgrep"}` + "\n"; status != 200 || got != want {
+	want := ""
+	for _, name := range []string{"all", "group", "mine"} {
+		want += `{"path":"` + name + `","line":1,"text":"needle","column":1}` + "\n"
+	}
+	want += `{"done":true,"matches":3,"files":3,"truncated":false,"engine":"` + engine + `"}` + "\n"
+	if status != 200 || got != want {
 		t.Errorf("%d %s", status, got)
+	}
+	if _, got := b.do("POST", wire.PathGrep, `{"pattern":"needle","path":"ours"}`); !strings.Contains(got, `"denied"`) {
+		t.Errorf("one file: %s", got)
+	}
+	if _, got := b.do("POST", wire.PathGrep, `{"pattern":"needle","path":"shut"}`); strings.Contains(got, "needle") {
+		t.Errorf("a directory: %s", got)
 	}
 }

@@ -74,15 +74,104 @@ func median(times []time.Duration) time.Duration {
 
 func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
+// BenchmarkHealthy is the time from nothing to the first 200 of /alive: the shell has read its files by then and takes
+// commands. Next to it, in turn, is the time to the first answer of a bare Go HTTP server, which has no shell, and of
+// the floor's, which has started a bash on a terminal first. The ratios are of the medians.
+func BenchmarkHealthy(b *testing.B) {
+	program := sandboxdtest.Binary(b)
+	bare, shelled := buildFloor(b), buildProgram(b, "github.com/sandtree/sandtree/testing/floor/server")
+	var ours, theirs, shells []time.Duration
+	for b.Loop() {
+		ours = append(ours, startHealthy(b, program))
+		theirs = append(theirs, startFloor(b, bare))
+		shells = append(shells, startShelled(b, shelled))
+	}
+	us, bareOne, shelledOne := micro(median(ours)), micro(median(theirs)), micro(median(shells))
+	b.ReportMetric(bareOne, "µs/floor")
+	b.ReportMetric(shelledOne, "µs/floor+bash")
+	b.ReportMetric(us, "µs/sandboxd")
+	b.ReportMetric(0, "ns/op")
+	floor.Bound(b, us/shelledOne, "×floor+bash", 2)
+	floor.Bound(b, us/bareOne, "×floor", 3.5)
+}
+
+func startHealthy(b *testing.B, program string) time.Duration {
+	socket, begun, stop := execute(b, program)
+	defer stop()
+	get(b, socket, "http://sandbox/alive")
+	return time.Since(begun)
+}
+
+// startShelled starts the floor's server.
+func startShelled(b *testing.B, program string) time.Duration {
+	sock := filepath.Join(b.TempDir(), "sock")
+	begun := time.Now()
+	cmd := exec.Command(program, sock, floor.Ordinary)
+	ready, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := cmd.StdinPipe(); err != nil { // it ends when this does
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := ready.Read(make([]byte, 1)); err != nil {
+		b.Fatal(err)
+	}
+	get(b, sock, "http://floor/alive")
+	took := time.Since(begun)
+	cmd.Process.Kill()
+	cmd.Wait()
+	return took
+}
+
+// get makes one request over a connection of its own, which must be answered with 200.
+func get(b *testing.B, socket, url string) {
+	b.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	r, err := client.Get(url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Body.Close()
+	if _, err := io.Copy(io.Discard, r.Body); err != nil || r.StatusCode != http.StatusOK {
+		b.Fatalf("%s: %s, %v", url, r.Status, err)
+	}
+}
+
 // startServer executes a sandboxd and has it perform one command.
 func startServer(b *testing.B, program string) time.Duration {
+	b.Helper()
+	socket, begun, stop := execute(b, program)
+	defer stop()
+	client, err := transport.New(func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}, transport.Config{Key: "key"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Do(b.Context(), sandbox.Action{Args: sandbox.RunArgs{Command: "true"}}, nil); err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(begun)
+}
+
+// execute starts a sandboxd in a directory of its own, at the time that it returns, and waits until it says that it is
+// ready.
+func execute(b *testing.B, program string) (socket string, begun time.Time, stop func()) {
 	b.Helper()
 	dir, err := os.MkdirTemp("", "st") // a socket's path is short
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	work, socket := filepath.Join(dir, "work"), filepath.Join(dir, "s")
+	work := filepath.Join(dir, "work")
+	socket = filepath.Join(dir, "s")
 	if err := errors.Join(os.Mkdir(work, 0o700), os.WriteFile(filepath.Join(dir, "key"), []byte("key"), 0o600)); err != nil {
 		b.Fatal(err)
 	}
@@ -95,7 +184,7 @@ func startServer(b *testing.B, program string) time.Duration {
 		"--key-file", filepath.Join(dir, "key"), "--keep", "--ready-fd", "3")
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
 	cmd.ExtraFiles = []*os.File{w}
-	begun := time.Now()
+	begun = time.Now()
 	err = cmd.Start()
 	w.Close()
 	if err != nil {
@@ -104,22 +193,11 @@ func startServer(b *testing.B, program string) time.Duration {
 	if _, err := r.Read(make([]byte, 1)); err != nil {
 		b.Fatalf("sandboxd is not ready: %v", err)
 	}
-	client, err := transport.New(func(ctx context.Context) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", socket)
-	}, transport.Config{Key: "key"})
-	if err != nil {
-		b.Fatal(err)
+	return socket, begun, func() {
+		if err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait(), os.RemoveAll(dir)); err != nil {
+			b.Fatal(err)
+		}
 	}
-	defer client.Close()
-	if _, err := client.Do(b.Context(), sandbox.Action{Args: sandbox.RunArgs{Command: "true"}}, nil); err != nil {
-		b.Fatal(err)
-	}
-	took := time.Since(begun)
-	if err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
-		b.Fatal(err)
-	}
-	return took
 }
 
 func startSandbox(b *testing.B, backend *backends.Backend) time.Duration {
@@ -144,7 +222,13 @@ func buildFloor(b *testing.B) string {
 	if err := os.WriteFile(source, []byte(bareServer), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	program := filepath.Join(dir, "floor")
+	return buildProgram(b, source)
+}
+
+// buildProgram builds a package, or a file of one.
+func buildProgram(b *testing.B, source string) string {
+	b.Helper()
+	program := filepath.Join(b.TempDir(), "program")
 	build := exec.Command("go", "build", "-o", program, source)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -171,17 +255,8 @@ func startFloor(b *testing.B, program string) time.Duration {
 		b.Fatal(err)
 	}
 	ready.Close()
-	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", sock)
-	}}}
-	r, err := client.Get("http://floor/")
-	if err != nil {
-		b.Fatal(err)
-	}
-	io.Copy(io.Discard, r.Body)
-	r.Body.Close()
+	get(b, sock, "http://floor/")
 	took := time.Since(begun)
-	client.CloseIdleConnections()
 	cmd.Process.Kill()
 	cmd.Wait()
 	return took

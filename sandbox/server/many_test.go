@@ -50,6 +50,7 @@ func TestCommandsLeaveNothing(t *testing.T) {
 	if full() {
 		first, all = 1000, 100_000
 	}
+	fresh := usage(t, box.PID())
 	c := call(t, box.Dial)
 	c.ask("PUT", wire.PathSessions+"/p", `{"kind":"pipe"}`)
 	pty, pipe := inSession("", "echo hello"), inSession("p", "echo hello")
@@ -69,11 +70,20 @@ func TestCommandsLeaveNothing(t *testing.T) {
 	before := usage(t, box.PID())
 	use(all - first)
 	after := usage(t, box.PID())
-	t.Logf("after %d: %+v; after %d: %+v", first, before, all, after)
+	t.Logf("after the start: %+v; after %d: %+v; after %d: %+v", fresh, first, before, all, after)
+	for _, u := range []used{fresh, before, after} {
+		if u.kB > idleMemory {
+			t.Errorf("%+v: want at most %d kB", u, idleMemory)
+		}
+	}
 	if after.files > before.files+8 || after.children > before.children || full() && after.kB > before.kB*11/10+2048 {
 		t.Errorf("%+v after %d commands, %+v after %d", before, first, after, all)
 	}
 }
+
+// idleMemory is the most that a sandboxd may hold while it has nothing to do, in kB, of which more than half is the program's
+// own file, which all on a machine share.
+const idleMemory = 20 << 10
 
 // A used is what a process has: memory, descriptors, children.
 type used struct{ kB, files, children int }

@@ -6,6 +6,7 @@ package child
 import (
 	"errors"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -27,7 +28,7 @@ type Config struct {
 type Command struct {
 	Path  string     // of the program: absolute, or relative to the server
 	Args  []string   // with the program's name first
-	Env   []string   // its whole environment, KEY=VALUE
+	Env   []string   // its whole environment, KEY=VALUE; of several with one name the last counts
 	Dir   string     // "" is "/"
 	Files []*os.File // its descriptors from 0 on; nil is none. The caller still closes its own
 	Name  string     // what the cgroup begins with; "" is "child"
@@ -74,7 +75,7 @@ func Start(c Config, cmd Command) (*Child, error) {
 	if dir == "" {
 		dir = "/"
 	}
-	attr := &os.ProcAttr{Dir: dir, Env: cmd.Env, Files: cmd.Files, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: cmd.TTY, Credential: c.User}}
+	attr := &os.ProcAttr{Dir: dir, Env: lastOfEach(cmd.Env), Files: cmd.Files, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: cmd.TTY, Credential: c.User}}
 	proc, err := StartIn(cage.Group, cmd.Path, cmd.Args, attr)
 	if err != nil {
 		return nil, errors.Join(err, cage.Remove())
@@ -93,6 +94,26 @@ func Start(c Config, cmd Command) (*Child, error) {
 	}
 	go child.wait() // ends with the process, which Close kills
 	return child, nil
+}
+
+// lastOfEach is env with the last variable of each name: what programs make of several is for each of them to say, and most
+// take the first.
+func lastOfEach(env []string) []string {
+	last := make(map[string]int, len(env))
+	for i, v := range env {
+		name, _, _ := strings.Cut(v, "=")
+		last[name] = i
+	}
+	if len(last) == len(env) {
+		return env
+	}
+	kept := make([]string, 0, len(last))
+	for i, v := range env {
+		if name, _, _ := strings.Cut(v, "="); last[name] == i {
+			kept = append(kept, v)
+		}
+	}
+	return kept
 }
 
 // StartIn starts a process in the cgroup given; "" is none.

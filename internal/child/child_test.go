@@ -117,3 +117,23 @@ func TestProcesses(t *testing.T) {
 		t.Errorf("%s, %v", b, err)
 	}
 }
+
+// Programs take the first of several variables of a name, and who adds one means it.
+func TestTheLastVariableCounts(t *testing.T) {
+	leak.Check(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	child, err := Start(Config{}, Command{Path: "/bin/sh", Args: []string{"sh", "-c", `tr '\0' '\n' < /proc/$$/environ`},
+		Env: []string{"A=1", "PATH=" + os.Getenv("PATH"), "A=2", "B=3"}, Files: []*os.File{null(t), w, w}})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer child.Close()
+	if b, err := io.ReadAll(r); err != nil || strings.Contains(string(b), "A=1") || !strings.Contains(string(b), "A=2\nB=3\n") {
+		t.Errorf("%q, %v", b, err)
+	}
+}

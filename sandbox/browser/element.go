@@ -162,8 +162,8 @@ func uploadFile(ctx context.Context, t *turn, a arguments) error {
 	if err := click(ctx, t, arguments{a[0], "left", []string{}}, 1); err != nil {
 		return err
 	}
-	bound, cancel := context.WithTimeoutCause(ctx, elementTime, failed("TimeoutError",
-		"Timeout %dms exceeded while waiting for event \"filechooser\": a click on the element opens no choice of files", elementTime.Milliseconds()))
+	bound, cancel := context.WithTimeoutCause(ctx, settleTime, failed("TimeoutError",
+		"Timeout %dms exceeded while waiting for event \"filechooser\": a click on the element opens no choice of files", settleTime.Milliseconds()))
 	defer cancel()
 	var chooser *page.EventFileChooserOpened
 	if err := tab.await(bound, func() bool { chooser = tab.chooser; return chooser != nil }); err != nil {

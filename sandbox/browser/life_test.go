@@ -48,7 +48,7 @@ func TestPageThatCrashes(t *testing.T) {
 
 // A page whose script never ends does not answer: the action ends in its time, and the next finds a browser.
 func TestPageThatHangs(t *testing.T) {
-	b := start(t, map[string]string{"/": "<button onclick='for(;;);'>Hang</button>", "/ok": "fine"}, func(c *browser.Config) { c.Timeout = 20 * time.Second })
+	b := start(t, map[string]string{"/": "<button onclick='for(;;);'>Hang</button>", "/ok": "fine"}, func(c *browser.Config) { c.Timeout = time.Minute })
 	s := b.ok(`goto("` + b.site + `")`)
 	bid := s.bid(t, "Hang")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errors.New("Browser environment took too long to respond."))

@@ -12,7 +12,7 @@ import (
 const (
 	navigateTime = 100 * time.Second      // for an answer of the server that a page is asked of
 	loadTime     = 10 * time.Second       // more for what a page consists of, once its text is there
-	settleTime   = 3 * time.Second        // for the page that a click or a key has asked for
+	settleTime   = 3 * time.Second        // for the page, the file or the choice of files that a click or a key has asked for
 	quietTime    = 500 * time.Millisecond // for what the page's scripts have asked for
 )
 

@@ -140,7 +140,7 @@ func (t *turn) sent(ctx context.Context, before *download, wrong error) *downloa
 	t.tab.vain = false
 	t.tab.mu.Unlock()
 	if vain {
-		ctx, cancel := context.WithTimeout(ctx, quietTime)
+		ctx, cancel := context.WithTimeout(ctx, settleTime)
 		defer cancel()
 		_ = t.engine.await(ctx, func() bool { return t.engine.latestLocked() != before })
 	}

@@ -238,7 +238,7 @@ func TestDeath(t *testing.T) {
 		t.Error(got)
 	}
 	runCell(t, ks, "exit()")
-	for deadline := time.Now().Add(10 * time.Second); ks.List()[0].State != "dead" && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); ks.List()[0].State != "dead" && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if got := runCell(t, ks, "3"); !strings.Contains(got, "exited with status 0") || !strings.HasSuffix(got, "]\n3") {

@@ -27,7 +27,7 @@ func TestSeveralKernels(t *testing.T) {
 		t.Error(got)
 	}
 	wg.Go(func() { cellIn(t, ks, "a", "time.sleep(1000)", 0) })
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if i, err := ks.Info("a"); err == nil && i.State == "busy" || time.Now().After(deadline) {
 			break
 		}

@@ -3,8 +3,10 @@ package mcp
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,27 +68,43 @@ func (u *upstream) transport(l *link) (sdk.Transport, error) {
 
 // httpClient sends the configured headers, but not to where a redirection leads.
 func (u *upstream) httpClient() *http.Client {
-	if len(u.config.Headers) == 0 {
-		return http.DefaultClient
-	}
 	home, _ := url.Parse(u.config.URL) // has been checked
-	return &http.Client{Transport: withHeaders{home, u.config.Headers}}
+	return &http.Client{Transport: carrier{home, u.config.Headers}}
 }
 
-type withHeaders struct {
+// A carrier carries requests to a server elsewhere, with the headers that are for its host.
+type carrier struct {
 	home    *url.URL
 	headers map[string]string
 }
 
 // RoundTrip implements http.RoundTripper.
-func (w withHeaders) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Host == w.home.Host && r.URL.Scheme == w.home.Scheme {
+func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) {
+	if len(c.headers) > 0 && r.URL.Host == c.home.Host && r.URL.Scheme == c.home.Scheme {
 		r = r.Clone(r.Context())
-		for name, value := range w.headers {
+		for name, value := range c.headers {
 			r.Header.Set(name, value)
 		}
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/event-stream") { // whose events the SDK bounds
+		answer.Body = &short{answer.Body, maxMessage}
+	}
+	return answer, err
+}
+
+// A short body fails when it is longer than it may be: the SDK reads it to its end.
+type short struct {
+	io.ReadCloser
+	left int
+}
+
+func (s *short) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if s.left -= n; s.left < 0 {
+		return 0, errLongLine
+	}
+	return n, err
 }
 
 // close ends the session and the program. It may be called again.

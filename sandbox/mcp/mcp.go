@@ -44,6 +44,7 @@ const (
 	maxServers = 64       // configured
 	maxItems   = 4096     // tools of one server; prompts, resources and templates alike
 	maxPages   = 32       // of a list
+	maxOffered = 8 << 20  // bytes of JSON of a list: a hundred tools have some 100 KB
 	maxMessage = 16 << 20 // bytes of one message, from either side: what the SDK takes from a program by default
 	stderrTail = 4 << 10  // bytes kept of what a program wrote last to its standard error
 

@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -79,9 +80,10 @@ func (o *offers) listResources(ctx context.Context, s *sdk.ClientSession) (err e
 	return ctx.Err()
 }
 
-// all collects the pages of a list, but no more than maxPages of them and maxItems in all.
+// all collects the pages of a list, but no more than maxPages of them, and maxItems and maxOffered in all.
 func all[T any](page func(cursor string) (items []*T, next string, err error)) ([]*T, error) {
 	var list []*T
+	var size counted
 	cursor := ""
 	for range maxPages {
 		items, next, err := page(cursor)
@@ -89,13 +91,25 @@ func all[T any](page func(cursor string) (items []*T, next string, err error)) (
 			return nil, err
 		}
 		for _, item := range items {
-			if item != nil && len(list) < maxItems {
-				list = append(list, item)
+			if item == nil || json.NewEncoder(&size).Encode(item) != nil { // the latter is left out too
+				continue
 			}
+			if len(list) == maxItems || size > maxOffered {
+				return list, nil
+			}
+			list = append(list, item)
 		}
-		if cursor = next; cursor == "" || len(list) == maxItems {
+		if cursor = next; cursor == "" {
 			break
 		}
 	}
 	return list, nil
+}
+
+// counted is how many bytes were written to it.
+type counted int
+
+func (c *counted) Write(p []byte) (int, error) {
+	*c += counted(len(p))
+	return len(p), nil
 }

@@ -105,7 +105,7 @@ func (h *Hub) handler() http.Handler {
 		&sdk.StreamableHTTPOptions{SessionTimeout: idleSession, MaxRequestBodyBytes: maxMessage})
 	h.http.sse = &sseSide{hub: h, sessions: map[string]*sseSession{}}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if origin := r.Header.Get("Origin"); !h.config.Guarded && !local(origin) {
+		if !h.config.Guarded && !LocalPage(r.Header.Get("Origin"), r.Host) {
 			http.Error(w, "Invalid Origin header", http.StatusForbidden)
 			return
 		}
@@ -130,9 +130,10 @@ func tooMany(w http.ResponseWriter) {
 	http.Error(w, "Too many MCP sessions: close some, or try again later", http.StatusServiceUnavailable)
 }
 
-// local says whether a page of that origin may talk to a server that asks for no key: one that is on this machine, or
-// was reached by an address. What is left is names, which a stranger's page can make lead here (DNS rebinding).
-func local(origin string) bool {
+// LocalPage says whether a page of that origin may talk to a server that asks for no key and was called host: one of this
+// machine, or one that comes from the server itself by its address. What is left is strangers', and names, which
+// strangers can make lead here (DNS rebinding).
+func LocalPage(origin, host string) bool {
 	if origin == "" {
 		return true // no page
 	}
@@ -140,8 +141,9 @@ func local(origin string) bool {
 	if err != nil {
 		return false
 	}
-	host := u.Hostname()
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host) != nil
+	name := u.Hostname()
+	ip := net.ParseIP(name)
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || ip.IsLoopback() || ip != nil && strings.EqualFold(u.Host, host)
 }
 
 // patient is a ResponseWriter whose client has a while to read each piece, but not for ever: streams have no end that a

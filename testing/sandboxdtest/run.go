@@ -35,7 +35,7 @@ type Box struct {
 }
 
 // patience is how long a sandboxd may take to start or to stop on a machine that does much else.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // New makes a box in a temporary directory, whose sandboxd is not started yet. What runs in it ends with the test.
 func New(t testing.TB, args ...string) *Box {

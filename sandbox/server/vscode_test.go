@@ -3,11 +3,8 @@ package server_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -175,61 +172,4 @@ func TestPluginsThatTakeTooLong(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	b.served <- nil
-}
-
-// The real code-server, where make vscode-test has installed it: its page is reached with the token, through the port's
-// proxy too.
-func TestRealCodeServer(t *testing.T) {
-	program := os.Getenv("CODE_SERVER")
-	if program == "" {
-		t.Skip("CODE_SERVER names no code-server: see make vscode-test")
-	}
-	port := 0
-	b := start(t, func(c *server.Config) {
-		c.Plugins = []string{"vscode"}
-		c.Env = append(c.Env, "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"))
-		c.Env[0] = "X=1" // the other PATH
-		c.VSCode = server.VSCode{Port: freePort(t)}
-		port = c.VSCode.Port
-	})
-	token := b.token()
-	if p := b.plugin(); p.State != "ready" || token == "" {
-		t.Fatalf("%+v, token %q", p, token)
-	}
-	for _, at := range []string{fmt.Sprintf("http://127.0.0.1:%d", port), "http://sandbox" + wire.PathPorts + fmt.Sprintf("/%d", port)} {
-		jar, err := cookiejar.New(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		client := &http.Client{Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error { r.Header.Set(wire.HeaderKey, key); return nil }}
-		if strings.Contains(at, "sandbox") {
-			client.Transport = b.client.Transport
-		}
-		ask := func(method, path string, form url.Values) (int, string) {
-			r, err := http.NewRequestWithContext(t.Context(), method, at+path, strings.NewReader(form.Encode()))
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Header.Set(wire.HeaderKey, key)
-			if form != nil {
-				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			}
-			response, err := client.Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer response.Body.Close()
-			body, err := io.ReadAll(response.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return response.StatusCode, string(body)
-		}
-		if status, body := ask("GET", "/", nil); status != http.StatusOK || !strings.Contains(body, "password") {
-			t.Errorf("%s without the token: %d %.200s", at, status, body)
-		}
-		if status, body := ask("POST", "/login?to=.", url.Values{"password": {token}, "base": {"."}}); status != http.StatusOK || !strings.Contains(body, "vscode-workbench") {
-			t.Errorf("%s with the token: %d %.300s", at, status, body)
-		}
-	}
 }

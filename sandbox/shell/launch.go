@@ -21,6 +21,9 @@ func (s *Session) launch(dir string) (*bash, error) {
 			return nil, err
 		}
 		s.cage.Add(b.pid)
+		if s.host == "" { // not before: bash loads meanwhile
+			s.user, s.host = userName(s.config.User), hostName()
+		}
 		rc := ""
 		if full {
 			rc = b.dialect.startup

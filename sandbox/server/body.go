@@ -13,7 +13,7 @@ import (
 )
 
 // tooLong is a body beyond Config.MaxBody.
-var errTooLong = errors.New("the request is too long")
+var errTooLong = errors.New("the request is too long: send less, or put it into a file")
 
 // body reads the whole body of a request, into memory only as it comes and never more than Config.MaxBody.
 // Code: Invalid (too long, or cut short).

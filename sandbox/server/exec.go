@@ -13,7 +13,7 @@ import (
 
 // exec runs a command outside of any session and answers with what it writes and how it ends.
 func (s *Server) exec(a asked) {
-	p, _, last, err := s.command(a)
+	p, _, last, err := s.command(a, false)
 	if err != nil {
 		s.failBody(a.RequestCtx, err)
 		return
@@ -21,8 +21,8 @@ func (s *Server) exec(a asked) {
 	s.answerFrames(a.RequestCtx, p, last, tailing{follow: true})
 }
 
-// command begins the process that the body asks for.
-func (s *Server) command(a asked) (p *process, fresh bool, last []byte, err error) {
+// command begins the process that the body asks for. One that is named can be asked for again.
+func (s *Server) command(a asked, named bool) (p *process, fresh bool, last []byte, err error) {
 	body, err := s.body(a.RequestCtx)
 	if err == nil {
 		err = validText(body)
@@ -36,11 +36,14 @@ func (s *Server) command(a asked) (p *process, fresh bool, last []byte, err erro
 	}
 	if a.rest != "" { // PUT with the id in the path
 		if c.ID != "" && c.ID != a.rest {
-			return nil, false, nil, refused(sandbox.Invalid, "process", "the id in the body is another than that in the path")
+			return nil, false, nil, refused(sandbox.Invalid, "process", "the id in the body is another than that in the path: leave one out")
 		}
 		if c.ID = a.rest; sandbox.CheckActionID(c.ID) != nil {
 			return nil, false, nil, sandbox.CheckActionID(c.ID)
 		}
+	}
+	if named && c.ID == "" { // before it has any effect
+		return nil, false, nil, refused(sandbox.Invalid, "process", "a process in the background needs an id: make one, or use "+wire.PathExec)
 	}
 	return s.begin(c, body, a.epoch)
 }

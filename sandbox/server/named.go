@@ -30,7 +30,7 @@ func parseSessionSpec(b []byte) (spec wire.SessionSpec, err error) {
 		spec.Kind = kindPTY
 	}
 	if spec.Kind != kindPTY && spec.Kind != kindPipe {
-		return spec, refused(sandbox.Invalid, "session", fmt.Sprintf("kind %.40q is neither %s nor %s", spec.Kind, kindPTY, kindPipe))
+		return spec, refused(sandbox.Invalid, "session", fmt.Sprintf("kind %.40q is neither: want %s or %s", spec.Kind, kindPTY, kindPipe))
 	}
 	if err := nulInPath("session", spec.Cwd); err != nil {
 		return spec, err
@@ -81,7 +81,7 @@ func (s *sessions) open(name string, spec wire.SessionSpec, want bool) (n *named
 	}
 	switch {
 	case s.closed:
-		err = refused(sandbox.Unavailable, "server", "it is stopping")
+		err = errStopping
 	case len(s.named) >= maxSessions:
 		err = refused(sandbox.Exhausted, "session", fmt.Sprintf("there are %d sessions: end one that is not needed any more (DELETE %sNAME)",
 			maxSessions, wire.PathSessions+"/"))
@@ -183,7 +183,7 @@ func (s *Server) getSession(a asked) {
 func (s *Server) putSession(a asked) {
 	spec, err := wire.SessionSpec{}, sandbox.CheckSession(a.rest)
 	if err == nil && a.rest == "" {
-		err = refused(sandbox.Invalid, "session", "the name is missing in the path")
+		err = refused(sandbox.Invalid, "session", "the name is missing in the path: PUT "+wire.PathSessions+"/NAME")
 	}
 	var b []byte
 	if err == nil {
@@ -216,7 +216,7 @@ func (s *Server) putSession(a asked) {
 func (s *Server) deleteSession(a asked) {
 	n, err := s.sessions.find(a.rest)
 	if err == nil && !s.sessions.forget(n) {
-		err = refused(sandbox.NotFound, "session", "it has been ended")
+		err = refused(sandbox.NotFound, "session", "it has been ended meanwhile: an action that names it makes a new one")
 	}
 	if err == nil {
 		err = n.Close()

@@ -67,7 +67,7 @@ func parseCommand(b []byte) (c wire.Command, err error) {
 	case len(c.Argv) > 0 && c.Argv[0] == "":
 		return invalid("the program's name in argv is empty")
 	case !(c.Timeout >= 0 && c.Timeout <= math.MaxInt64/1e9):
-		return invalid("timeout %v is no number of seconds", c.Timeout)
+		return invalid("timeout %v is no number of seconds from 0 on", c.Timeout)
 	}
 	for _, s := range append([]string{c.Command, c.Cwd}, c.Argv...) {
 		if strings.ContainsRune(s, 0) {
@@ -150,7 +150,7 @@ func (s *Server) launch(p *process) {
 func unstartable(err error, path string) error {
 	switch {
 	case errors.Is(err, unix.ENOEXEC):
-		return refused(sandbox.Invalid, "process", fmt.Sprintf("%s is in no form that the system runs", path))
+		return refused(sandbox.Invalid, "process", fmt.Sprintf("%s is in no form that the system runs: name its interpreter in argv, or in a first line #!", path))
 	case errors.Is(err, unix.E2BIG):
 		return refused(sandbox.Invalid, "process", "the arguments and variables are longer than the system takes: put them into a file")
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, unix.ENOENT):
@@ -272,7 +272,7 @@ const inputPiece = 64 << 10
 // validText says whether a body is text at all: JSON in another coding would be repaired silently.
 func validText(b []byte) error {
 	if !utf8.Valid(b) {
-		return refused(sandbox.Invalid, "process", "the body is not UTF-8")
+		return refused(sandbox.Invalid, "process", "the body is not UTF-8: what is none goes in by "+wire.SuffixInput+", as it is")
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func newProcesses() *processes {
 func (s *Server) begin(c wire.Command, body []byte, epoch uint64) (p *process, fresh bool, done []byte, err error) {
 	s.mu.Lock()
 	if err = s.fenceLocked(epoch); err == nil && s.stopping {
-		err = refused(sandbox.Unavailable, "server", "it is stopping")
+		err = errStopping
 	}
 	if err == nil {
 		p, fresh, done, err = s.admitProcessLocked(c, body)

@@ -134,6 +134,9 @@ func TestAProcessRunsOnce(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	}
+	if status, got := b.do("POST", wire.PathProcesses, `{"command":"echo bad >>log"}`); status != http.StatusBadRequest || !strings.Contains(got, "needs an id") {
+		t.Errorf("without an id: %d %s", status, got)
+	}
 	if got := b.exec(wire.Command{ID: "p", Command: "other"}); sandbox.CodeOf(got.err) != sandbox.Conflict {
 		t.Errorf("%+v", got)
 	}

@@ -16,10 +16,7 @@ import (
 
 // postProcess starts a process in the background.
 func (s *Server) postProcess(a asked) {
-	p, fresh, last, err := s.command(a)
-	if err == nil && p != nil && p.entry == nil {
-		err = s.notUnnamed(p)
-	}
+	p, fresh, last, err := s.command(a, true)
 	if err != nil {
 		s.failBody(a.RequestCtx, err)
 		return
@@ -33,12 +30,6 @@ func (s *Server) postProcess(a asked) {
 		return
 	}
 	answerJSON(a.RequestCtx, status, p.state())
-}
-
-// notUnnamed ends a process that nobody could ask for again.
-func (s *Server) notUnnamed(p *process) error {
-	_ = p.Close()
-	return refused(sandbox.Invalid, "process", "a process in the background needs an id: make one, or use "+wire.PathExec)
 }
 
 // answerPast tells of a process of which only the last frame is kept.
@@ -156,7 +147,7 @@ func numberOf(ctx *fasthttp.RequestCtx, name string) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(string(v), 10, 63)
 	if err != nil {
-		return 0, refused(sandbox.Invalid, "process", fmt.Sprintf("%s %.40q is no number of bytes", name, v))
+		return 0, refused(sandbox.Invalid, "process", fmt.Sprintf("%s %.40q is no number of bytes: want how many have come", name, v))
 	}
 	return n, nil
 }
@@ -259,7 +250,7 @@ func (s *Server) getWait(a asked, p *process, last []byte) error {
 	if v := a.QueryArgs().Peek("timeout"); len(v) > 0 {
 		seconds, err := strconv.ParseFloat(string(v), 64)
 		if err != nil || !(seconds >= 0) {
-			return refused(sandbox.Invalid, "process", fmt.Sprintf("timeout %.40q is no number of seconds", v))
+			return refused(sandbox.Invalid, "process", fmt.Sprintf("timeout %.40q is no number of seconds from 0 on", v))
 		}
 		limit = time.Duration(min(seconds, longestWait.Seconds()) * float64(time.Second))
 	}

@@ -23,6 +23,9 @@ type sessions struct {
 
 type closer interface{ Close() error }
 
+// errStopping is what is told who comes when the server goes.
+var errStopping = refused(sandbox.Unavailable, "server", "it is stopping: nothing was done; ask again when one is there")
+
 // openSessions starts the main shell. Where there is no bash, there is none, and all else works.
 func openSessions(c shell.Config) (*sessions, error) {
 	s := &sessions{config: c, named: map[string]*namedShell{}, beside: map[closer]struct{}{}}
@@ -51,7 +54,7 @@ func (m *mainShell) get() (*shell.Session, error) {
 		return m.shell, nil
 	}
 	if m.closed {
-		return nil, refused(sandbox.Unavailable, "server", "it is stopping")
+		return nil, errStopping
 	}
 	started, err := shell.Start(m.of.settings())
 	if err != nil {
@@ -138,7 +141,7 @@ func (s *sessions) add(c closer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return errors.Join(refused(sandbox.Unavailable, "server", "it is stopping"), c.Close())
+		return errors.Join(errStopping, c.Close())
 	}
 	s.beside[c] = struct{}{}
 	return nil

@@ -22,7 +22,7 @@ func decodeSpec(op string, b []byte, v any) error {
 		return nil
 	}
 	if len(b) > maxSpec {
-		return refused(sandbox.Invalid, op, fmt.Sprintf("the request has %d bytes, over %d", len(b), maxSpec))
+		return refused(sandbox.Invalid, op, fmt.Sprintf("the request has %d bytes, over %d: put what is long into a file", len(b), maxSpec))
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()

@@ -184,7 +184,7 @@ func TestToolCallsEndWhenTheyAreTold(t *testing.T) {
 	}
 	over := make(chan seen, 1)
 	go func() { over <- b.native("long", long) }()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if status, _ := b.do("POST", wire.PathActions+"long"+wire.SuffixInterrupt, ""); status == http.StatusNoContent {
 			break
 		} else if time.Now().After(deadline) {
@@ -240,7 +240,7 @@ func TestToolServersEndWithTheServer(t *testing.T) {
 	done := make(chan seen, 1)
 	go func() { done <- b.native("a", toolCall("x", `{}`)) }()
 	var pid string
-	for deadline := time.Now().Add(10 * time.Second); pid == "" && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); pid == "" && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		text, _ := os.ReadFile(pidFile)
 		pid = strings.TrimSpace(string(text))
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/sandbox/mcp"
 	"github.com/sandtree/sandtree/sandbox/wire"
 	"github.com/valyala/fasthttp"
 )
@@ -84,8 +85,14 @@ func upload(ctx *fasthttp.RequestCtx) bool {
 
 func public(path []byte) bool { return string(path) == "/alive" || string(path) == "/server_info" }
 
+// authentic says whether the request brings the key. Where there is none, a page that a browser of the sandbox shows is to
+// command nothing all the same: what it sends bears its origin.
 func (s *Server) authentic(ctx *fasthttp.RequestCtx) bool {
-	return len(s.key) == 0 || subtle.ConstantTimeCompare(ctx.Request.Header.Peek(wire.HeaderKey), s.key) == 1
+	if len(s.key) == 0 {
+		return mcp.LocalPage(string(ctx.Request.Header.Peek("Origin")), string(ctx.Host())) ||
+			isPort(ctx.Path()) && sameOrigin(&ctx.Request.Header) // a program's own page
+	}
+	return subtle.ConstantTimeCompare(ctx.Request.Header.Peek(wire.HeaderKey), s.key) == 1
 }
 
 var nativePrefix = []byte("/v1/")
@@ -111,11 +118,11 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}()
 	if !public(path) {
 		if !s.authentic(ctx) {
-			if native {
-				fail(ctx, refused(sandbox.Denied, "server", "Invalid API Key"))
-			} else {
-				detail(ctx, fasthttp.StatusForbidden, "Invalid API Key")
+			why := "Invalid API Key"
+			if len(s.key) == 0 {
+				why = "A web page of elsewhere is answered only where a key is asked for: start sandboxd with one"
 			}
+			failIn(ctx, native, refused(sandbox.Denied, "server", why))
 			return
 		}
 		if !native { // a native request may still be fenced, and then its sender does not count

@@ -109,6 +109,9 @@ func input(r *http.Request, body []byte) *openapi3filter.RequestValidationInput 
 		panic(err)
 	}
 	template, params := match(doc, r.URL.EscapedPath())
+	if template == "" { // what MCP is asked at is the same with a slash at its end
+		template, params = match(doc, strings.TrimSuffix(r.URL.EscapedPath(), "/"))
+	}
 	if template == "" || doc.Paths.Value(template).GetOperation(r.Method) == nil {
 		return nil
 	}

@@ -173,9 +173,15 @@ func (t *tail) verdict(f *failure) *failure {
 
 func (t *tail) try(ctx context.Context) *failure {
 	t.moved = false
+	args := []string{"offset", strconv.FormatUint(t.next[0], 10), "stderr", strconv.FormatUint(t.next[1], 10)}
+	switch { // what nobody is told need not be sent
+	case t.out.Stdout == nil && t.out.Stderr != nil:
+		args = append(args, "stream", "stderr")
+	case t.out.Stderr == nil && t.out.Stdout != nil:
+		args = append(args, "stream", "stdout")
+	}
 	r := &request{method: "GET", quiet: t.c.config.Stall, since: native, control: true,
-		target: wire.PathProcesses + "/" + t.id + wire.SuffixOutput +
-			query("offset", strconv.FormatUint(t.next[0], 10), "stderr", strconv.FormatUint(t.next[1], 10))}
+		target: wire.PathProcesses + "/" + t.id + wire.SuffixOutput + query(args...)}
 	if t.body != nil && !t.heard {
 		r.method, r.target, r.body, r.control = "POST", wire.PathExec, t.body, false
 	}

@@ -14,7 +14,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -71,6 +70,8 @@ func run(ctx context.Context, c cli.Call) error {
 
 // serve runs a server until ctx ends or nobody is left who wants it. It closes ln.
 func serve(ctx context.Context, config server.Config, ln net.Listener, readyFD int, log *slog.Logger) error {
+	threads := newThreads()
+	config.Crowded = threads.crowded
 	s, err := server.New(ctx, config)
 	if err != nil {
 		ln.Close()
@@ -85,7 +86,7 @@ func serve(ctx context.Context, config server.Config, ln net.Listener, readyFD i
 				log.Error("telling that the server is ready", "fd", readyFD, "err", err)
 			}
 		}
-		oneThread()
+		threads.set(1)
 		log.Info("ready", "address", ln.Addr().String(), "owner", config.Owner, "epoch", config.Epoch, "version", version)
 	case <-ctx.Done():
 	}
@@ -102,17 +103,6 @@ func serve(ctx context.Context, config server.Config, ln net.Listener, readyFD i
 	defer cancel()
 	stopErr := s.Shutdown(bound)
 	return errors.Join(err, <-served, stopErr)
-}
-
-// oneThread runs Go code on one thread unless GOMAXPROCS says otherwise. That is enough for one action at a time, and it
-// is quicker: with more, each goroutine that is woken wakes an idle thread, which looks for work on the core that the
-// shell is about to need. On two cores `true` takes 260 µs instead of 310, and a million lines as long as before. But not
-// while the server starts, which it does on all cores, and where the only thread would be held up for 10 ms by the first
-// goroutine that waits in the kernel for a process to end.
-func oneThread() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(1)
-	}
 }
 
 // inheritNoIgnored keeps programs from inheriting that a signal is ignored, as those of a script's background job do:

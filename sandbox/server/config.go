@@ -55,6 +55,9 @@ type Config struct {
 	MaxBody   int64 // bytes of a request that is no upload; 0 means 64 MiB
 	MaxOutput int   // bytes held of one action's output for readers that are slow or come again; 0 means 1 MiB
 
+	// Crowded, if not nil, is told when several actions are performed at a time, and when that has been over for a second.
+	Crowded func(many bool)
+
 	// Adopt makes the process the parent of its orphaned descendants, so that it can end them, and ends every child of
 	// the process on Shutdown. Only for a process that is nothing but the server.
 	Adopt   bool

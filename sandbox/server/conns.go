@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 // conns knows the connections, so that a stop can end the idle ones at once and wait for answers under way. The
 // library's own Shutdown looks ten times a second.
 type conns struct {
+	busy atomic.Int32 // how many are not idle
+
 	mu       sync.Mutex
 	state    map[net.Conn]fasthttp.ConnState
 	stopping bool
@@ -32,12 +35,19 @@ func newConns() *conns {
 func (c *conns) note(conn net.Conn, s fasthttp.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch was, known := c.state[conn]; {
+	was, known := c.state[conn]
+	if known && !idling(was) {
+		c.busy.Add(-1)
+	}
+	switch {
 	case s == fasthttp.StateClosed, s == fasthttp.StateHijacked && was == stateGone && known, s == stateGone && was == fasthttp.StateHijacked:
 		delete(c.state, conn)
 	default:
+		if !idling(s) {
+			c.busy.Add(1)
+		}
 		c.state[conn] = s
-		if c.stopping && (s == fasthttp.StateNew || s == fasthttp.StateIdle) {
+		if c.stopping && idling(s) {
 			conn.Close()
 		}
 	}
@@ -45,6 +55,9 @@ func (c *conns) note(conn net.Conn, s fasthttp.ConnState) {
 		wake(c.changed)
 	}
 }
+
+// idling says whether a connection of that state waits for a request.
+func idling(s fasthttp.ConnState) bool { return s == fasthttp.StateNew || s == fasthttp.StateIdle }
 
 // gone forgets a hijacked connection.
 func (c *conns) gone(conn net.Conn) { c.note(conn, stateGone) }

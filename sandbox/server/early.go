@@ -51,7 +51,7 @@ func (s *Server) openShells() (*sessions, error) {
 		return nil, err
 	}
 	return openSessions(shell.Config{Dir: c.Dir, Env: c.environment(), User: c.User,
-		NoChange: c.NoChange, Cgroup: c.Cgroup, Processes: c.Processes, OnStart: s.started})
+		NoChange: c.NoChange, Cgroup: c.Cgroup, Processes: c.Processes, OnStart: s.started, Crowd: s.others})
 }
 
 // giveUp ends the shell that early has begun to start.

@@ -54,7 +54,7 @@ type kindFigures struct {
 // measured performs an action and counts it. What the machine lacked meanwhile is told in the observation or the error.
 func (s *Server) measured(ctx context.Context, a sandbox.Action, out sandbox.Output, in func(interrupter)) (sandbox.Observation, error) {
 	f := &s.figures
-	f.running.Add(1)
+	s.crowd.note(f.running.Add(1))
 	defer func() {
 		f.active.Store(int64(time.Since(f.began)))
 		f.running.Add(-1)

@@ -75,6 +75,7 @@ type Server struct {
 	shut     sync.Once
 	shutErr  error
 	figures  figures
+	crowd    crowd
 	memory   *memoryWatch
 	asking   atomic.Int64 // OpenHands actions waiting or running
 	executed atomic.Int64 // when the latest OpenHands action began, nanoseconds since contact.began
@@ -94,7 +95,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s := &Server{config: c, log: c.Log, key: []byte(c.Key), conns: newConns(), load: newLoad(), lanes: newLanes(), crew: newCrew(),
 		born: make(chan struct{}), opened: make(chan struct{}), ready: make(chan struct{}), actions: map[string]*action{}}
-	s.figures.began = s.load.began
+	s.figures.began, s.crowd.tell = s.load.began, c.Crowded
 	s.editor = newEditor(s)
 	s.routes = s.newRoutes()
 	begun := s.early()

@@ -15,6 +15,9 @@ const (
 	// soon is how long an answer waits for the action's end before it becomes a stream, which costs the client and us a
 	// few more system calls: shell builtins and file actions take well under a millisecond.
 	soon = 5 * time.Millisecond
+	// With others about, everything takes longer: so it is so much more for each of them, up to so much.
+	soonEach = time.Millisecond / 2
+	soonMost = 50 * time.Millisecond
 	// plenty is the output that is streamed without waiting for soon.
 	plenty = 32 << 10
 	// chunk is the most output in one write of a stream: large enough that system calls are few, small enough that a
@@ -43,11 +46,15 @@ func (r *reader) take(dst []byte, limit int) []byte {
 	return dst
 }
 
+func (s *Server) soon() time.Duration {
+	return min(soon+time.Duration(s.others())*soonEach, soonMost)
+}
+
 // answer puts the action's frames, output from offset on, into the answer of ctx: as one body if the action ends soon,
 // else as a stream.
 func (s *Server) answer(ctx *fasthttp.RequestCtx, a *action, r *reader) {
 	ctx.SetContentType(framesType)
-	timer := time.NewTimer(soon)
+	timer := time.NewTimer(s.soon())
 	defer timer.Stop()
 	select {
 	case <-a.done:

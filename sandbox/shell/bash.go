@@ -39,6 +39,7 @@ type bash struct {
 	// What only the one who runs a command uses.
 	line     []byte
 	watching bool // the terminal is in here
+	toldPath time.Time
 
 	mu         sync.Mutex
 	reader     reportParser

@@ -35,6 +35,7 @@ var (
 const plainSetup = `
 __sandtree_status() { return "$1"; }
 __sandtree_tell() { printf '%s\n' "$1` + told + toldLast + `$1" || exit; }
+__sandtree_brief() { printf '%s\n' "$1` + told + toldDir + `$1" || exit; }
 __sandtree_tidy() { printf '%s\n' "$1` + told + toldLast + `$1" || exit; PS1= PS2=; }
 PS1= PS2=
 unset TMOUT

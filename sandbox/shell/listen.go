@@ -4,7 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,6 +47,25 @@ func (b *bash) listen(atMost time.Duration, terminal bool) (output bool) {
 	return b.here.ready(b.tty)
 }
 
+// glance waits for the socket or a nudge without letting any other goroutine run on this thread meanwhile. It is for very
+// short times.
+func (b *bash) glance(atMost time.Duration) {
+	fds := [...]unix.PollFd{{Fd: int32(b.socket), Events: unix.POLLIN}, {Fd: int32(b.nudges), Events: unix.POLLIN}}
+	limit := unix.NsecToTimespec(int64(atMost))
+	// Raw, so that the runtime does not hear of it: else it gives what else could run here to another thread, which has to
+	// be woken and finds nothing.
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+	if errno != 0 || n == 0 {
+		return
+	}
+	if fds[1].Revents != 0 {
+		lower(b.nudges)
+	}
+	if fds[0].Revents != 0 {
+		b.receive()
+	}
+}
+
 // nudge makes listen return.
 func (b *bash) nudge() {
 	b.mu.Lock()
@@ -74,7 +95,7 @@ func (b *bash) receive() (came bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for !b.ended && !b.closed {
-		n, err := unix.Read(b.socket, b.buf[:])
+		n, err := readNow(b.socket, b.buf[:])
 		switch {
 		case n > 0:
 			came = b.takeLocked(b.buf[:n]) || came

@@ -63,7 +63,7 @@ func (o *outlet) write(p []byte) error {
 // writeNow writes what is taken at once.
 func (o *outlet) writeNow(p []byte) (n int, err error) {
 	for n < len(p) {
-		w, err := unix.Write(o.fd, p[n:])
+		w, err := writeNow(o.fd, p[n:])
 		switch err {
 		case nil:
 			n += w

@@ -14,6 +14,8 @@ const (
 	noProgram = 500 * time.Microsecond
 	// After such a command an answer is given again while it is this young: something else may install things too.
 	fresh = 100 * time.Millisecond
+	// After any command of a lasting one, while it is this young.
+	lastingFresh = time.Second
 )
 
 // An interpreterPath finds the python that a command would find, as `which python` does. The places to look at are kept
@@ -21,14 +23,21 @@ const (
 type interpreterPath struct {
 	path, dir string
 	places    []string
-	lasting   bool      // an answer is given again while it is fresh, whatever has run: for speed
+	lasting   bool      // an answer is given again for longer, whatever has run: for speed
 	found     *string   // the last answer, given again while it is the same
 	asked     time.Time // when it was found out
 }
 
 // after is the python that there is after a command that took this long.
 func (i *interpreterPath) after(took time.Duration, path, dir string) *string {
-	if i.found != nil && path == i.path && dir == i.dir && (took < noProgram || i.lasting) && time.Since(i.asked) < fresh {
+	limit := fresh
+	switch {
+	case i.lasting:
+		limit = lastingFresh
+	case took >= noProgram:
+		limit = 0
+	}
+	if i.found != nil && path == i.path && dir == i.dir && time.Since(i.asked) < limit {
 		return i.found
 	}
 	return i.find(path, dir)

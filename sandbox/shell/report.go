@@ -58,10 +58,12 @@ const (
 )
 
 // What bash prints for a report, between secrets: $?, what the command has left in __sandtree (see send), $!, the prompt,
-// directory and PATH, after separators. It is one word and echo, for that is what bash does fastest.
+// directory and, unless it is a brief one, PATH, after separators. It is one word and echo, for that is what bash does
+// fastest; PATH, being long, takes a tenth of the time of a bare command.
 const (
 	told     = "\x1f$?\x1f${__sandtree-}\x1f${!-}\x1f"
-	toldLast = "\x1f${PWD-}\x1f${PATH-}"
+	toldDir  = "\x1f${PWD-}"
+	toldLast = toldDir + "\x1f${PATH-}"
 )
 
 // A reportParser finds a report in what comes from bash. Whatever else a command may have written there is skipped.
@@ -127,7 +129,9 @@ func (p *reportParser) parse(body []byte) {
 		case 5:
 			keep(&r.dir, field)
 		case 6:
-			keep(&r.path, field)
+			if field != nil { // else it is as it was
+				keep(&r.path, field)
+			}
 		}
 	}
 }

@@ -183,7 +183,7 @@ func (s *Session) wait(ctx context.Context, b *bash, c *call) (report, outcome) 
 			return r, why
 		}
 		if first { // for a moment, only the end counts: most commands that print little are done by then
-			b.listen(min(next, patience), false)
+			s.listenFirst(b, next)
 			continue
 		}
 		if ctx.Done() != nil && !watched {
@@ -196,8 +196,27 @@ func (s *Session) wait(ctx context.Context, b *bash, c *call) (report, outcome) 
 	}
 }
 
-// patience is how long output may wait for a report that comes right after it, to be read with it.
-const patience = 500 * time.Microsecond
+const (
+	// patience is how long output may wait for a report that comes right after it, to be read with it. With others about,
+	// everything takes longer, and a command that was given up on too early costs twice the wake-ups: so it is that much for
+	// each of them, up to a limit that nobody who looks at the output notices.
+	patience    = 500 * time.Microsecond
+	maxPatience = 20 * time.Millisecond
+)
+
+// listenFirst waits until the command may have ended, or for as long as its output may wait.
+func (s *Session) listenFirst(b *bash, atMost time.Duration) {
+	limit := patience
+	if s.config.Crowd != nil {
+		others := s.config.Crowd()
+		if others == 0 {
+			b.glance(min(patience, atMost))
+			return
+		}
+		limit = min(patience*time.Duration(1+others), maxPatience)
+	}
+	b.listen(min(limit, atMost), false)
+}
 
 func (s *Session) ended() bool {
 	select {

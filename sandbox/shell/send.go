@@ -3,6 +3,7 @@ package shell
 import (
 	"strconv"
 	"strings"
+	"time"
 )
 
 // terminalFD is the descriptor in bash that stands for the terminal. It is a copy of bash's own (255), which is
@@ -23,12 +24,13 @@ if [ -r ~/.bashrc ]; then . ~/.bashrc; fi
 	setup = `
 __sandtree_status() { \builtin return "$1"; }
 __sandtree_tell() { \builtin echo "$1` + told + `${PS1-}` + toldLast + `$1" || exit; }
+__sandtree_brief() { \builtin echo "$1` + told + `${PS1-}` + toldDir + `$1" || exit; }
 __sandtree_tidy() {
   \builtin echo "$1` + told + `${PS1@P}` + toldLast + `$1" || exit
   { PS0= PS1= PS2=; \builtin unset -v PROMPT_COMMAND; } 2>/dev/null
 }
 __sandtree_mend() { [[ -e /dev/fd/1 ]] || exec >&` + terminalFD + `; [[ -e /dev/fd/2 ]] || exec 2>&` + terminalFD + `; }
-readonly -f __sandtree_mend __sandtree_status __sandtree_tell __sandtree_tidy
+readonly -f __sandtree_brief __sandtree_mend __sandtree_status __sandtree_tell __sandtree_tidy
 __sandtree_tidy - >/dev/null
 set +o history +o histexpand
 shopt -s expand_aliases
@@ -55,7 +57,7 @@ func (b *bash) begin(processes int, rc string) error {
 	b.line = append(b.line, b.dialect.eval...)
 	b.line = b.dialect.quote(b.line, b.dialect.setup)
 	b.line = append(b.line, '\n')
-	return b.post()
+	return b.post("tell")
 }
 
 // send has bash run command, and report when it is done. Nothing may be running. status is what $? is to be.
@@ -76,7 +78,7 @@ func (b *bash) send(command string, status int, bare bool) error {
 	b.mu.Lock()
 	suspect := b.last.of != b.number && b.number > 0
 	mend := b.mayMend
-	b.mayMend = mend || strings.Contains(command, "exec") || strings.Contains(command, "source") || strings.Contains(command, ". ")
+	b.mayMend = mend || strings.Contains(command, "exec") || sources(command)
 	b.number++
 	b.mu.Unlock()
 	b.line = b.line[:0]
@@ -100,7 +102,22 @@ func (b *bash) send(command string, status int, bare bool) error {
 		b.line = append(b.line, '\'')
 	}
 	b.line = append(append(append(b.line, " <&"...), b.dialect.fd...), '\n')
-	return b.post()
+	return b.post(b.howToTell(command))
+}
+
+// howToTell is brief for a command on pipes whose text does not look as if it changed PATH, if that has just been told. One
+// that changes it all the same, by a function say, is found out that much later.
+func (b *bash) howToTell(command string) string {
+	if b.piped && time.Since(b.toldPath) < fresh && !strings.Contains(command, "PATH") && !strings.Contains(command, "activate") && !sources(command) {
+		return "brief"
+	}
+	b.toldPath = time.Now()
+	return "tell"
+}
+
+// sources says whether a command may have the shell itself run a file.
+func sources(command string) bool {
+	return strings.Contains(command, "source") || strings.Contains(command, ". ")
 }
 
 // tidy has bash report its prompt as it is printed, and then forget all prompts, which a command has set.
@@ -120,9 +137,9 @@ func (b *bash) expect() {
 }
 
 // post sends b.line and the line that makes the report.
-func (b *bash) post() error {
+func (b *bash) post(how string) error {
 	b.expect()
-	b.line = appendTell(b.line, "tell", b.secret[:])
+	b.line = appendTell(b.line, how, b.secret[:])
 	err := b.lines.write(b.line)
 	if cap(b.line) > maxKept {
 		b.line = nil

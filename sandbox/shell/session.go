@@ -27,6 +27,11 @@ type Config struct {
 	Processes int           // RLIMIT_NPROC where there is no Cgroup; 0 leaves it
 	History   int           // lines kept of one command's output; 0 means 10,500
 	OnStart   func(pid int) // called for every shell process before it runs anything; its pid is its session's id
+
+	// Crowd is how much is on in this process besides one command. At 0 the thread that runs the command may itself wait
+	// in the kernel for a moment, as most commands are done by then: that costs one system call, and no other goroutine has
+	// to be looked for and woken. The more there is, the longer output may wait for its command's end. nil means unknown.
+	Crowd func() int
 }
 
 const (
@@ -84,7 +89,6 @@ func Start(c Config) (*Session, error) {
 	} else {
 		s.view.screen, s.view.buf = newScreen(defaultCols, defaultRows, c.History), make([]byte, readSize)
 	}
-	s.user, s.host = userName(c.User), hostName()
 	var err error
 	if s.cage, err = child.NewCage(c.Cgroup, "shell"); err != nil {
 		return nil, startError(err)

@@ -33,11 +33,15 @@ const (
 	maxBacklog  = 64 << 10 // bytes kept for the next listener
 )
 
-// readLocked takes one piece off the terminal.
-func (v *view) readLocked(fd int) error {
-	n, err := unix.Read(fd, v.buf)
+// readLocked takes one piece off the terminal, and says whether there may be more.
+func (v *view) readLocked(b *bash) (more bool, err error) {
+	read := unix.Read // which may wait: see drainLocked
+	if b.piped {
+		read = readNow
+	}
+	n, err := read(b.tty, v.buf)
 	for err == unix.EINTR {
-		n, err = unix.Read(fd, v.buf)
+		n, err = read(b.tty, v.buf)
 	}
 	if err == nil && n == 0 {
 		err = unix.EIO
@@ -45,7 +49,7 @@ func (v *view) readLocked(fd int) error {
 	if err == nil && !v.mute {
 		v.takeLocked(v.buf[:n])
 	}
-	return err
+	return err == nil && (!b.piped || n == len(v.buf)), err // a pipe gives all that it has, if there is room
 }
 
 // read takes some of what is there off b's terminal.
@@ -53,10 +57,11 @@ func (v *view) read(b *bash) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for range readsAtOnce {
-		if err := v.readLocked(b.tty); err != nil {
-			if !errors.Is(err, unix.EAGAIN) {
-				b.hangUp()
-			}
+		more, err := v.readLocked(b)
+		if err != nil && !errors.Is(err, unix.EAGAIN) {
+			b.hangUp()
+		}
+		if !more {
 			return
 		}
 	}
@@ -66,7 +71,8 @@ func (v *view) read(b *bash) {
 // nothing waits for bytes that the kernel has accepted but not delivered yet (tty_buffer_flush_work), and only then
 // says EAGAIN.
 func (v *view) drainLocked(b *bash) {
-	for v.readLocked(b.tty) == nil {
+	for more := true; more; {
+		more, _ = v.readLocked(b)
 	}
 }
 

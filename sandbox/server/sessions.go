@@ -170,12 +170,21 @@ func (s *sessions) close() error {
 	return closeAll(all)
 }
 
-// closeAll closes all at a time: each waits for its processes.
+// closing is how many are closed at a time: each waits for its processes, with a patience that begins when its turn comes,
+// and looks at all processes there are, so that hundreds at once would only keep each other from ending in time.
+const closing = 16
+
+// closeAll closes all, some at a time.
 func closeAll(all []closer) error {
 	errs := make([]error, len(all))
+	turns := make(chan struct{}, closing)
 	var wg sync.WaitGroup
 	for i, c := range all {
-		wg.Go(func() { errs[i] = c.Close() })
+		turns <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-turns }()
+			errs[i] = c.Close()
+		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)

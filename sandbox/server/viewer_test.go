@@ -251,6 +251,9 @@ func FuzzViewerQuery(f *testing.F) {
 			}
 			return r
 		}, query)
+		if len(line) > 3<<10 {
+			t.Skip("a head beyond 4 KiB is refused before it is read whole, and the refusal may be lost with the connection")
+		}
 		if _, err := conn.Write([]byte("GET /view?" + line + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")); err != nil {
 			t.Fatal(err)
 		}

@@ -239,6 +239,9 @@ func FuzzViewerQuery(f *testing.F) {
 	at := "http://" + ln.Addr().String()
 	b := start(f, func(c *server.Config) { c.Viewer = ln })
 	f.Fuzz(func(t *testing.T, query string) {
+		if len(query) > 1<<10 {
+			return // more than a head may have is refused unread, and the refusal may be lost with the connection
+		}
 		conn, err := net.Dial("tcp", strings.TrimPrefix(at, "http://"))
 		if err != nil {
 			t.Fatal(err)

@@ -199,7 +199,7 @@ func TestTheConnectSequence(t *testing.T) {
 	if status, got := b.do("POST", "/update_mcp_server", "{}"); status != http.StatusBadRequest || detailOf(t, got) != "Request must be a list of MCP tools to sync" {
 		t.Errorf("%d %s", status, got)
 	}
-	if status, got := b.do("POST", "/update_mcp_server", `[{"name":"x"}]`); status != http.StatusOK || strings.Contains(got, `"router_error_log":""`) {
+	if status, got := b.do("POST", "/update_mcp_server", `[{"name":"x"}]`); status != http.StatusInternalServerError || detailOf(t, got) != "An unexpected error occurred. Please try again later." {
 		t.Errorf("%d %s", status, got)
 	}
 }

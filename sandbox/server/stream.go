@@ -46,8 +46,10 @@ func (r *reader) take(dst []byte, limit int) []byte {
 	return dst
 }
 
+// soon is how long an answer waits now before it becomes a stream.
 func (s *Server) soon() time.Duration {
-	return min(soon+time.Duration(s.others())*soonEach, soonMost)
+	running := max(s.figures.running.Load(), 1) // those that only wait for their turn take no time from the others
+	return min(soon+time.Duration(running-1)*soonEach, soonMost)
 }
 
 // answer puts the action's frames, output from offset on, into the answer of ctx: as one body if the action ends soon,

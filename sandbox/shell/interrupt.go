@@ -9,16 +9,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interrupt does what ^C does, whatever the terminal's modes are. It gives the process group that the signal went to, 0
-// if there was none.
-func (b *bash) interrupt() (group int) {
-	if group = b.foreground(); !b.executing() || group <= 0 {
-		return 0
+// interrupt does what ^C does, whatever the terminal's modes are. It gives whom the signal went to, none if nobody.
+func (b *bash) interrupt() target {
+	to := b.aim()
+	if !b.executing() || to.group <= 0 {
+		return target{}
 	}
-	_ = unix.Kill(-group, unix.SIGINT)
+	_ = unix.Kill(-to.group, unix.SIGINT)
 	_ = unix.Kill(b.pid, unix.SIGCONT) // it may have stopped itself
 	b.again()
-	return group
+	return to
+}
+
+// A target is the process group that an interrupt goes to; 0 is none.
+type target struct {
+	group  int
+	unborn bool // its leader is a child of bash that may not have become a program yet
+}
+
+// aim is the target of an interrupt that comes now.
+func (b *bash) aim() target {
+	group := b.foreground()
+	return target{group: group, unborn: group != b.pid && b.unborn(group)}
 }
 
 // persist sends an interrupt that was lost again, as a person would press the key again. It is lost if the group that it
@@ -26,10 +38,10 @@ func (b *bash) interrupt() (group int) {
 // too while the command goes on though the group has ended. A group that ends just then takes the signal with it, and
 // bash, which goes on to the next of many small programs, never hears of it; or bash hears of it while it waits for a
 // program that does not, and so takes it for handled.
-func (b *bash) persist(group int, next bool) {
+func (b *bash) persist(to target, next bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if group <= 0 || b.closed || b.persisting == b.number || !b.waiting {
+	if to.group <= 0 || b.closed || b.persisting == b.number || !b.waiting {
 		return
 	}
 	number := b.number
@@ -55,17 +67,19 @@ func (b *bash) persist(group int, next bool) {
 			switch {
 			case over:
 				return
-			case group != b.pid && unix.Kill(-group, 0) == nil:
-				if b.unborn(group) {
+			case to.group != b.pid && unix.Kill(-to.group, 0) == nil:
+				switch {
+				case !to.unborn: // who got it lives, and does with it what he likes
+					return
+				case b.unborn(to.group):
 					continue
-				}
-				if !unhurt(group) { // who got it lives, and does with it what he likes
+				case !unhurt(to.group):
 					return
 				}
 			case !next:
 				return
 			}
-			if group = b.interrupt(); group == 0 {
+			if to = b.interrupt(); to.group == 0 {
 				return
 			}
 		}

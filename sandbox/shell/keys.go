@@ -85,11 +85,11 @@ func (s *Session) typeIn(c *call) error {
 	if !b.executing() {
 		return nil // the command has ended
 	}
-	group := b.foreground()
+	to := b.aim()
 	err := b.press([]byte(keys))
 	_ = unix.Kill(b.pid, unix.SIGCONT) // it may have stopped itself
 	b.again()
-	b.persist(group, false)
+	b.persist(to, false)
 	return err
 }
 

@@ -323,7 +323,7 @@ func (s *System) Remove(ctx context.Context, id sandbox.ID) error {
 		return err
 	}
 	if rt, err := s.Find(ctx, id); err == nil {
-		if err := rt.Kill(ctx); err != nil {
+		if err := rt.Kill(ctx); err != nil && !errors.Is(err, kit.ErrGone) { // it may be about to end
 			return err
 		}
 	}

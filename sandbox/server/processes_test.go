@@ -217,7 +217,7 @@ func TestBackgroundProcess(t *testing.T) {
 func TestSignals(t *testing.T) {
 	b := start(t, nil)
 	for i, c := range []struct{ body, want string }{
-		{`{"signal":"TERM"}`, "TERM"}, {`{"signal":"sigint"}`, "INT"}, {`{"signal":"9"}`, "KILL"}, {`{"signal":"HUP","alone":true}`, "HUP"},
+		{`{"signal":"TERM"}`, "TERM"}, {`{"signal":"sigint"}`, "INT"}, {`{"signal":"9"}`, "KILL"}, {`{"signal":"USR1","alone":true}`, "USR1"},
 	} {
 		path := fmt.Sprintf("%s/p%d", wire.PathProcesses, i)
 		b.fetch("PUT", path, `{"argv":["sleep","1000"]}`, new(wire.Process))

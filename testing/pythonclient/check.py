@@ -172,7 +172,8 @@ def browser(c):
     run(c, "kill %1")
 
 
-def tools(c, command):
+def tools(c):
+    command = sys.argv[4:]
     servers = [MCPStdioServerConfig(name="tools", command=command[0], args=command[1:])]
     config = c.get_mcp_config(servers)
     check("mcp config", any(s.url == f"{URL}/mcp/sse" for s in config.sse_servers), config)
@@ -200,12 +201,12 @@ def main():
         check("vscode token", isinstance(client.get_vscode_token(), str))
         parts = [shell, files, git, cells, browser]
         if len(sys.argv) > 4:
-            parts.append(lambda c: tools(c, sys.argv[4:]))
+            parts.append(tools)
         for part in parts:
             try:
                 part(client)
             except Exception as e:  # the next part may tell more
-                check(getattr(part, "__name__", "tools"), False, e)
+                check(part.__name__, False, e)
         client.close()
         stream.close()
     print(f"{failed} failed")

@@ -6,14 +6,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/need"
 )
 
 // TestExportsAreByteExact asks a real shell.
 func TestExportsAreByteExact(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip(err)
-	}
+	bash := need.Tool(t, "bash")
 	for _, v := range []string{"", "plain", "it's", `"double"`, "$HOME `id` $(id) \\ \\n", "two\nlines\n", "tab\there", "!history", "é\xff", "\xff'\\\n\x01f", "'''", "a=b;c&d|e>f<g*?[h]~"} {
 		if !utf8.ValidString(quote(v)) {
 			t.Errorf("the word for %q is no UTF-8", v)

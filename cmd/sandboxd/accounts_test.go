@@ -138,9 +138,7 @@ func TestOpenHandsFormNeverEndsForWantOfRequests(t *testing.T) {
 }
 
 func TestTheWorkspaceIsGivenAndNothingElse(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can give files away")
-	}
+	need.Root(t) // to give files away
 	dir, other := filepath.Join(t.TempDir(), "work"), t.TempDir()
 	for _, path := range []string{filepath.Join(dir, "deep", "er"), filepath.Join(other, "file")} {
 		if err := os.MkdirAll(path, 0o700); err != nil {

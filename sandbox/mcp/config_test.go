@@ -9,6 +9,7 @@ import (
 
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/mcp"
+	"github.com/sandtree/sandtree/testing/need"
 )
 
 func TestElements(t *testing.T) {
@@ -97,10 +98,7 @@ func TestConfigFile(t *testing.T) {
 
 // TestArgsLikePython holds the splitting of arguments against the original's.
 func TestArgsLikePython(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("needs python3")
-	}
+	python := need.Tool(t, "python3")
 	var lines []string
 	alphabet := []string{"a", " ", "'", `"`, `\`, "\t", "ä", "#"}
 	var grow func(string, int)

@@ -18,8 +18,6 @@ import (
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
 
-func splitWords(s string) []string { return strings.Fields(s) }
-
 // In a root with nothing but busybox the server starts, says what is missing, and does what can be done with a sh.
 func TestBareRoot(t *testing.T) {
 	need.Root(t)

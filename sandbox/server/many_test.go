@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -108,7 +109,7 @@ func usage(t *testing.T, pid int) (u used) {
 	}
 	for _, task := range tasks {
 		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
-		u.children += len(splitWords(string(b)))
+		u.children += len(strings.Fields(string(b)))
 	}
 	u.kB, u.files = resident*os.Getpagesize()>>10, len(files)
 	return u

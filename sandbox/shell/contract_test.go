@@ -192,8 +192,11 @@ func TestTypedInput(t *testing.T) {
 	o = input(t, s, "Alice")
 	want(t, o, "Enter your age:", continued, -1)
 	o = input(t, s, "25")
-	if o.exit == -1 {
-		t.Skip("python takes too long to end")
+	for polls := 0; o.exit == -1 && polls < 20; polls++ { // a busy machine takes its time to end a Python
+		text := o.content
+		o = do(t, s, sandbox.RunArgs{}, 0)
+		o.content = strings.TrimSpace(text + o.content)
+		o.prefix = ""
 	}
 	want(t, o, "Hello Alice, you are 25 years old", "", 0)
 }

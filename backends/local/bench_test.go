@@ -63,7 +63,7 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(micro(median(server)), "µs/sandboxd")
 	b.ReportMetric(micro(median(placed)), "µs/sandbox")
 	b.ReportMetric(0, "ns/op")
-	floor.Bound(b, micro(median(server))/micro(them), "×floor", 3.5)
+	floor.Bound(b, micro(median(server))/micro(them), "×floor", 3)
 	floor.Bound(b, micro(median(placed))/micro(them), "×floor-sandbox", 5)
 }
 

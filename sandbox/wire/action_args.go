@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ func (m *members) read(c *class, a *sandbox.Action) sandbox.ReadArgs {
 		case "thought":
 			args.Thought = m.text()
 		case "impl_source":
-			args.Impl = m.text()
+			args.Impl = cmp.Or(m.text(), implDefault)
 		case "view_range":
 			args.ViewRange = m.integers()
 		default:
@@ -158,7 +159,7 @@ func (m *members) edit(c *class, a *sandbox.Action) sandbox.EditArgs {
 		case "thought":
 			args.Thought = m.text()
 		case "impl_source":
-			args.Impl = m.text()
+			args.Impl = cmp.Or(m.text(), implEditor)
 		default:
 			m.other(c, a)
 		}

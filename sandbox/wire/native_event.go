@@ -87,12 +87,12 @@ func AppendNativeObservation(dst []byte, o sandbox.Observation, made time.Time) 
 	}
 	if len(o.Meta) > 0 {
 		dst = appendNativeMeta(dst, o.Meta, func(name string, raw []byte) bool {
-			switch name {
-			case "observation", "content", "extras":
+			switch {
+			case slices.Contains(observationNames, name):
 				return false
-			case "success":
+			case name == "success":
 				return string(raw) != derivedSuccess(o.Result)
-			case "message":
+			case name == "message":
 				var buf [256]byte
 				return string(appendObservationMessage(buf[:0], o)) != string(raw)
 			}
@@ -114,6 +114,9 @@ func ParseNativeObservation(b []byte) (sandbox.Observation, error) {
 	}
 	return o, nil
 }
+
+// observationNames are what an observation is made of in the OpenHands form; no Meta has them.
+var observationNames = []string{"observation", "content", "extras"}
 
 // native is the first look at a native event.
 type native struct {
@@ -215,7 +218,10 @@ func (n *native) observation() (o sandbox.Observation, err error) {
 	if n.timeout != nil {
 		n.meta = with(n.meta, "timeout", n.timeout)
 	}
-	if o.Meta, err = n.merged(false, "observation", "content", "extras"); err != nil {
+	for _, name := range observationNames { // members of the other form, which mean nothing in this one
+		n.meta = without(n.meta, name)
+	}
+	if o.Meta, err = n.merged(false, observationNames...); err != nil {
 		return o, err
 	}
 	extras := []byte("{}")

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 
@@ -114,7 +115,7 @@ func (m *members) readResult(rest *meta) sandbox.ReadResult {
 		case "path":
 			r.Path = m.lenient()
 		case "impl_source":
-			r.Impl = m.lenient()
+			r.Impl = cmp.Or(m.lenient(), implDefault)
 		default:
 			m.keep(rest, "extras.")
 		}
@@ -147,7 +148,7 @@ func (m *members) editResult(rest *meta) sandbox.EditResult {
 		case "new_content":
 			r.NewContent = m.lenientOrNil()
 		case "impl_source":
-			r.Impl = m.lenient()
+			r.Impl = cmp.Or(m.lenient(), implEditor)
 		case "diff":
 			r.Diff = m.lenientOrNil()
 		case "_diff_cache": // always null

@@ -181,6 +181,11 @@ func TestBackgroundProcess(t *testing.T) {
 	if b.fetch("GET", path+"/wait?timeout=0", "", &p); p.Exit != nil {
 		t.Errorf("%+v", p)
 	}
+	for _, seconds := range []string{"-1", "inf", "NaN", "1e400", "soon"} {
+		if status, got := b.do("GET", path+"/wait?timeout="+seconds, ""); status != 400 {
+			t.Errorf("wait for %s: %d %s", seconds, status, got)
+		}
+	}
 	post("/input?eof=true", "three\n", 204)
 	if got := b.frames("GET", path+"/output", ""); got.stdout != "begun\ngot one\ngot two\ngot three\nend\n" || got.stderr != "err\nerr\nerr\n" || got.Code != 4 {
 		t.Errorf("%+v", got)

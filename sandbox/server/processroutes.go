@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -249,7 +250,7 @@ func (s *Server) getWait(a asked, p *process, last []byte) error {
 	limit := usualWait
 	if v := a.QueryArgs().Peek("timeout"); len(v) > 0 {
 		seconds, err := strconv.ParseFloat(string(v), 64)
-		if err != nil || !(seconds >= 0) {
+		if err != nil || !(seconds >= 0) || math.IsInf(seconds, 1) {
 			return refused(sandbox.Invalid, "process", fmt.Sprintf("timeout %.40q is no number of seconds from 0 on", v))
 		}
 		limit = time.Duration(min(seconds, longestWait.Seconds()) * float64(time.Second))

@@ -1,13 +1,14 @@
 package wire
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"time"
 )
 
 // timeout reads seconds; null and 0 are none. What is too long for a Duration becomes the longest one, and what is too
-// short to count becomes a nanosecond, since 0 would mean for ever.
+// short to count becomes a nanosecond, since 0 would mean for ever. What no double holds, such as 1e400, is a mistake.
 func (m *members) timeout() time.Duration {
 	if m.null() {
 		return 0
@@ -16,7 +17,11 @@ func (m *members) timeout() time.Duration {
 		return d
 	}
 	f, err := strconv.ParseFloat(string(m.value), 64)
-	if err != nil && !math.IsInf(f, 0) {
+	switch {
+	case math.IsInf(f, 0) && m.err == nil:
+		m.err = fmt.Errorf("'%s' must be a number of seconds up to 1.8e308, not %.20s: leave it out to wait for as long as it takes", m.key, m.value)
+		return 0
+	case err != nil:
 		m.fail("a number of seconds")
 		return 0
 	}

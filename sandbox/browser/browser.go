@@ -130,6 +130,11 @@ func (b *Browser) take(ctx context.Context) (leave func(), err error) {
 	}
 }
 
+// stopping is the error of what comes after Close.
+func stopping() error {
+	return &sandbox.Error{Code: sandbox.Unavailable, Op: "browse", Err: errors.New("the browser is closed, for the server of the sandbox is stopping: ask the next one")}
+}
+
 // running gives the engine, which it starts if there is none. The caller has the turn. Codes: Unsupported (no Chromium is
 // installed), Unavailable.
 func (b *Browser) running(ctx context.Context) (*engine, error) {
@@ -137,7 +142,7 @@ func (b *Browser) running(ctx context.Context) (*engine, error) {
 	e, closed, bare := b.engine, b.closed, b.bare
 	b.mu.Unlock()
 	if closed {
-		return nil, &sandbox.Error{Code: sandbox.Unavailable, Op: "browse", Err: errors.New("the browser is closed")}
+		return nil, stopping()
 	}
 	if e != nil && e.alive() {
 		return e, nil
@@ -166,7 +171,7 @@ func (b *Browser) running(ctx context.Context) (*engine, error) {
 	}
 	b.mu.Unlock()
 	if closed {
-		return nil, errors.Join(&sandbox.Error{Code: sandbox.Unavailable, Op: "browse", Err: errors.New("the browser is closed")}, e.close())
+		return nil, errors.Join(stopping(), e.close())
 	}
 	return e, nil
 }

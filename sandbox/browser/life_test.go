@@ -180,4 +180,8 @@ func TestCloseDuringAnAction(t *testing.T) {
 	if s := <-done; !strings.Contains(s.Content, "has ended") {
 		t.Error(s.Content)
 	}
+	_, err := b.Interact(t.Context(), sandbox.BrowseInteractiveArgs{BrowserActions: "noop(0)"})
+	if sandbox.CodeOf(err) != sandbox.Unavailable || !strings.Contains(err.Error(), "ask the next one") {
+		t.Error(err)
+	}
 }

@@ -75,7 +75,7 @@ func New(c Config) *Kernels {
 }
 
 func stopping() error {
-	return &sandbox.Error{Code: sandbox.Unavailable, Op: "kernel", Err: errors.New("the server is stopping")}
+	return &sandbox.Error{Code: sandbox.Unavailable, Op: "kernel", Err: errors.New("the server of the sandbox is stopping: ask the next one")}
 }
 
 // work runs f in a goroutine that Close waits for; false if it is closed.

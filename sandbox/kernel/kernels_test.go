@@ -119,7 +119,7 @@ func TestCloseWhileStarting(t *testing.T) {
 		t.Error(err)
 	}
 	wg.Wait()
-	if err := ks.Start(t.Context(), "", "", "/"); sandbox.CodeOf(err) != sandbox.Unavailable {
+	if err := ks.Start(t.Context(), "", "", "/"); sandbox.CodeOf(err) != sandbox.Unavailable || !strings.Contains(err.Error(), "ask the next one") {
 		t.Error(err)
 	}
 }

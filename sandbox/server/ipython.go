@@ -131,7 +131,7 @@ func (s *Server) putKernel(a asked) {
 		status = fasthttp.StatusCreated
 	}
 	if !s.enter() {
-		fail(ctx, refused(sandbox.Unavailable, "server", "it is stopping"))
+		fail(ctx, errStopping)
 		return
 	}
 	defer s.working.Done()
@@ -167,7 +167,7 @@ func (s *Server) postKernel(a asked) {
 	}
 	name, ok := strings.CutSuffix(a.rest, wire.SuffixRestart)
 	if !ok {
-		fail(a.RequestCtx, refused(sandbox.NotFound, "server", "no such route"))
+		fail(a.RequestCtx, refused(sandbox.NotFound, "server", "no such route: GET /openapi.json lists them"))
 		return
 	}
 	s.endOfKernel(a, func() error { return s.tools.kernels.Restart(s.life, name, s.sessions.main.Cwd()) })
@@ -176,7 +176,7 @@ func (s *Server) postKernel(a asked) {
 // endOfKernel does what has no answer but that it is done.
 func (s *Server) endOfKernel(a asked, do func() error) {
 	if !s.enter() {
-		fail(a.RequestCtx, refused(sandbox.Unavailable, "server", "it is stopping"))
+		fail(a.RequestCtx, errStopping)
 		return
 	}
 	defer s.working.Done()

@@ -154,7 +154,7 @@ func (s *Server) execute(conn net.Conn, event []byte) (sandbox.Observation, erro
 		return o, err
 	}
 	if !s.enter() {
-		return sandbox.Observation{}, refused(sandbox.Unavailable, "server", "it is stopping")
+		return sandbox.Observation{}, errStopping
 	}
 	defer s.working.Done()
 	s.contact.hold(conn)

@@ -214,7 +214,7 @@ func (s *Server) untilOpen(client net.Conn, port int, wait time.Duration) error 
 		case <-timer.C:
 		case <-s.life.Done():
 			timer.Stop()
-			return refused(sandbox.Unavailable, "server", "it is stopping")
+			return errStopping
 		}
 	}
 }

@@ -154,7 +154,7 @@ func (s *Server) native(ctx *fasthttp.RequestCtx, path []byte) {
 		return
 	}
 	if !s.isReady() {
-		fail(ctx, refused(sandbox.Unavailable, "server", "not ready yet"))
+		fail(ctx, refused(sandbox.Unavailable, "server", "not ready yet: ask again in a moment"))
 		return
 	}
 	version, epoch, err := s.asker(ctx)
@@ -163,7 +163,7 @@ func (s *Server) native(ctx *fasthttp.RequestCtx, path []byte) {
 		return
 	}
 	if !ok {
-		fail(ctx, refused(sandbox.NotFound, "server", "no such route"))
+		fail(ctx, refused(sandbox.NotFound, "server", "no such route: GET /openapi.json lists them"))
 		return
 	}
 	a := asked{ctx, string(path[len(r.path):]), epoch, version}

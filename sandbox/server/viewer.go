@@ -173,7 +173,7 @@ func (v *viewer) view(ctx *fasthttp.RequestCtx, path string) {
 	select {
 	case v.turns <- struct{}{}:
 	case <-v.s.life.Done():
-		page(ctx, fasthttp.StatusServiceUnavailable, "Error viewing file", "The server of the sandbox is stopping.")
+		page(ctx, fasthttp.StatusServiceUnavailable, "Error viewing file", "The server of the sandbox is stopping. Load the page again when the next one is there.")
 		return
 	}
 	shown := v.answer(ctx, path)

@@ -34,8 +34,8 @@ const (
 
 var errAlien = errors.New("the file is no ledger, or one of a newer version")
 
-// openFile opens or makes the file, hands its records to each, and cuts off what follows the last whole one.
-func openFile(path string, each func(typ byte, id string, content []byte) error) (_ *file, err error) {
+// openFile opens or makes the file. Whoever has it open has all that is beside it.
+func openFile(path string) (_ *file, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -56,13 +56,10 @@ func openFile(path string, each func(typ byte, id string, content []byte) error)
 	if f.f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600); err != nil {
 		return f, err
 	}
-	if err := f.read(each); err != nil {
-		return f, err
-	}
-	f.makeSpare()
 	return f, nil
 }
 
+// read hands the records to each, and cuts off what follows the last whole one.
 func (f *file) read(each func(typ byte, id string, content []byte) error) error {
 	st, err := f.f.Stat()
 	if err != nil {

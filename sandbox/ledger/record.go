@@ -17,7 +17,7 @@ const (
 	recordReceived = 'r' // the hash of the action's body
 	recordDone     = 'd' // the answer
 	recordEpoch    = 'e' // no id; the epoch, uint64
-	recordGone     = 'g' // no id; goneKeys
+	recordGone     = 'g' // no id; keys
 )
 
 const (
@@ -103,11 +103,11 @@ func (l *Ledger) replay(typ byte, id string, content []byte) error {
 		}
 		l.epoch = max(l.epoch, binary.BigEndian.Uint64(content))
 	case recordGone:
-		if len(content)%len(goneKey{}) != 0 {
+		if len(content)%keySize != 0 {
 			return errAlien
 		}
-		for ; len(content) > 0; content = content[len(goneKey{}):] {
-			l.gone.add(goneKey(content[:len(goneKey{})]))
+		for ; len(content) > 0; content = content[keySize:] {
+			l.gone.add(max(1, key(binary.BigEndian.Uint64(content))))
 		}
 	default:
 		return errAlien
@@ -122,8 +122,12 @@ func (l *Ledger) snapshotLocked(put func(typ byte, id string, content []byte) er
 			return err
 		}
 	}
-	if len(l.gone.order) > 0 {
-		if err := put(recordGone, "", l.gone.appendTo(nil)); err != nil {
+	if len(l.gone.unsaved) > 0 {
+		var keys []byte
+		for _, k := range l.gone.unsaved {
+			keys = appendUint64(keys, uint64(k))
+		}
+		if err := put(recordGone, "", keys); err != nil {
 			return err
 		}
 	}
@@ -143,7 +147,7 @@ func (l *Ledger) snapshotLocked(put func(typ byte, id string, content []byte) er
 // liveLocked is about how many bytes a snapshot takes.
 func (l *Ledger) liveLocked() int64 {
 	const received = recordHeader + 2 + 64 + sha256.Size // at most
-	return l.bytes + int64(len(l.entries))*2*received + int64(len(l.gone.order)*len(goneKey{}))
+	return l.bytes + int64(len(l.entries))*2*received + int64(len(l.gone.unsaved)*keySize)
 }
 
 func (l *Ledger) writeLocked(typ byte, id string, content []byte) error {

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,55 +60,6 @@ func FuzzFile(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestTheOldestGoneAreForgotten(t *testing.T) {
-	g := goneSet{limit: 3}
-	for _, id := range []string{"a", "b", "b", "c", "d", "e"} {
-		g.add(goneKeyOf(id))
-	}
-	for id, want := range map[string]bool{"a": false, "b": false, "c": true, "d": true, "e": true} {
-		if g.has(id) != want {
-			t.Errorf("has(%s) = %v", id, !want)
-		}
-	}
-	again := goneSet{limit: 3}
-	for b := g.appendTo(nil); len(b) > 0; b = b[16:] {
-		again.add(goneKey(b[:16]))
-	}
-	again.add(goneKeyOf("f"))
-	if again.has("c") || !again.has("d") {
-		t.Error("the order was lost on the way through the file")
-	}
-}
-
-// The set does what a map and a list would, also where keys meet in its index.
-func TestGoneSetAgainstAMap(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	for _, limit := range []int{1, 5, 40, 200} {
-		g, want, order := goneSet{limit: limit}, map[goneKey]bool{}, []goneKey(nil)
-		for range 20_000 {
-			k := goneKey{3: byte(random.IntN(4) * 85), 15: byte(random.IntN(2 * limit))} // few homes, some at the end
-			if g.add(k); !want[k] {
-				want[k], order = true, append(order, k)
-			}
-			if len(order) > limit {
-				delete(want, order[0])
-				order = order[1:]
-			}
-			probe := goneKey{3: byte(random.IntN(4) * 85), 15: byte(random.IntN(2 * limit))}
-			if got := g.index[g.slot(probe)] != 0; got != want[probe] {
-				t.Fatalf("limit %d: has(%x) = %v", limit, probe, got)
-			}
-		}
-		var all []byte
-		for _, k := range order {
-			all = append(all, k[:]...)
-		}
-		if !bytes.Equal(g.appendTo(nil), all) {
-			t.Errorf("limit %d: the order is lost", limit)
-		}
-	}
 }
 
 func BenchmarkAction(b *testing.B) {

@@ -138,7 +138,7 @@ func (s *Store) put(root *os.Root, dir, name, path string, r io.Reader, o PutOpt
 	return ETag(fi), nil
 }
 
-// dress gives the draft the owner and the mode that it is to have in the place of old, which is nil if there is none.
+// dress gives the draft the owner, the mode and the time that it is to have in the place of old, which is nil if there is none.
 func (s *Store) dress(d *draft, old fs.FileInfo, mode fs.FileMode) (err error) {
 	if old == nil {
 		err = s.own(d.File)
@@ -147,6 +147,9 @@ func (s *Store) dress(d *draft, old fs.FileInfo, mode fs.FileMode) (err error) {
 	}
 	if err == nil && mode.Perm() != 0 {
 		err = d.Chmod(mode.Perm())
+	}
+	if err == nil && old != nil {
+		err = d.apart(old)
 	}
 	return err
 }

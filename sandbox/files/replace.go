@@ -63,7 +63,10 @@ func (s *Store) swap(p string, b []byte, old fs.FileInfo) error {
 		if _, err := d.Write(b); err != nil {
 			return err
 		}
-		return d.like(old)
+		if err := d.like(old); err != nil {
+			return err
+		}
+		return d.apart(old)
 	})
 }
 
@@ -96,5 +99,6 @@ func overwrite(p string, b []byte) error {
 		return err
 	}
 	_, err = f.Write(b)
+	stamp(f)
 	return errors.Join(err, f.Close())
 }

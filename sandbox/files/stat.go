@@ -24,8 +24,9 @@ type Entry struct {
 	ETag     string // of a regular file
 }
 
-// ETag is the entity tag of a regular file. Another is given to the file by every change that this package makes and by
-// every one that the clock of its file system tells apart: two of one size made by others within one tick, some 4 ms, look alike.
+// ETag is the entity tag of a regular file. Another is given to the file by every change of its content that this package
+// makes (see stamp) and by every one that the clock of its file system tells apart: before Linux 6.13, and on file systems
+// that have not followed it, two of one size made by others within one tick, some 4 ms, look alike.
 func ETag(fi fs.FileInfo) string {
 	st := fi.Sys().(*syscall.Stat_t)
 	b := append(make([]byte, 0, 80), '"')

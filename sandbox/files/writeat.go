@@ -57,6 +57,9 @@ func (s *Store) WriteAt(path string, r io.Reader, offset int64, o PutOptions) (e
 	if _, err := stream(to, src); err != nil {
 		return "", fail("WriteAt", path, src.blame(err))
 	}
+	s.mu.Lock() // of two writes at once each has a tag of its own
+	defer s.mu.Unlock()
+	stamp(f) // whoever has read it while it came has an older tag
 	fi, err := f.Stat()
 	if err != nil {
 		return "", fail("WriteAt", path, err)

@@ -43,35 +43,42 @@ type PutOptions struct {
 // other names of the same file (hard links) keep the old content. The answer is the new file's entity tag.
 // Codes: Invalid (not a regular file), Denied, NotFound, Conflict (the options do not match), Exhausted, Canceled (r failed).
 func (s *Store) Put(path string, r io.Reader, o PutOptions) (etag string, err error) {
-	root, rel, err := s.at("Put", path)
+	return s.into("Put", path, o, func(root *os.Root, rel string) (string, error) {
+		dir, name := split(rel)
+		return s.put(root, dir, name, path, r, o)
+	})
+}
+
+// into has do write the regular file that path names, which may be missing, as rel below root. Missing parents are made,
+// and go again if it fails and nothing is in them.
+func (s *Store) into(op, path string, o PutOptions, do func(root *os.Root, rel string) (string, error)) (etag string, err error) {
+	root, rel, err := s.at(op, path)
 	if err != nil {
 		return "", err
 	}
 	defer root.Close()
 	old, err := target(root, rel)
-	if err != nil {
-		return "", putFailed(path, err)
-	}
-	if err := o.check(path, old); err != nil {
-		return "", err
-	}
-	dir, name := split(rel)
-	made, err := s.mkdirs(root, dir)
 	if err == nil {
-		etag, err = s.put(root, dir, name, path, r, o)
+		err = o.check(op, path, old)
 	}
-	if err != nil {
-		unmake(root, made)
-		return "", putFailed(path, err)
+	var made []string
+	if err == nil {
+		up, _ := split(rel)
+		made, err = s.mkdirs(root, up)
 	}
-	return etag, nil
-}
-
-func putFailed(path string, err error) error {
-	if errors.Is(err, syscall.EISDIR) {
-		return refuse(sandbox.Invalid, "Put", path, "is a directory")
+	if err == nil {
+		etag, err = do(root, rel)
 	}
-	return fail("Put", path, err)
+	switch {
+	case err == nil:
+		return etag, nil
+	case errors.Is(err, syscall.EISDIR):
+		err = refuse(sandbox.Invalid, op, path, "is a directory")
+	default:
+		err = fail(op, path, err)
+	}
+	unmake(root, made)
+	return "", err
 }
 
 // target looks at the file that is to be replaced; it is nil if there is none.
@@ -86,7 +93,7 @@ func target(root *os.Root, rel string) (fs.FileInfo, error) {
 	return old, err
 }
 
-func (o PutOptions) check(path string, old fs.FileInfo) error {
+func (o PutOptions) check(op, path string, old fs.FileInfo) error {
 	etag := ""
 	if old != nil {
 		etag = ETag(old)
@@ -95,9 +102,9 @@ func (o PutOptions) check(path string, old fs.FileInfo) error {
 	case o.Matches == nil || o.Matches(etag):
 		return nil
 	case old == nil:
-		return refuse(sandbox.Conflict, "Put", path, "does not exist, and was to be replaced: look at it again")
+		return refuse(sandbox.Conflict, op, path, "does not exist, and was to be replaced: look at it again")
 	}
-	return refuse(sandbox.Conflict, "Put", path, "exists, with the entity tag %s: look at it again", etag)
+	return refuse(sandbox.Conflict, op, path, "exists, with the entity tag %s: look at it again", etag)
 }
 
 // put is Put once the way is clear.
@@ -122,7 +129,7 @@ func (s *Store) put(root *os.Root, dir, name, path string, r io.Reader, o PutOpt
 	if err != nil {
 		return "", err
 	}
-	if err := o.check(path, old); err != nil {
+	if err := o.check("Put", path, old); err != nil {
 		return "", err
 	}
 	if err := s.dress(d, old, o.Mode); err != nil {

@@ -22,31 +22,20 @@ func (s *Store) WriteAt(path string, r io.Reader, offset int64, o PutOptions) (e
 	if offset < Append {
 		return "", refuse(sandbox.Invalid, "WriteAt", path, "no file has an offset of %d", offset)
 	}
-	root, rel, err := s.at("WriteAt", path)
-	if err != nil {
-		return "", err
-	}
-	defer root.Close()
-	old, err := target(root, rel)
-	if err != nil {
-		return "", putFailed(path, err)
-	}
-	if err := o.check(path, old); err != nil {
-		return "", err
-	}
-	up, _ := split(rel)
-	made, err := s.mkdirs(root, up)
-	if err != nil {
-		unmake(root, made)
-		return "", fail("WriteAt", path, err)
-	}
+	return s.into("WriteAt", path, o, func(root *os.Root, rel string) (string, error) {
+		return s.writeAt(root, rel, r, offset, o.Mode)
+	})
+}
+
+// writeAt is WriteAt once the way is clear.
+func (s *Store) writeAt(root *os.Root, rel string, r io.Reader, offset int64, mode fs.FileMode) (etag string, err error) {
 	flags := 0
 	if offset == Append {
 		flags = os.O_APPEND
 	}
-	f, err := s.openToWrite(root, rel, flags, o.Mode)
+	f, err := s.openToWrite(root, rel, flags, mode)
 	if err != nil {
-		return "", fail("WriteAt", path, err)
+		return "", err
 	}
 	defer f.Close()
 	var to io.Writer = f
@@ -55,14 +44,14 @@ func (s *Store) WriteAt(path string, r io.Reader, offset int64, o PutOptions) (e
 	}
 	src := &source{r: r}
 	if _, err := stream(to, src); err != nil {
-		return "", fail("WriteAt", path, src.blame(err))
+		return "", src.blame(err)
 	}
 	s.mu.Lock() // of two writes at once each has a tag of its own
 	defer s.mu.Unlock()
 	stamp(f) // whoever has read it while it came has an older tag
 	fi, err := f.Stat()
 	if err != nil {
-		return "", fail("WriteAt", path, err)
+		return "", err
 	}
 	return ETag(fi), nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"sync"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
@@ -25,15 +24,14 @@ type engine struct {
 	sandboxed bool
 	version   string
 
-	mu        sync.Mutex
-	changed   chan struct{} // closed when a page has come or gone, or a download has made progress
-	tabs      []*tab        // in the order they were opened
-	recent    []*tab        // in the order they were looked at; the last one is
+	news             // a page has come or gone, or a download has made progress
+	tabs      []*tab // in the order they were opened
+	recent    []*tab // in the order they were looked at; the last one is
 	downloads []*download
 }
 
 func newEngine(p *process, r, w *os.File, sandboxed bool) *engine {
-	e := &engine{process: p, sandboxed: sandboxed, changed: make(chan struct{})}
+	e := &engine{process: p, sandboxed: sandboxed, news: newNews()}
 	e.conn, e.root = newConn(r, w, e.event)
 	return e
 }
@@ -79,8 +77,7 @@ func (e *engine) event(method string, params []byte) {
 	default:
 		return
 	}
-	close(e.changed)
-	e.changed = make(chan struct{})
+	e.tellLocked()
 }
 
 func (e *engine) attachLocked(id target.SessionID, info *target.Info) {
@@ -113,23 +110,9 @@ func (e *engine) closeTarget(id target.ID) {
 	_, _ = call(ctx, e.root, target.CloseTarget, target.CloseTargetParams{TargetID: id})
 }
 
-// await waits until is, which is called under the lock, says so.
+// await waits until is, which is called under the lock, says so. Errors: that of ctx, errLost.
 func (e *engine) await(ctx context.Context, is func() bool) error {
-	for {
-		e.mu.Lock()
-		ok, changed := is(), e.changed
-		e.mu.Unlock()
-		if ok {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-e.conn.done:
-			return errLost
-		}
-	}
+	return e.news.await(ctx, e.root, is)
 }
 
 // open opens a blank page, which becomes the active one.

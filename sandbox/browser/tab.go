@@ -32,8 +32,7 @@ type tab struct {
 	ready chan struct{} // closed when it can be used, or never will be: failed tells
 	err   error         // of its preparation; set before ready is closed
 
-	mu       sync.Mutex
-	changed  chan struct{} // closed at the next event that changes what follows
+	news     // an event has changed what follows
 	main     cdp.FrameID
 	loader   cdp.LoaderID // of the document shown
 	url      string
@@ -55,7 +54,7 @@ type tab struct {
 const maxRequests = 500 // under way at a time, of which a tab knows
 
 func newTab(c *conn, id target.SessionID, info *target.Info) *tab {
-	t := &tab{id: info.TargetID, ready: make(chan struct{}), changed: make(chan struct{}), url: info.URL,
+	t := &tab{id: info.TargetID, ready: make(chan struct{}), news: newNews(), url: info.URL,
 		main: cdp.FrameID(info.TargetID), requests: map[network.RequestID]struct{}{},
 		worlds: map[cdp.FrameID]runtime.ExecutionContextID{}, mouse: [2]float64{width / 2, height / 2}}
 	t.session = c.session(string(id), t.event)
@@ -131,8 +130,7 @@ func (t *tab) event(method string, params []byte) {
 			return
 		}
 	}
-	close(t.changed)
-	t.changed = make(chan struct{})
+	t.tellLocked()
 }
 
 // requestLocked counts what the page's scripts have asked the network for.
@@ -224,23 +222,7 @@ func (t *tab) answerDialog(kind page.DialogType) {
 
 // await waits until is, which is called under the lock, says so. Errors: that of ctx, errCrashed, errClosed, errLost.
 func (t *tab) await(ctx context.Context, is func() bool) error {
-	for {
-		t.mu.Lock()
-		ok, changed := is(), t.changed
-		t.mu.Unlock()
-		if ok {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-t.gone:
-			return t.why
-		case <-t.conn.done:
-			return errLost
-		}
-	}
+	return t.news.await(ctx, t.session, is)
 }
 
 // where gives the address of the page.

@@ -25,6 +25,7 @@ type flags struct {
 	workingDir  string
 	stateDir    string
 	keyFile     string
+	hosts       []string
 	envFile     string
 	owner       string
 	epoch       uint64
@@ -68,6 +69,8 @@ Examples:
   SESSION_API_KEY=… sandboxd 39222 --working-dir /workspace --plugins agent_skills jupyter --username openhands --user-id 1000
 
 The key that requests must bring is the content of --key-file, or else SESSION_API_KEY; never an argument, which all can see.
+Without one the server answers over TCP only who calls it by address, by a name without a dot or in .localhost, .local or
+.internal, by the machine's own, or by one of --host, SANDBOXD_HOSTS (NAME,…) or RUNTIME_URL.
 
 Flags:
 `
@@ -82,6 +85,7 @@ func parse(args []string, environ []string) (*flags, error) {
 	s.StringVar(&f.workingDir, "working-dir", ".", "`directory` where the shell starts and relative paths begin; made if missing")
 	s.StringVar(&f.stateDir, "state-dir", "", "`directory` for what the next sandboxd must know should this one be killed; none: nothing")
 	s.StringVar(&f.keyFile, "key-file", "", "`file` with the key that requests must bring")
+	s.StringArrayVar(&f.hosts, "host", nil, "`name` by which the server may be asked over TCP without a key; may be given again")
 	s.StringVar(&f.envFile, "env-file", "", "`file` of variables for programs, KEY=VALUE each ended by a NUL byte; read once")
 	s.StringVar(&f.owner, "owner", "", "`name` of the controller that this sandbox is for")
 	s.Uint64Var(&f.epoch, "epoch", 0, "`number` of the controller's activation; requests with a lower one are refused")
@@ -205,7 +209,7 @@ func (f *flags) usage() string { return usageHead + f.set.FlagUsagesWrapped(100)
 // config makes the server's configuration, and the user that programs run as if that is asked for.
 func (f *flags) config(environ []string, key string, log *slog.Logger) (server.Config, error) {
 	c := server.Config{Owner: f.owner, Epoch: f.epoch, Keep: f.keep, OrphanAfter: f.orphanAfter, FilesRoots: f.filesRoots,
-		Cgroup: f.cgroup, Processes: f.processes, NoChange: f.noChange, Plugins: f.plugins, StateDir: f.stateDir, Key: key,
+		Cgroup: f.cgroup, Processes: f.processes, NoChange: f.noChange, Plugins: f.plugins, StateDir: f.stateDir, Key: key, Hosts: f.hosts,
 		Browser: f.browser && !f.noBrowser, PluginTimeout: f.pluginTimeout, VSCode: f.code, Adopt: true, Version: version, Log: log}
 	c.Downloads = c.Browser && f.openHands
 	var err error

@@ -41,6 +41,10 @@ func (f *flags) launcher(environ []string) error {
 	if v := variable(environ, "LOG_TO_FILE"); truthy(v) {
 		f.notes = append(f.notes, "LOG_TO_FILE: the log goes to standard error")
 	}
+	f.hosts = append(f.hosts, strings.FieldsFunc(variable(environ, "SANDBOXD_HOSTS"), func(r rune) bool { return r == ',' || r == ' ' })...)
+	if u, err := url.Parse(variable(environ, "RUNTIME_URL")); err == nil && u.Hostname() != "" {
+		f.hosts = append(f.hosts, u.Hostname())
+	}
 	f.code = f.vscode(environ)
 	return nil
 }

@@ -21,10 +21,11 @@ import (
 
 // Config says what a server serves and to whom.
 type Config struct {
-	Key   string // that requests must bring, except those for /alive and /server_info; "" asks for none
-	Dir   string // working directory, absolute, made if missing: where the shell starts and what relative paths are below
-	Owner string // whose sandbox this is; for logs
-	Epoch uint64 // of the controller that starts the server; lower ones are refused from then on
+	Key   string   // that requests must bring, except those for /alive and /server_info; "" asks for none
+	Dir   string   // working directory, absolute, made if missing: where the shell starts and what relative paths are below
+	Hosts []string // names by which a server without Key may be asked over TCP, besides addresses and names that no stranger can have
+	Owner string   // whose sandbox this is; for logs
+	Epoch uint64   // of the controller that starts the server; lower ones are refused from then on
 
 	// StateDir is where the record of actions and sessions is, which lets the next server go on after this one is
 	// killed; made if missing, for this user only. "" keeps it in memory: then nothing survives.

@@ -8,6 +8,9 @@ import (
 // Break makes whatever needs files panic.
 func (s *Server) Break() { s.files = nil }
 
+// IsOwnName is for its table.
+func IsOwnName(host string, told []string) bool { return isOwnName(host, told) }
+
 // routesByPath gives the methods of each native route, nil if it answers them all itself.
 func (s *Server) routesByPath() map[string][]string {
 	all := map[string][]string{}

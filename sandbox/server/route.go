@@ -86,11 +86,11 @@ func upload(ctx *fasthttp.RequestCtx) bool {
 func public(path []byte) bool { return string(path) == "/alive" || string(path) == "/server_info" }
 
 // authentic says whether the request brings the key. Where there is none, a page that a browser of the sandbox shows is to
-// command nothing all the same: what it sends bears its origin.
+// command nothing all the same: what it sends bears its origin, or the name of its own that leads here.
 func (s *Server) authentic(ctx *fasthttp.RequestCtx) bool {
 	if len(s.key) == 0 {
-		return mcp.LocalPage(string(ctx.Request.Header.Peek("Origin")), string(ctx.Host())) ||
-			isPort(ctx.Path()) && sameOrigin(&ctx.Request.Header) // a program's own page
+		return s.byOwnName(ctx) && (mcp.LocalPage(string(ctx.Request.Header.Peek("Origin")), string(ctx.Host())) ||
+			isPort(ctx.Path()) && sameOrigin(&ctx.Request.Header)) // a program's own page
 	}
 	return subtle.ConstantTimeCompare(ctx.Request.Header.Peek(wire.HeaderKey), s.key) == 1
 }
@@ -119,7 +119,11 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if !public(path) {
 		if !s.authentic(ctx) {
 			why := "Invalid API Key"
-			if len(s.key) == 0 {
+			switch {
+			case len(s.key) > 0:
+			case !s.byOwnName(ctx):
+				why = fmt.Sprintf("%.100q may be anybody's name for this address: ask by the address, or start sandboxd with a key or --host NAME", ctx.Host())
+			default:
 				why = "A web page of elsewhere is answered only where a key is asked for: start sandboxd with one"
 			}
 			failIn(ctx, native, refused(sandbox.Denied, "server", why))

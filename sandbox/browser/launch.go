@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,11 +39,13 @@ const flags = `--headless=new --remote-debugging-pipe --no-first-run --no-defaul
 // A process is a running Chromium, and the directory of what it keeps.
 type process struct {
 	*child.Child
-	dir  string // profile, cache and temporary files
-	log  *slog.Logger
-	told chan struct{} // closed when all that it prints has been read
-	last string        // line printed that tells of an error; after told
-	err  *os.File
+	config  Config
+	dir     string // profile, cache and temporary files
+	log     *slog.Logger
+	told    chan struct{} // closed when all that it prints has been read
+	last    string        // line printed that tells of an error; after told
+	starved atomic.Bool   // it has printed that it could not have a process or thread
+	err     *os.File
 }
 
 // launch starts Chromium and gives the ends of its DevTools pipes. sandboxed asks for its own sandbox.
@@ -69,7 +72,7 @@ func launch(c Config, path string, sandboxed bool) (p *process, r, w *os.File, e
 		return nil, nil, nil, err
 	}
 	defer null.Close()
-	p = &process{log: c.Log, told: make(chan struct{}), err: pipes[2][0]}
+	p = &process{config: c, log: c.Log, told: make(chan struct{}), err: pipes[2][0]}
 	if p.dir, err = profile(c); err != nil {
 		closeAll()
 		return nil, nil, nil, err
@@ -79,7 +82,7 @@ func launch(c Config, path string, sandboxed bool) (p *process, r, w *os.File, e
 		Files: []*os.File{null, null, pipes[2][1], pipes[0][0], pipes[1][1]}})
 	if err != nil {
 		closeAll()
-		return nil, nil, nil, errors.Join(err, os.RemoveAll(p.dir))
+		return nil, nil, nil, errors.Join(c.unforked(err), os.RemoveAll(p.dir))
 	}
 	for _, f := range []*os.File{pipes[2][1], pipes[0][0], pipes[1][1]} {
 		f.Close()
@@ -164,6 +167,9 @@ func (p *process) listen() {
 	for {
 		line, err := in.ReadSlice('\n')
 		if text := strings.TrimSpace(string(line)); text != "" {
+			if starving(text) {
+				p.starved.Store(true)
+			}
 			if p.last == "" || strings.Contains(text, "FATAL") || strings.Contains(text, "sandbox") {
 				p.last = text
 			}
@@ -235,5 +241,5 @@ func startOne(ctx context.Context, c Config, path string, sandboxed bool) (*engi
 	if errors.Is(err, errLost) {
 		err = fmt.Errorf("%s: %s", p.cause(), p.last)
 	}
-	return nil, errors.Join(err, stopped)
+	return nil, errors.Join(p.explain(err), stopped)
 }

@@ -91,7 +91,9 @@ func (t *tab) prepare(ctx context.Context) {
 		waits = append(waits, func() error { return t.wait(ctx, id, ch, &struct{}{}) })
 	}
 	for _, wait := range waits {
-		t.err = errors.Join(t.err, wait())
+		if err := wait(); t.err == nil {
+			t.err = err
+		}
 	}
 }
 

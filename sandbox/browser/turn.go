@@ -71,7 +71,7 @@ func (b *Browser) perform(ctx context.Context, t *turn, steps []step, wrong erro
 	if err == nil {
 		return o, nil
 	}
-	return t.excuse(t.url, b.recover(t, err)), nil
+	return t.excuse(t.url, t.engine.process.explain(b.recover(t, err))), nil
 }
 
 // recover makes sure that the next action finds a browser that answers, and gives the error in words for an agent.
@@ -128,6 +128,9 @@ func (t *turn) act(ctx context.Context, steps []step, wrong error) (sandbox.Obse
 	}
 	if t.crash {
 		wrong = errCrashed
+	}
+	if errors.Is(wrong, errCrashed) {
+		wrong = t.engine.process.explain(wrong)
 	}
 	return t.look(ctx, wrong)
 }
@@ -220,7 +223,7 @@ func (t *turn) look(ctx context.Context, wrong error) (sandbox.Observation, erro
 			return sandbox.Observation{}, err
 		}
 		if wrong == nil && errors.Is(err, errCrashed) {
-			wrong = err
+			wrong = t.engine.process.explain(err)
 		}
 		if err := t.follow(ctx); err != nil {
 			return sandbox.Observation{}, err

@@ -68,11 +68,34 @@ func (h *Hub) guarded(next sdk.MethodHandler) sdk.MethodHandler {
 func (h *Hub) guardedClient(next sdk.MethodHandler) sdk.MethodHandler {
 	next = h.guarded(next)
 	return func(ctx context.Context, method string, r sdk.Request) (sdk.Result, error) {
+		switch method {
+		case "sampling/createMessage", "elicitation/create", "roots/list":
+			return nil, notRelayed(method)
+		}
 		if p := reflect.ValueOf(r.GetParams()); (!p.IsValid() || p.Kind() == reflect.Pointer && p.IsNil()) &&
-			method != "ping" && method != "roots/list" && !strings.HasSuffix(method, "/list_changed") {
+			method != "ping" && !strings.HasSuffix(method, "/list_changed") {
 			return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: method + " without parameters"}
 		}
 		return next(ctx, method, r)
+	}
+}
+
+// notRelayed is the answer to a server that asks its client for something: there may be several, or none but an agent's
+// action, and nothing says for whom the server works when it asks. Its code is not that of a method which is not found, for
+// which the SDK has a text of its own.
+func notRelayed(what string) error {
+	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: what + " is not supported here: the servers of a sandbox are gathered " +
+		"for any number of clients, and what a server asks is relayed to none; do without, or have it as an argument of the tool"}
+}
+
+// unasking has an answer that is a question, as the newest protocol has them, end as a request would.
+func unasking(next sdk.MethodHandler) sdk.MethodHandler {
+	return func(ctx context.Context, method string, r sdk.Request) (sdk.Result, error) {
+		res, err := next(ctx, method, r)
+		if q, ok := res.(interface{ NeedsInput() bool }); ok && err == nil && q.NeedsInput() {
+			return nil, notRelayed("what the server asks of its client")
+		}
+		return res, err
 	}
 }
 
@@ -147,6 +170,7 @@ func (h *Hub) clientOptions(u *upstream) *sdk.ClientOptions {
 	stale := func() { wake(u.stale) }
 	o := &sdk.ClientOptions{
 		Capabilities:               &sdk.ClientCapabilities{},
+		MultiRoundTrip:             &sdk.MultiRoundTripOptions{Disabled: true}, // see unasking
 		ToolListChangedHandler:     func(context.Context, *sdk.ToolListChangedRequest) { stale() },
 		PromptListChangedHandler:   func(context.Context, *sdk.PromptListChangedRequest) { stale() },
 		ResourceListChangedHandler: func(context.Context, *sdk.ResourceListChangedRequest) { stale() },

@@ -43,6 +43,7 @@ func (u *upstream) greet(ctx context.Context, protocol string) (*link, error) {
 	}
 	client := sdk.NewClient(&sdk.Implementation{Name: "sandtree", Version: u.hub.config.Version}, u.hub.clientOptions(u))
 	client.AddReceivingMiddleware(u.hub.guardedClient)
+	client.AddSendingMiddleware(unasking)
 	l.session, err = client.Connect(ctx, transport, &sdk.ClientSessionOptions{ProtocolVersion: protocol})
 	if err != nil {
 		l.close()

@@ -100,6 +100,8 @@ func perform(act string) int {
 		fmt.Println("Listening on nothing at all\n{\"this\": \"is no message\"}\n[]")
 	case "hostile":
 		return beHostile()
+	case "asking", "asking by its answer":
+		return ask(act != "asking")
 	case "deaf":
 		select {}
 	case "long":

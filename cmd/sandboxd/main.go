@@ -86,8 +86,9 @@ func serve(ctx context.Context, config server.Config, ln net.Listener, readyFD i
 				log.Error("telling that the server is ready", "fd", readyFD, "err", err)
 			}
 		}
-		threads.set(1)
 		log.Info("ready", "address", ln.Addr().String(), "owner", config.Owner, "epoch", config.Epoch, "version", version)
+		threads.set(1)
+		defer saveMemory()()
 	case <-ctx.Done():
 	}
 	select {

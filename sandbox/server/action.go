@@ -17,6 +17,7 @@ type action struct {
 	done    chan struct{} // closed when frame is set
 	frame   []byte        // the last one, FrameDone or FrameError; what the ledger keeps
 	dropped chan struct{} // closed to take it back before its turn
+	doing   performance
 
 	mu      sync.Mutex
 	out     ring
@@ -28,7 +29,9 @@ type action struct {
 }
 
 func newAction(a sandbox.Action, e *ledger.Entry, maxOutput int) *action {
-	return &action{Action: a, entry: e, done: make(chan struct{}), dropped: make(chan struct{}), moved: make(chan struct{}, 1), out: newRing(maxOutput)}
+	act := &action{Action: a, entry: e, done: make(chan struct{}), dropped: make(chan struct{}), moved: make(chan struct{}, 1), out: newRing(maxOutput)}
+	act.doing = performance{out: act.print, in: act.in}
+	return act
 }
 
 // print is the sandbox.Output of the action.
@@ -146,6 +149,8 @@ type reader struct {
 	a      *action
 	wake   chan struct{} // has room for one
 	native bool          // wants the observation in the native form
+
+	performs bool // it is to perform the action, see swift
 
 	// Guarded by a.mu:
 	offset  uint64 // of the next byte

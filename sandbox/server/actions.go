@@ -76,6 +76,9 @@ func (s *Server) reply(ctx *fasthttp.RequestCtx, native bool, act *action, r *re
 	}
 	s.contact.note()
 	if act != nil {
+		if r.performs {
+			s.attempt(act)
+		}
 		r.native = native
 		s.answer(ctx, act, r)
 		return

@@ -49,8 +49,31 @@ func (s *Server) admit(a sandbox.Action, body [sha256.Size]byte, epoch, offset u
 	r := act.follow(offset, plenty)
 	s.actions[a.ID] = act
 	s.waiting++
-	s.assign(act)
+	if r.performs = act.swift(); r.performs {
+		act.doing.soon = true
+		s.working.Add(1) // until attempt ends
+	} else {
+		s.assign(act)
+	}
 	return act, r, nil, nil
+}
+
+// swift says whether the action may be over in less time than it takes to wake somebody for it, and whoever asks for it
+// does it himself: a command whose turn it is.
+func (a *action) swift() bool {
+	args, ok := a.Args.(sandbox.RunArgs)
+	return ok && !args.IsStatic && a.place.first()
+}
+
+// attempt performs a swift action; one that takes its time after all goes on with the crew.
+func (s *Server) attempt(act *action) {
+	defer s.working.Done()
+	o, err := s.inTurn(act)
+	if act.doing.soon = false; err == errGoesOn {
+		s.assign(act)
+		return
+	}
+	s.conclude(act, o, err)
 }
 
 // find joins an action that was received earlier, or gives its last frame. Codes: NotFound, Conflict.
@@ -91,6 +114,12 @@ func (s *Server) fence(epoch uint64) error {
 // work waits for the action's turn, performs it and records the answer. It does not end with any client.
 func (s *Server) work(act *action) {
 	o, err := s.inTurn(act)
+	s.conclude(act, o, err)
+}
+
+// conclude ends an action with what came of it.
+func (s *Server) conclude(act *action, o sandbox.Observation, err error) {
+	act.place.leave()
 	printed := act.length()
 	frame := lastFrame(o, err, printed)
 	if err := act.entry.Done(recorded(o, err, frame, printed)); err != nil {
@@ -121,7 +150,6 @@ const (
 )
 
 func (s *Server) inTurn(act *action) (sandbox.Observation, error) {
-	defer act.place.leave()
 	ok, err := act.place.wait(s.life, act.dropped)
 	if err != nil {
 		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
@@ -129,12 +157,12 @@ func (s *Server) inTurn(act *action) (sandbox.Observation, error) {
 	if !ok || !act.begin() {
 		return sandbox.Failed(sandbox.ErrorInterrupted, textDropped), nil
 	}
-	return s.performed(s.life, act.Action, act.print, act.in)
+	return s.performed(s.life, act.Action, &act.doing)
 }
 
 // performed is perform, with an observation that was cut off by the end of the server marked as such.
-func (s *Server) performed(ctx context.Context, a sandbox.Action, out sandbox.Output, in func(interrupter)) (sandbox.Observation, error) {
-	o, err := s.measured(ctx, a, out, in)
+func (s *Server) performed(ctx context.Context, a sandbox.Action, p *performance) (sandbox.Observation, error) {
+	o, err := s.measured(ctx, a, p)
 	if r, ok := o.Result.(sandbox.ErrorResult); ok && r.ErrorID == "" && err == nil && ctx.Err() != nil {
 		o.Result = sandbox.ErrorResult{ErrorID: sandbox.ErrorInterrupted}
 	}

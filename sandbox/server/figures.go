@@ -52,24 +52,28 @@ type kindFigures struct {
 }
 
 // measured performs an action and counts it. What the machine lacked meanwhile is told in the observation or the error.
-func (s *Server) measured(ctx context.Context, a sandbox.Action, out sandbox.Output, in func(interrupter)) (sandbox.Observation, error) {
+func (s *Server) measured(ctx context.Context, a sandbox.Action, p *performance) (sandbox.Observation, error) {
 	f := &s.figures
 	s.crowd.note(f.running.Add(1))
 	defer func() {
 		f.active.Store(int64(time.Since(f.began)))
 		f.running.Add(-1)
 	}()
-	if out != nil {
-		print := out
-		out = func(offset int64, p []byte) {
-			f.output.Add(uint64(len(p)))
-			print(offset, p)
+	if p.at.IsZero() {
+		p.at = time.Now()
+		if print := p.out; print != nil {
+			p.out = func(offset int64, b []byte) {
+				f.output.Add(uint64(len(b)))
+				print(offset, b)
+			}
 		}
 	}
-	began := time.Now()
-	o, err := s.perform(ctx, a, out, in)
+	o, err := s.perform(ctx, a, p)
+	if err == errGoesOn {
+		return o, err
+	}
 	ended := outcomeOf(o, err)
-	f.count(a.Kind(), ended, time.Since(began))
+	f.count(a.Kind(), ended, time.Since(p.at))
 	if ended != outcomeDone {
 		return s.pressed(o, err)
 	}

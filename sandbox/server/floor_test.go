@@ -125,7 +125,7 @@ func outputOf(frames []byte) []byte {
 }
 
 func inSession(session, command string) string {
-	return string(wire.AppendAction(nil, sandbox.Action{Session: session, Args: sandbox.RunArgs{Command: command, Blocking: true}}))
+	return string(wire.AppendNativeAction(nil, sandbox.Action{Session: session, Args: sandbox.RunArgs{Command: command, Blocking: true}}))
 }
 
 // interleaved runs each of the works in turn, b.N times, and gives the medians of their times.

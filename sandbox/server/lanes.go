@@ -68,6 +68,19 @@ func (l *lanes) join(name string, limit int) (*place, error) {
 	return p, nil
 }
 
+// first says whether it is the turn of p.
+func (p *place) first() bool {
+	if p == nil {
+		return true
+	}
+	select {
+	case <-p.turn:
+		return true
+	default:
+		return false
+	}
+}
+
 // wait waits for the turn. ok is false if dropped was closed first, or ctx has ended, whose error it is then. The caller
 // leaves in any case.
 func (p *place) wait(ctx context.Context, dropped <-chan struct{}) (ok bool, err error) {

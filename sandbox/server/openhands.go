@@ -167,7 +167,7 @@ func (s *Server) execute(conn net.Conn, event []byte) (sandbox.Observation, erro
 	if _, err := place.wait(s.life, nil); err != nil {
 		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
 	}
-	o, err := s.performed(s.life, a, nil, func(interrupter) {})
+	o, err := s.performed(s.life, a, &performance{in: func(interrupter) {}})
 	if args, ok := a.Args.(sandbox.RunArgs); ok && err != nil {
 		if args.Hidden {
 			return unstarted(args, textOf(err)), nil

@@ -13,18 +13,29 @@ import (
 	"github.com/sandtree/sandtree/sandbox/wire"
 )
 
-// perform does what a asks for. The caller has the turn. out gets what it prints; in is told of what performs it, so that it can be interrupted.
-// A panic is an error of code Internal.
-func (s *Server) perform(ctx context.Context, a sandbox.Action, out sandbox.Output, in func(interrupter)) (o sandbox.Observation, err error) {
+// A performance is the doing of one action.
+type performance struct {
+	out  sandbox.Output    // gets what it prints; nil: nobody
+	in   func(interrupter) // is told of what performs it, so that it can be interrupted
+	soon bool              // the performer cannot wait: what takes longer than a moment ends with errGoesOn, and goes on by another call
+	rest shell.Rest        // what is left to do then
+	at   time.Time         // when it began
+}
+
+// errGoesOn says that an action has not ended yet.
+var errGoesOn = errors.New("the action goes on")
+
+// perform does what a asks for. The caller has the turn. A panic is an error of code Internal.
+func (s *Server) perform(ctx context.Context, a sandbox.Action, p *performance) (o sandbox.Observation, err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error("an action panicked", "action", a.ID, "kind", a.Kind(), "panic", p, "stack", string(debug.Stack()))
+		if why := recover(); why != nil {
+			s.log.Error("an action panicked", "action", a.ID, "kind", a.Kind(), "panic", why, "stack", string(debug.Stack()))
 			err = &sandbox.Error{Code: sandbox.Internal, Op: "perform", Err: errors.New("a bug in the server, see its log")}
 		}
 	}()
 	switch args := a.Args.(type) {
 	case sandbox.RunArgs:
-		return s.run(ctx, args, a, out, in)
+		return s.run(ctx, args, a, p)
 	case sandbox.ReadArgs:
 		return s.files.Read(s.sessions.main.Cwd(), args)
 	case sandbox.WriteArgs:
@@ -32,45 +43,71 @@ func (s *Server) perform(ctx context.Context, a sandbox.Action, out sandbox.Outp
 	case sandbox.EditArgs:
 		return s.files.Edit(args)
 	case sandbox.IPythonArgs:
-		return s.cell(ctx, args, a, out, in)
+		return s.cell(ctx, args, a, p.out, p.in)
 	case sandbox.BrowseArgs, sandbox.BrowseInteractiveArgs:
-		return s.browse(ctx, a, in)
+		return s.browse(ctx, a, p.in)
 	case sandbox.MCPArgs:
-		return s.callTool(ctx, args, a, in)
+		return s.callTool(ctx, args, a, p.in)
 	}
 	return o, unperformable(a)
 }
 
-func (s *Server) run(ctx context.Context, args sandbox.RunArgs, a sandbox.Action, out sandbox.Output, in func(interrupter)) (sandbox.Observation, error) {
-	var session *shell.Session
-	var err error
-	switch {
-	case args.IsStatic:
-		if session, err = s.sessions.static(args.Cwd); err != nil {
-			if sandbox.CodeOf(err) != sandbox.NotFound {
-				return sandbox.Observation{}, err
-			}
-			return unstarted(args, fmt.Sprintf("ERROR: no such directory: %s", args.Cwd)), nil
-		}
-		defer func() {
-			if err := s.sessions.end(session); err != nil {
-				s.log.Error("closing a static session", "action", a.ID, "err", err)
-			}
-		}()
-	case a.Session == "":
-		if session, err = s.sessions.main.get(); err != nil {
+func (s *Server) run(ctx context.Context, args sandbox.RunArgs, a sandbox.Action, p *performance) (sandbox.Observation, error) {
+	if args.IsStatic {
+		return s.runStatic(ctx, args, a, p)
+	}
+	if p.soon && !s.sessions.has(a.Session) { // it takes a while to start
+		return sandbox.Observation{}, errGoesOn
+	}
+	session, err := s.sessionOf(a)
+	if err != nil {
+		return sandbox.Observation{}, err
+	}
+	return s.runIn(ctx, session, args, a, p)
+}
+
+// runStatic runs a command in a session of its own.
+func (s *Server) runStatic(ctx context.Context, args sandbox.RunArgs, a sandbox.Action, p *performance) (sandbox.Observation, error) {
+	session, err := s.sessions.static(args.Cwd)
+	if err != nil {
+		if sandbox.CodeOf(err) != sandbox.NotFound {
 			return sandbox.Observation{}, err
+		}
+		return unstarted(args, fmt.Sprintf("ERROR: no such directory: %s", args.Cwd)), nil
+	}
+	defer func() {
+		if err := s.sessions.end(session); err != nil {
+			s.log.Error("closing a static session", "action", a.ID, "err", err)
+		}
+	}()
+	return s.runIn(ctx, session, args, a, p)
+}
+
+// sessionOf is the session that a command runs in.
+func (s *Server) sessionOf(a sandbox.Action) (*shell.Session, error) {
+	if a.Session == "" {
+		return s.sessions.main.get()
+	}
+	n, _, err := s.sessions.open(a.Session, wire.SessionSpec{Kind: kindPTY}, false)
+	if err != nil {
+		return nil, err
+	}
+	return n.session, nil
+}
+
+func (s *Server) runIn(ctx context.Context, session *shell.Session, args sandbox.RunArgs, a sandbox.Action, p *performance) (o sandbox.Observation, err error) {
+	p.in(session)
+	switch {
+	case p.rest != nil:
+		o, err = p.rest(ctx)
+	case p.soon:
+		if o, p.rest, err = session.RunSoon(args, a.Timeout, p.out); p.rest != nil {
+			return o, errGoesOn
 		}
 	default:
-		n, _, err := s.sessions.open(a.Session, wire.SessionSpec{Kind: kindPTY}, false)
-		if err != nil {
-			return sandbox.Observation{}, err
-		}
-		session = n.session
+		o, err = session.Run(ctx, args, a.Timeout, p.out)
 	}
-	in(session)
-	defer in(nil)
-	o, err := session.Run(ctx, args, a.Timeout, out)
+	p.in(nil)
 	if r, ok := o.Result.(sandbox.ErrorResult); ok && r.ErrorID == "" && session.Closed() && ctx.Err() == nil {
 		o = sandbox.Failed(sandbox.ErrorInterrupted, "The session was ended, and with it everything that ran in it.")
 	}

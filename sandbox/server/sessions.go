@@ -71,6 +71,17 @@ func (m *mainShell) there() *shell.Session {
 	return m.shell
 }
 
+// has says whether a session has started; "" is the main one.
+func (s *sessions) has(name string) bool {
+	if name == "" {
+		return s.main.there() != nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.named[name]
+	return n != nil && n.started()
+}
+
 // Cwd is the working directory of the main shell, or where it would start.
 func (m *mainShell) Cwd() string {
 	if s := m.there(); s != nil {

@@ -56,10 +56,7 @@ func (s *Server) soon() time.Duration {
 // else as a stream.
 func (s *Server) answer(ctx *fasthttp.RequestCtx, a *action, r *reader) {
 	ctx.SetContentType(framesType)
-	timer := time.NewTimer(s.soon())
-	defer timer.Stop()
-	select {
-	case <-a.done:
+	if s.endsSoon(a, r) {
 		defer r.leave()
 		if body := r.take(nil, a.out.max); len(body) > 0 {
 			ctx.Response.SetBodyRaw(append(body, r.last()...))
@@ -67,14 +64,30 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, a *action, r *reader) {
 			ctx.Response.SetBodyRaw(r.last())
 		}
 		return
-	case <-r.wake:
-	case <-timer.C:
 	}
 	r.want(1)
 	conn := ctx.Conn()
 	s.contact.hold(conn)
 	ctx.Response.ImmediateHeaderFlush = true // so that the client knows that the action has been received
 	ctx.SetBodyStream(&stream{a: a, r: r, conn: conn, contact: s.contact}, -1)
+}
+
+// endsSoon waits for the action's end until it takes long or prints much.
+func (s *Server) endsSoon(a *action, r *reader) bool {
+	select {
+	case <-a.done:
+		return true
+	default:
+	}
+	timer := time.NewTimer(s.soon())
+	defer timer.Stop()
+	select {
+	case <-a.done:
+		return true
+	case <-r.wake:
+	case <-timer.C:
+	}
+	return false
 }
 
 // A stream is the body of an answer that goes on while its action does.

@@ -20,11 +20,12 @@ const (
 	defaultRows = 1000
 )
 
-// A bash is one interactive bash on a terminal of its own. Its standard input is a socket, on which command lines go
-// in and reports come out; the terminal is what its programs read from and write to.
+// A bash is one interactive bash on a terminal of its own, or on pipes. Its standard input is where command lines go in,
+// and on a terminal where reports come out too; the terminal is what its programs read from and write to.
 type bash struct {
 	proc  *os.Process
 	pid   int
+	stdin string        // what its standard input is called while it reads commands
 	gone  chan struct{} // closed when bash has exited
 	modes unix.Termios  // of the terminal when it was new
 
@@ -32,7 +33,7 @@ type bash struct {
 	dialect *dialect
 	piped   bool        // there is no terminal
 	pause   *time.Timer // after a command, at whose end the pump goes on; nil before the pump runs
-	lines   outlet      // to the socket
+	lines   outlet      // command lines
 	keys    outlet      // to the terminal
 	wg      sync.WaitGroup
 
@@ -50,9 +51,9 @@ type bash struct {
 	agains     int    // how many times it was asked for again
 	last       report
 	number     int  // of the command sent last
-	strict     bool // an end of the socket counts as death: bash is to become ready, not another program
+	strict     bool // an end of the reports counts as death: bash is to become ready, not another program
 	ended      bool // that end has come
-	deaf       bool // and the socket is not watched any more
+	deaf       bool // and they are not watched any more
 	dead       bool
 	code       int  // exit code, once dead
 	hungUp     bool // nobody holds the terminal any more
@@ -74,9 +75,9 @@ func startBash(c Config, dir, group string) (*bash, error) {
 		return nil, err
 	}
 	defer slave.Close()
-	defer theirs.Close()
+	defer closeFiles(theirs)
 	attr := &os.ProcAttr{
-		Dir: dir, Env: environment(c.Env), Files: []*os.File{theirs, slave, slave},
+		Dir: dir, Env: environment(c.Env), Files: []*os.File{theirs[0], slave, slave},
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 1, Credential: c.User},
 	}
 	// It has read nothing yet, so it may be moved into its group late, if it cannot be born there.
@@ -91,7 +92,7 @@ func startBash(c Config, dir, group string) (*bash, error) {
 // started begins to look after the process.
 func (b *bash) started() {
 	b.pid = b.proc.Pid
-	b.lines = outlet{fd: b.socket, quit: b.quit, large: true}
+	b.lines = outlet{fd: b.commands, quit: b.quit, large: true}
 	b.keys = outlet{fd: b.tty, quit: b.quit}
 	if b.piped {
 		b.keys.fd, b.keys.own, b.input = b.input, true, -1
@@ -100,15 +101,15 @@ func (b *bash) started() {
 }
 
 // open makes the descriptors, and the other ends of two of them.
-func (b *bash) open(user *syscall.Credential) (slave, theirs *os.File, err error) {
-	d, theirs, err := openDescriptors()
+func (b *bash) open(user *syscall.Credential) (slave *os.File, theirs []*os.File, err error) {
+	d, theirs, err := openDescriptors(false)
 	if err != nil {
 		return nil, nil, startError(err)
 	}
-	b.descriptors = d
+	b.descriptors, b.stdin = d, nameOf(int(theirs[0].Fd()))
 	var modes *unix.Termios
 	if b.tty, slave, modes, err = openTerminal(user, defaultCols, defaultRows); err != nil {
-		theirs.Close()
+		closeFiles(theirs)
 		b.descriptors.close()
 		return nil, nil, err
 	}

@@ -299,7 +299,7 @@ func TestSpecialKeys(t *testing.T) {
 
 // TestTranscript is a transcript of the original's answers.
 func TestTranscript(t *testing.T) {
-	s := start(t, Config{NoChange: 300 * time.Millisecond})
+	s := start(t, Config{NoChange: time.Second})
 	in := true
 	var job int
 	for i, c := range []struct {
@@ -317,16 +317,16 @@ func TestTranscript(t *testing.T) {
 		{"", false, time.Second / 5, "", continued, "\n[The command timed out after 0.2 seconds.", -1},
 		{"ls", false, 0, "", continued, "\n[Your command \"ls\" is NOT executed.", -1},
 		{"C-c", in, 0, "^C", "", "\n[The command completed with exit code 130. CTRL+C was sent.]", 130},
-		{`read x; echo "[$x]"`, false, 0, "", "", "\n[The command has no new output after 0.3 seconds.", -1},
+		{`read x; echo "[$x]"`, false, 0, "", "", "\n[The command has no new output after 1 seconds.", -1},
 		{"Enter", in, 0, "[]", "", "\n[The command completed with exit code 0.]", 0},
-		{"cat", false, 0, "", "", "\n[The command has no new output after 0.3 seconds.", -1},
-		{"Escape", in, 0, "^[", continued, "\n[The command has no new output after 0.3 seconds.", -1},
+		{"cat", false, 0, "", "", "\n[The command has no new output after 1 seconds.", -1},
+		{"Escape", in, 0, "^[", continued, "\n[The command has no new output after 1 seconds.", -1},
 		{"C-d", in, 0, "", "", "\n[The command completed with exit code 0. CTRL+D was sent.]", 0},
 		{`printf '   a\n  b\n\n\n'`, false, 0, "a\n  b", "", "\n[The command completed with exit code 0.]", 0},
 		{`printf 'a\tb\n'`, false, 0, "a       b", "", "\n[The command completed with exit code 0.]", 0},
 		{`printf '10%%\r20%%\n'`, false, 0, "20%", "", "\n[The command completed with exit code 0.]", 0},
 		{"tput smcup; echo ALT; tput rmcup; echo back", false, 0, "back", "", "\n[The command completed with exit code 0.]", 0},
-		{"tput smcup; echo ALT; read x; tput rmcup; echo back", false, 0, "ALT", "", "\n[The command has no new output after 0.3 seconds.", -1},
+		{"tput smcup; echo ALT; read x; tput rmcup; echo back", false, 0, "ALT", "", "\n[The command has no new output after 1 seconds.", -1},
 		{"Enter", in, 0, "back", "", "\n[The command completed with exit code 0.]", 0},
 		{`printf "printf hi"`, false, 0, "printf hi", "", "\n[The command completed with exit code 0.]", 0},
 	} {

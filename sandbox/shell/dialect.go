@@ -18,16 +18,25 @@ type dialect struct {
 	eval    string   // evaluates the word that follows, even if that begins with a dash
 	quote   func(dst []byte, s string) []byte
 	marked  string // the rest of that word, which keeps its status
+	tell    string // the redirection of what makes a report
+	pipes   bool   // it is started with descriptor 2 open on the pipe of reports
 }
 
 // onTerminal is bash on a terminal, onPipes bash without one, plain a sh that knows no more than POSIX asks for.
 var (
 	onTerminal = &dialect{argv: []string{"bash", "--noediting", "--norc", "-i"}, fd: terminalFD, prelude: prelude,
-		startup: startup, setup: setup, eval: `\builtin eval -- `, quote: appendQuoted, marked: `$'\n\n__sandtree=$?:`}
-	onPipes = &dialect{argv: []string{"bash", "--noediting", "--norc", "-i"}, fd: terminalFD, prelude: "exec " + terminalFD + "<&3 3<&-",
-		startup: startup, setup: setup, eval: `\builtin eval -- `, quote: appendQuoted, marked: `$'\n\n__sandtree=$?:`}
+		startup: startup, setup: setup, eval: `\builtin eval -- `, quote: appendQuoted, marked: `$'\n\n__sandtree=$?:`, tell: " >&0\n"}
+	onPipes = &dialect{argv: []string{"bash", "--noediting", "--norc", "-i"}, fd: terminalFD, prelude: preludePiped,
+		startup: startup, setup: setup, eval: `\builtin eval -- `, quote: appendQuoted, marked: `$'\n\n__sandtree=$?:`, tell: " >&" + reportFD + "\n", pipes: true}
 	plain = &dialect{argv: []string{"sh", "-i"}, fd: "9", prelude: "exec 9<&3 3<&-",
-		startup: "\nif [ -r ~/.profile ]; then . ~/.profile; fi\n", setup: plainSetup, eval: `command eval `, quote: appendPlain, marked: "'\n\n__sandtree=$?:"}
+		startup: "\nif [ -r ~/.profile ]; then . ~/.profile; fi\n", setup: plainSetup, eval: `command eval `, quote: appendPlain, marked: "'\n\n__sandtree=$?:", tell: " >&0\n"}
+)
+
+// reportFD is the descriptor in a bash on pipes that reports go out by. Like terminalFD it is a copy of a descriptor that bash
+// has made close-on-exec: where there is no terminal, that is a copy of its standard error, which is the pipe of reports at first.
+const (
+	reportFD     = "58"
+	preludePiped = "exec " + terminalFD + "<&3 3<&-; { exec " + reportFD + ">&255; } 2>/dev/null || exec " + reportFD + ">&2; exec 2>&1"
 )
 
 // plainSetup is setup for a sh. Its printf knows nothing of separators in the text, and is no special builtin, so that an

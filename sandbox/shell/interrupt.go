@@ -134,7 +134,7 @@ func (b *bash) signal(s unix.Signal) {
 // executing says whether bash executes a command, as opposed to reading one or waiting for one, and waits until one of
 // these is so. An interrupt may be sent only then, see send.
 //
-// While a command is executed, standard input is the terminal (or what the command has made it), otherwise the socket.
+// While a command is executed, standard input is the terminal (or what the command has made it), otherwise where commands come from.
 // There is no event for that change, hence the pauses; but to be there before bash has read a command, one must be very
 // quick, or the command very long.
 func (b *bash) executing() bool {
@@ -146,7 +146,7 @@ func (b *bash) executing() bool {
 		if !waiting {
 			return false
 		}
-		if target, err := os.Readlink(stdin); err != nil || !strings.HasPrefix(target, "socket:") {
+		if target, err := os.Readlink(stdin); err != nil || target != b.stdin {
 			return true
 		}
 		b.poll() // what is not read yet may be the report

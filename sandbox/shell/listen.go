@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whoever runs a command waits for a report on the socket, output on the terminal, or an event that nudge raises. The
+// Whoever runs a command waits for a report, output on the terminal, or an event that nudge raises. The
 // terminal is watched only when the report does not come at once: what comes on it would wake us, just to find that the
 // command has not ended, and then the report would wake us again.
 
-// listen waits until something comes on the socket or, if that is wanted, on the terminal, or nudge is called (or was,
-// since the last time), or for so long, or for no reason. It takes what comes on the socket, and says whether there is
+// listen waits until a report comes or, if that is wanted, something on the terminal, or nudge is called (or was,
+// since the last time), or for so long, or for no reason. It takes what comes of reports, and says whether there is
 // something on the terminal. Only one may listen at a time.
 func (b *bash) listen(atMost time.Duration, terminal bool) (output bool) {
 	b.mu.Lock()
@@ -33,7 +33,7 @@ func (b *bash) listen(atMost time.Duration, terminal bool) (output bool) {
 		}
 	}
 	if deaf {
-		b.here.forget(b.socket)
+		b.here.forget(b.reports)
 	}
 	if b.here.wait(atMost) != nil {
 		return false
@@ -41,16 +41,16 @@ func (b *bash) listen(atMost time.Duration, terminal bool) (output bool) {
 	if b.here.ready(b.nudges) {
 		lower(b.nudges)
 	}
-	if b.here.ready(b.socket) {
+	if b.here.ready(b.reports) {
 		b.receive()
 	}
 	return b.here.ready(b.tty)
 }
 
-// glance waits for the socket or a nudge without letting any other goroutine run on this thread meanwhile. It is for very
+// glance waits for a report or a nudge without letting any other goroutine run on this thread meanwhile. It is for very
 // short times.
 func (b *bash) glance(atMost time.Duration) {
-	fds := [...]unix.PollFd{{Fd: int32(b.socket), Events: unix.POLLIN}, {Fd: int32(b.nudges), Events: unix.POLLIN}}
+	fds := [...]unix.PollFd{{Fd: int32(b.reports), Events: unix.POLLIN}, {Fd: int32(b.nudges), Events: unix.POLLIN}}
 	limit := unix.NsecToTimespec(int64(atMost))
 	// Raw, so that the runtime does not hear of it: else it gives what else could run here to another thread, which has to
 	// be woken and finds nothing.
@@ -83,19 +83,19 @@ func (b *bash) abandon() {
 	b.nudge()
 }
 
-// poll takes what can be read from the socket, for one who does not listen. Who does may miss that, and is nudged.
+// poll takes what can be read of reports, for one who does not listen. Who does may miss that, and is nudged.
 func (b *bash) poll() {
 	if b.receive() {
 		b.nudge()
 	}
 }
 
-// receive takes what can be read from the socket, and says whether the report is there now.
+// receive takes what can be read of reports, and says whether the report is there now.
 func (b *bash) receive() (came bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for !b.ended && !b.closed {
-		n, err := readNow(b.socket, b.buf[:])
+		n, err := readNow(b.reports, b.buf[:])
 		switch {
 		case n > 0:
 			came = b.takeLocked(b.buf[:n]) || came
@@ -148,7 +148,7 @@ func (b *bash) isHungUp() bool {
 	return b.hungUp
 }
 
-// mustStay says whether bash must stay bash for now: whether the end of its socket counts as its death.
+// mustStay says whether bash must stay bash for now: whether the end of its reports counts as its death.
 func (b *bash) mustStay(strict bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

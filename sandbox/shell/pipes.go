@@ -3,6 +3,7 @@ package shell
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,8 +18,8 @@ import (
 // refused.
 const pipeSize = 256 << 10
 
-// startPiped starts a shell on pipes: a bash, or where there is none a sh. Its standard input is the socket, as on a
-// terminal; the input of its programs is descriptor 3, and they all write to one pipe.
+// startPiped starts a shell on pipes: a bash, or where there is none a sh. Its standard input is where commands come from,
+// as on a terminal; the input of its programs is descriptor 3, and they all write to one pipe.
 func startPiped(c Config, dir, group string) (*bash, error) {
 	path, d, err := lookShell()
 	if err != nil {
@@ -29,13 +30,9 @@ func startPiped(c Config, dir, group string) (*bash, error) {
 	if err != nil {
 		return nil, startError(err)
 	}
-	defer func() {
-		for _, f := range files {
-			f.Close()
-		}
-	}()
+	defer closeFiles(files)
 	attr := &os.ProcAttr{Dir: dir, Env: append(environment(c.Env), "TERM=dumb", "PS1=", "PS2="),
-		Files: []*os.File{files[0], files[1], files[1], files[2]}, Sys: &syscall.SysProcAttr{Setsid: true, Credential: c.User}}
+		Files: files, Sys: &syscall.SysProcAttr{Setsid: true, Credential: c.User}}
 	if b.proc, err = child.StartIn(group, path, d.argv, attr); err != nil {
 		b.descriptors.close()
 		return nil, startError(err)
@@ -44,17 +41,21 @@ func startPiped(c Config, dir, group string) (*bash, error) {
 	return b, nil
 }
 
-// openPipes makes the descriptors and gives the shell's ends: commands, output, input.
+// openPipes makes the descriptors and gives the shell's: commands, output, reports or output once more, input.
 func (b *bash) openPipes(user *syscall.Credential) (theirs []*os.File, err error) {
-	d, commands, err := openDescriptors()
+	d, channel, err := openDescriptors(b.dialect.pipes)
 	if err != nil {
 		return nil, err
 	}
-	theirs = []*os.File{commands}
+	b.stdin = nameOf(int(channel[0].Fd()))
+	theirs = channel
 	var out, in [2]int
 	if err = unix.Pipe2(out[:], unix.O_CLOEXEC); err == nil {
 		d.tty = out[0]
-		theirs = append(theirs, os.NewFile(uintptr(out[1]), "output"))
+		output := os.NewFile(uintptr(out[1]), "output")
+		if theirs = slices.Insert(channel, 1, output); len(theirs) < 3 {
+			theirs = append(theirs, output)
+		}
 		_, _ = unix.FcntlInt(uintptr(out[0]), unix.F_SETPIPE_SZ, pipeSize)
 		err = unix.Pipe2(in[:], unix.O_CLOEXEC)
 	}
@@ -71,16 +72,14 @@ func (b *bash) openPipes(user *syscall.Credential) (theirs []*os.File, err error
 		err = unix.SetNonblock(d.tty, true)
 	}
 	if err == nil && user != nil && int(user.Uid) != os.Getuid() {
-		for _, f := range theirs[1:] { // for programs that open /dev/stdin and /dev/stdout
+		for _, f := range []*os.File{theirs[1], theirs[3]} { // for programs that open /dev/stdin and /dev/stdout
 			if e := f.Chown(int(user.Uid), -1); e != nil {
 				err = fmt.Errorf("give the pipes to their user: %w", e)
 			}
 		}
 	}
 	if err != nil {
-		for _, f := range theirs {
-			f.Close()
-		}
+		closeFiles(theirs)
 		d.close()
 		return nil, fmt.Errorf("make pipes: %w", err)
 	}

@@ -17,6 +17,7 @@ type call struct {
 	echo    string // what was typed, which the terminal shows again
 	timeout time.Duration
 	start   time.Time
+	glanced bool // for a moment, it has been waited for
 }
 
 // An outcome is why a wait ended.
@@ -42,9 +43,63 @@ const (
 // read), Conflict (closed).
 func (s *Session) Run(ctx context.Context, a sandbox.RunArgs, timeout time.Duration, out sandbox.Output) (sandbox.Observation, error) {
 	s.turn.Lock()
-	defer s.turn.Unlock()
+	c, o, err := s.begin(a, timeout, out)
+	defer s.finish(c)
+	if c == nil {
+		return o, err
+	}
+	return s.await(ctx, c)
+}
+
+// A Rest is what is left of a Run: it is called once, by any goroutine, and gives what Run would.
+type Rest func(context.Context) (sandbox.Observation, error)
+
+// RunSoon is Run for a caller who cannot wait for long: if the command has not ended in a moment, or cannot even begin
+// without waiting, the observation is that of the Rest, which is nil otherwise.
+func (s *Session) RunSoon(a sandbox.RunArgs, timeout time.Duration, out sandbox.Output) (o sandbox.Observation, rest Rest, err error) {
+	whole := func(ctx context.Context) (sandbox.Observation, error) { return s.Run(ctx, a, timeout, out) }
+	if !s.turn.TryLock() {
+		return o, whole, nil
+	}
+	if !s.Alive() { // a new shell takes a while to start
+		s.turn.Unlock()
+		return o, whole, nil
+	}
+	c, o, err := s.begin(a, timeout, out)
+	if c == nil {
+		s.finish(nil)
+		return o, nil, err
+	}
+	rest = func(ctx context.Context) (sandbox.Observation, error) {
+		defer s.finish(c)
+		return s.await(ctx, c)
+	}
+	if !s.endsSoon(c) {
+		return o, rest, nil
+	}
+	o, err = rest(context.Background())
+	return o, nil, err
+}
+
+// endsSoon waits for a moment, and says whether the command has ended in a way that leaves nothing to wait for.
+func (s *Session) endsSoon(c *call) bool {
+	b := s.shell()
+	if b == nil {
+		return false
+	}
+	if next, _ := s.limits(c); next > 0 {
+		c.glanced = true
+		s.listenFirst(b, next)
+	}
+	r, done, dead, _ := b.news()
+	return done && !dead && s.held == "" && r.prompt == ""
+}
+
+// begin does what a asks for, up to the waiting. Without a call there is nothing to wait for, and the observation is there.
+// The caller has the turn, and gives the call to finish in any case.
+func (s *Session) begin(a sandbox.RunArgs, timeout time.Duration, out sandbox.Output) (*call, sandbox.Observation, error) {
 	if s.ended() {
-		return sandbox.Observation{}, errClosed
+		return nil, sandbox.Observation{}, errClosed
 	}
 	s.used.Store(time.Now().UnixNano())
 	c := &call{RunArgs: a, command: strip(a.Command), timeout: timeout}
@@ -53,13 +108,13 @@ func (s *Session) Run(ctx context.Context, a sandbox.RunArgs, timeout time.Durat
 		if c.command == "" {
 			text = nothingToPoll
 		}
-		return sandbox.Observation{Content: text, Result: sandbox.RunResult{Metadata: unknown("", "")}}, nil
+		return nil, sandbox.Observation{Content: text, Result: sandbox.RunResult{Metadata: unknown("", "")}}, nil
 	}
 	var unended bool
 	if !s.config.Pipes {
 		var parts []string
 		if parts, unended = inspect(c.command); parts != nil {
-			return rejection(parts, c), nil
+			return nil, rejection(parts, c), nil
 		}
 	}
 	if _, ok := controlKey(c.command); ok {
@@ -67,18 +122,27 @@ func (s *Session) Run(ctx context.Context, a sandbox.RunArgs, timeout time.Durat
 	}
 	busy := s.busy()
 	if busy && !c.IsInput && c.command != "" {
-		return s.refuse(c), nil
+		return nil, s.refuse(c), nil
 	}
 	if !s.open && c.key != 0 && c.key != 'd' {
-		return s.idleKey(c)
+		o, err := s.idleKey(c)
+		return nil, o, err
 	}
 	s.view.attend(out)
-	defer func() { s.view.leave(s.shell()) }()
 	c.start = time.Now()
 	if err := s.act(c, busy, unended); err != nil {
-		return sandbox.Observation{}, err
+		s.view.leave(s.shell())
+		return nil, sandbox.Observation{}, err
 	}
-	return s.await(ctx, c)
+	return c, sandbox.Observation{}, nil
+}
+
+// finish ends what begin has begun, and the turn.
+func (s *Session) finish(c *call) {
+	if c != nil {
+		s.view.leave(s.shell())
+	}
+	s.turn.Unlock()
 }
 
 // busy says whether a command is running, or one is held.
@@ -168,7 +232,7 @@ func (s *Session) await(ctx context.Context, c *call) (sandbox.Observation, erro
 // meanwhile.
 func (s *Session) wait(ctx context.Context, b *bash, c *call) (report, outcome) {
 	watched := false // ctx is
-	for first := true; ; first = false {
+	for {
 		r, done, dead, code := b.news()
 		next, why := s.limits(c)
 		switch {
@@ -182,7 +246,8 @@ func (s *Session) wait(ctx context.Context, b *bash, c *call) (report, outcome) 
 		case next <= 0:
 			return r, why
 		}
-		if first { // for a moment, only the end counts: most commands that print little are done by then
+		if !c.glanced { // for a moment, only the end counts: most commands that print little are done by then
+			c.glanced = true
 			s.listenFirst(b, next)
 			continue
 		}

@@ -123,7 +123,7 @@ func sources(command string) bool {
 // tidy has bash report its prompt as it is printed, and then forget all prompts, which a command has set.
 func (b *bash) tidy() error {
 	b.expect()
-	b.line = appendTell(b.line[:0], "tidy", b.secret[:])
+	b.line = b.dialect.appendTell(b.line[:0], "tidy", b.secret[:])
 	return b.lines.write(b.line)
 }
 
@@ -139,7 +139,7 @@ func (b *bash) expect() {
 // post sends b.line and the line that makes the report.
 func (b *bash) post(how string) error {
 	b.expect()
-	b.line = appendTell(b.line, how, b.secret[:])
+	b.line = b.dialect.appendTell(b.line, how, b.secret[:])
 	err := b.lines.write(b.line)
 	if cap(b.line) > maxKept {
 		b.line = nil
@@ -154,7 +154,7 @@ func (b *bash) again() {
 	var line []byte
 	if b.waiting && b.agains < maxAgain {
 		b.agains++
-		line = appendTell(nil, "tell", b.secret[:])
+		line = b.dialect.appendTell(nil, "tell", b.secret[:])
 	}
 	b.mu.Unlock()
 	if line != nil {
@@ -166,9 +166,9 @@ const maxAgain = 500 // times; who needs more is not helped by it
 
 // appendTell appends the line that makes bash report: a simple command, for after a syntax error in eval bash does not
 // know a reserved word at the beginning of a line.
-func appendTell(dst []byte, how string, secret []byte) []byte {
+func (d *dialect) appendTell(dst []byte, how string, secret []byte) []byte {
 	dst = append(dst, " __sandtree_"...)
 	dst = append(append(dst, how...), ' ')
 	dst = append(dst, secret...)
-	return append(dst, " >&0\n"...)
+	return append(dst, d.tell...)
 }

@@ -9,7 +9,7 @@
 //
 // whose quoted word is the command, of any size and with any bytes, and whose redirection makes the terminal the
 // standard input of what runs in it. A second line has bash write a report back on the same socket: exit status, $!,
-// working directory, PATH. So the end of a command is known at once, without looking at the terminal, without a marker
+// working directory, PATH. (In a session on pipes, commands and reports have a pipe each: a socket takes longer.) So the end of a command is known at once, without looking at the terminal, without a marker
 // in the output, and without polling; and `true` costs no fork.
 //
 // When the report is there, everything that the command has written to the terminal has been accepted by the kernel, and
@@ -21,13 +21,13 @@
 //
 // # What a command can and cannot do to the report
 //
-// A program cannot write to the socket: bash marks the descriptor close-on-exec when it sets it aside for the
-// redirection. A report counts only between two copies of the secret made for its command, which bash reads after that
+// A program cannot write reports: bash marks the descriptor close-on-exec when it sets it aside for the
+// redirection, or has copied one that it had marked so before. A report counts only between two copies of the secret made for its command, which bash reads after that
 // command has ended; so what runs in the background, or an earlier command, cannot make one up. What a command *can* do,
 // because it runs in or beside bash as the same user, is find the descriptor by shell code or through /proc or a
 // debugger, and read the line ahead; or send bash an interrupt just when it reads a line (ours are sent only when it
 // does not, see bash.executing). It thereby gains a wrong exit code, odd output or a dead shell, for its own session,
-// which then starts a new bash. What comes on the socket and from the terminal is parsed within fixed bounds and never
+// which then starts a new bash. What comes as reports and from the terminal is parsed within fixed bounds and never
 // trusted otherwise.
 //
 // # Life and death

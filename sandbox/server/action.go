@@ -125,7 +125,7 @@ func (a *action) interrupt() error {
 	defer a.mu.Unlock()
 	select {
 	case <-a.done:
-		return refused(sandbox.Conflict, "interrupt", "the action is done")
+		return refused(sandbox.Conflict, "interrupt", "the action is done: its answer is there to be asked for")
 	default:
 	}
 	switch {
@@ -135,7 +135,7 @@ func (a *action) interrupt() error {
 			close(a.dropped)
 		}
 	case a.running == nil:
-		return refused(sandbox.Conflict, "interrupt", "the action does nothing that can be interrupted")
+		return refused(sandbox.Conflict, "interrupt", "the action does nothing that can be interrupted: wait for its end")
 	default:
 		if err := a.running.Interrupt(); err != nil {
 			return &sandbox.Error{Code: sandbox.Conflict, Op: "interrupt", Err: err}

@@ -95,7 +95,7 @@ func (s *Server) interruptAction(ctx *fasthttp.RequestCtx, id string, epoch uint
 		r.leave()
 		err = act.interrupt()
 	} else if err == nil {
-		err = refused(sandbox.Conflict, "interrupt", "the action is done")
+		err = refused(sandbox.Conflict, "interrupt", "the action is done: its answer is there to be asked for")
 	}
 	if err != nil {
 		fail(ctx, err)

@@ -28,10 +28,10 @@ func (s *Server) admit(a sandbox.Action, body [sha256.Size]byte, epoch, offset u
 		return nil, nil, nil, err
 	}
 	if act := s.actions[a.ID]; act == nil && s.waiting >= maxWaiting {
-		return nil, nil, nil, refused(sandbox.Exhausted, "action", "too many actions wait for their turn")
+		return nil, nil, nil, refused(sandbox.Exhausted, "action", "too many actions wait for their turn: ask again when one of them has ended")
 	}
 	if s.stopping {
-		return nil, nil, nil, refused(sandbox.Unavailable, "server", "it is stopping")
+		return nil, nil, nil, errStopping
 	}
 	entry, fresh, err := s.ledger.Begin(a.ID, body)
 	if err != nil {
@@ -145,8 +145,8 @@ func recorded(o sandbox.Observation, err error, frame []byte, printed uint64) []
 }
 
 const (
-	textDropped  = "The action was interrupted before its turn came. It has not run and will not."
-	textStopping = "The server of the sandbox was stopped before the action's turn came. It has not run and will not."
+	textDropped  = "The action was interrupted before its turn came. It has not run and will not: ask for it anew, with another id, if it is still wanted."
+	textStopping = "The server of the sandbox was stopped before the action's turn came. It has not run and will not: ask for it anew, with another id, when a server is there."
 )
 
 func (s *Server) inTurn(act *action) (sandbox.Observation, error) {

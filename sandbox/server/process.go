@@ -245,7 +245,7 @@ func (p *process) feed(b []byte, offset uint64, eof bool) error {
 	}
 	switch {
 	case p.over():
-		return refused(sandbox.Conflict, "process", "it has ended: there is nobody to read input")
+		return refused(sandbox.Conflict, "process", "it has ended: there is nobody to read input; ask for its output and exit code, or start another one")
 	case offset > p.taken:
 		return refused(sandbox.Conflict, "process", fmt.Sprintf("the input at %d is missing: it has had %d bytes; send from there on", offset, p.taken))
 	}

@@ -92,7 +92,7 @@ func (s *Session) coming(b *bash) {
 	s.next = b
 }
 
-var errClosed = &sandbox.Error{Code: sandbox.Conflict, Op: "shell", Err: errors.New("the session is closed")}
+var errClosed = &sandbox.Error{Code: sandbox.Conflict, Op: "shell", Err: errors.New("the session is closed: an action that names it makes a new one")}
 
 // current is the bash that there is, started anew if the last one has died.
 func (s *Session) current() (*bash, error) {

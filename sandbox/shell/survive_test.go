@@ -399,7 +399,10 @@ func TestInterruptWhileReading(t *testing.T) {
 			t.Fatalf("%+v", o)
 		}
 		o = do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, 20*time.Second)
-		if o.exit != 130 && o.exit != 0 || o.content != "^C" && o.content != "a part\n^C" && !strings.HasPrefix(o.content, "a part\na part\n") {
+		// The key flushes what the terminal has not passed on yet, so that a line may be cut, or ^C stand anywhere.
+		printed := strings.Replace(o.content, "^C", "", 1)
+		lines := strings.Repeat("a part\n", 10)
+		if o.exit != 130 && o.exit != 0 || !strings.HasPrefix(lines, printed[:min(len(printed), len(lines)/2)]) {
 			t.Errorf("exit %d, %.100q", o.exit, o.content)
 		}
 	}

@@ -89,7 +89,7 @@ func (s *Server) start(left leftovers, begun <-chan shells) {
 	case begun != nil:
 		b = <-begun
 	case s.life.Err() != nil:
-		b.err = errStopping
+		b.err = refused(sandbox.Unavailable, "server", "it is stopping")
 	default:
 		b.sessions, b.err = s.openShells()
 	}

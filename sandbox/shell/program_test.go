@@ -65,7 +65,7 @@ func TestRounds(t *testing.T) {
 		want(t, o, "Do you want to continue? [Y/n]", "", -1)
 		o = input(t, s, "Y")
 		want(t, o, "Proceeding with operation...\nOperation completed successfully!", "", 0)
-		o = do(t, s, sandbox.RunArgs{Command: `i=0; while true; do i=$((i+1)); echo "Line $i - $(printf "%1000s" x | tr ' ' .)"; done`}, 300*time.Millisecond)
+		o = do(t, s, sandbox.RunArgs{Command: `i=0; while true; do i=$((i+1)); echo "Line $i - $(printf "%1000s" x | tr ' ' .)"; done`}, time.Second)
 		if o.exit != -1 || !strings.HasPrefix(o.content, "Line 1 - ") {
 			t.Fatalf("%d: exit %d, %.50q", i, o.exit, o.content)
 		}

@@ -131,7 +131,7 @@ func (s *Session) begin(a sandbox.RunArgs, timeout time.Duration, out sandbox.Ou
 	s.view.attend(out)
 	c.start = time.Now()
 	if err := s.act(c, busy, unended); err != nil {
-		s.view.leave(s.shell())
+		s.view.leave(s.shell(), s.doze())
 		return nil, sandbox.Observation{}, err
 	}
 	return c, sandbox.Observation{}, nil
@@ -140,7 +140,7 @@ func (s *Session) begin(a sandbox.RunArgs, timeout time.Duration, out sandbox.Ou
 // finish ends what begin has begun, and the turn.
 func (s *Session) finish(c *call) {
 	if c != nil {
-		s.view.leave(s.shell())
+		s.view.leave(s.shell(), s.doze())
 	}
 	s.turn.Unlock()
 }

@@ -97,7 +97,7 @@ func Start(c Config) (*Session, error) {
 		_ = s.cage.Destroy() // what is left of it is in the cgroup that was given, whose owner clears that
 		return nil, err
 	}
-	s.view.leave(s.sh)
+	s.view.leave(s.sh, doze)
 	return s, nil
 }
 

@@ -121,13 +121,13 @@ func (v *view) attend(out sandbox.Output) {
 	v.toldLocked()
 }
 
-// leave ends what attend began: out is not called again, and the pump of b, if it is not nil, reads the terminal.
-func (v *view) leave(b *bash) {
+// leave ends what attend began: out is not called again, and the pump of b, if it is not nil, reads the terminal after so long.
+func (v *view) leave(b *bash, after time.Duration) {
 	v.mu.Lock()
 	v.attended, v.out = false, nil
 	v.mu.Unlock()
 	if b != nil && b.pause != nil {
-		b.pause.Reset(doze)
+		b.pause.Reset(after)
 	}
 }
 
@@ -139,8 +139,20 @@ func (v *view) lastChange() time.Time {
 }
 
 // doze is how long the terminal is left alone after a command: those that come one after the other need neither wake the
-// pump nor keep it from waking.
-const doze = 5 * time.Millisecond
+// pump nor keep it from waking. With others about, the next one comes later: so it is that much for each of them, up to a
+// limit that a program which prints in the background hardly feels.
+const (
+	doze    = 5 * time.Millisecond
+	maxDoze = 100 * time.Millisecond
+)
+
+// doze is how long the terminal is left alone now.
+func (s *Session) doze() time.Duration {
+	if s.config.Crowd == nil {
+		return doze
+	}
+	return min(doze*time.Duration(1+s.config.Crowd()), maxDoze)
+}
 
 // pump reads b's terminal while no command runs, so that what runs in the background is not held up, until b is closed.
 func (v *view) pump(b *bash) {

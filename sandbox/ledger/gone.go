@@ -30,6 +30,7 @@ type goneSet struct {
 	limit         int
 	recent, older *table // nil while there is none
 	tags          []byte // for the next table
+	taken         int    // how many of them have memory
 	unsaved       []key  // that no table could take, most likely for want of room; the ledger's file keeps them
 }
 
@@ -67,14 +68,16 @@ func openTable(path string) (*table, error) {
 	return t, err
 }
 
-// makeTags makes those of a new table, so that the memory is taken now: the thousandth action is not to take more than
-// the first.
-func (g *goneSet) makeTags() []byte {
-	tags := make([]byte, max(minSlots, g.limit*4/3+1))
-	for i := 0; i < len(tags); i += os.Getpagesize() {
-		tags[i] = 0
+// makeTags makes those of a new table.
+func (g *goneSet) makeTags() []byte { return make([]byte, max(minSlots, g.limit*4/3+1)) }
+
+// prepare takes a page of the memory for the next table. The thousandth action is not to take more than the hundredth, but
+// all at once would take as long as a bash takes to load.
+func (g *goneSet) prepare() {
+	if g.taken < len(g.tags) {
+		g.tags[g.taken] = 0
+		g.taken += os.Getpagesize()
 	}
-	return tags
 }
 
 func (g *goneSet) has(id string) (bool, error) {

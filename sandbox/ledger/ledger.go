@@ -150,6 +150,7 @@ func (l *Ledger) Begin(id string, body [sha256.Size]byte) (e *Entry, fresh bool,
 		return nil, false, failure("ledger.Begin", err)
 	}
 	l.entries[id] = e
+	l.gone.prepare()
 	return e, true, nil
 }
 

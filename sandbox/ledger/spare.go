@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // The spare is a file of zeros beside the ledger. When the disk is full it is given up, so that the action which makes
@@ -26,11 +28,23 @@ func (f *file) makeSpare() {
 		f.spare = true
 		return
 	}
-	if os.WriteFile(f.sparePath(), make([]byte, spareSize), 0o600) != nil {
+	if takeRoom(f.sparePath(), spareSize) != nil {
 		os.Remove(f.sparePath()) // no room: a part of a spare would only take what is left
 		return
 	}
 	f.spare = true
+}
+
+// takeRoom makes a file of that many zeros, which it does not write where the file system can do without.
+func takeRoom(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = unix.Fallocate(int(f.Fd()), 0, 0, size); err == unix.EOPNOTSUPP {
+		_, err = f.Write(make([]byte, size))
+	}
+	return errors.Join(err, f.Close())
 }
 
 // useSpare makes room, once.

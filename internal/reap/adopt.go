@@ -43,12 +43,8 @@ func Adopt(log *slog.Logger) (*Adopter, error) {
 	return a, nil
 }
 
-// Own says that pid is a child which this process waits for itself.
-func (a *Adopter) Own(pid int) {
-	p, err := Stat(pid)
-	if err != nil {
-		return // it has been waited for already
-	}
+// Own says that p is a child which this process waits for itself.
+func (a *Adopter) Own(p Proc) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.own[p.PID] = p.Start
@@ -72,8 +68,8 @@ func (a *Adopter) pruneLocked() {
 const pruneLeast = 64
 
 func (a *Adopter) loop(ended <-chan os.Signal) {
-	seen := map[name]time.Time{} // dead children that may be orphans
-	timer := time.NewTimer(0)
+	seen := map[name]time.Time{}  // dead children that may be orphans
+	timer := time.NewTimer(doubt) // for those that were there before; a process that has just begun has better to do
 	defer timer.Stop()
 	for {
 		select {

@@ -169,13 +169,22 @@ func TestKillCgroup(t *testing.T) {
 	}
 }
 
+func stat(t *testing.T, pid int) Proc {
+	t.Helper()
+	p, err := Stat(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func TestRecordOutlivesItsWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions")
 	r, leaders, existed, err := OpenRecord(path)
 	if err != nil || existed || len(leaders) > 0 {
 		t.Fatalf("a new record: existed %t, %v, %v", existed, leaders, err)
 	}
-	if err := r.Add(os.Getpid()); err != nil {
+	if err := r.Add(stat(t, os.Getpid())); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Close(); err != nil {
@@ -224,7 +233,7 @@ func TestRecordForgetsWhatHasEnded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := r.Add(cmd.Process.Pid); err != nil {
+		if err := r.Add(stat(t, cmd.Process.Pid)); err != nil {
 			t.Error(err)
 		}
 		if i > 0 {
@@ -281,7 +290,7 @@ func TestAdoptReapsOrphansOnly(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	a.Own(cmd.Process.Pid)
+	a.Own(stat(t, cmd.Process.Pid))
 	lines := bufio.NewScanner(out)
 	lines.Scan()
 	lines.Scan()

@@ -68,20 +68,16 @@ func parseRecord(b []byte) []Proc {
 	return leaders
 }
 
-func boot() string {
+var boot = sync.OnceValue(func() string {
 	b, _ := os.ReadFile(bootID)
 	if id := strings.TrimSpace(string(b)); id != "" {
 		return id
 	}
 	return "-" // not Linux as we know it: then a reboot is not told from none
-}
+})
 
-// Add notes the session that pid leads.
-func (r *Record) Add(pid int) error {
-	p, err := Stat(pid)
-	if err != nil {
-		return err
-	}
+// Add notes the session that p leads.
+func (r *Record) Add(p Proc) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var tidied error
@@ -90,7 +86,7 @@ func (r *Record) Add(pid int) error {
 		r.tidyAt = max(fewLeaders, 2*len(r.leaders))
 	}
 	r.leaders = append(r.leaders, p)
-	_, err = r.f.WriteString(p.line())
+	_, err := r.f.WriteString(p.line())
 	return errors.Join(tidied, err)
 }
 

@@ -16,21 +16,13 @@ type shells struct {
 	err      error
 }
 
-// early starts the main shell before the rest of the server is opened, which takes about as long as a bash to load. Nil if
-// an earlier server may have left something, which has to end before: then there is a record, or something is in the
-// cgroup. The shell reads nothing before s.opened is closed: see started.
+// early opens the server, and starts the main shell before, since the one takes about as long as the other to load. Nil, and
+// no shell, if an earlier server may have left something, which has to end before. What starts the shell opens the server
+// as soon as it runs, on the same goroutine, and only then has it read something: see started.
 func (s *Server) early() <-chan shells {
-	c := s.config
-	if c.StateDir == "" {
+	if !s.untouched() {
+		s.open()
 		return nil
-	}
-	if _, err := os.Lstat(filepath.Join(c.StateDir, reap.RecordFile)); !errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if c.Cgroup != "" {
-		if procs, err := reap.InCgroup(c.Cgroup)(); err != nil || len(procs) > 0 {
-			return nil
-		}
 	}
 	begun, over := make(chan shells, 1), make(chan struct{})
 	s.working.Go(func() {
@@ -38,11 +30,33 @@ func (s *Server) early() <-chan shells {
 		opened, err := s.openShells()
 		begun <- shells{opened, err}
 	})
-	select { // until it runs: a goroutine that is only to be scheduled loads nothing
+	select {
 	case <-s.born:
+		return begun
 	case <-over:
 	}
+	select {
+	case <-s.born:
+	default: // no shell could be started
+		s.open()
+	}
 	return begun
+}
+
+// untouched says that no earlier server can have left anything: there is no record, and nothing in the cgroup.
+func (s *Server) untouched() bool {
+	c := s.config
+	if c.StateDir == "" {
+		return false
+	}
+	if _, err := os.Lstat(filepath.Join(c.StateDir, reap.RecordFile)); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	if c.Cgroup == "" {
+		return true
+	}
+	procs, err := reap.InCgroup(c.Cgroup)()
+	return err == nil && len(procs) == 0
 }
 
 func (s *Server) openShells() (*sessions, error) {

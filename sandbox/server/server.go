@@ -57,7 +57,9 @@ type Server struct {
 	files   *files.Store
 	ledger  *ledger.Ledger
 
-	born     chan struct{} // closed when there is a main shell, which has read nothing yet
+	left     leftovers     // of an earlier server
+	openErr  error         // why what stands above is not set
+	born     chan struct{} // closed when there is a main shell, which has read nothing yet, and these two are set
 	opened   chan struct{} // closed when what stands above is set, or New has failed
 	ready    chan struct{} // closed when what follows is set
 	failed   error
@@ -99,18 +101,17 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.editor = newEditor(s)
 	s.routes = s.newRoutes()
 	begun := s.early()
-	left, err := s.open()
-	if err != nil {
+	if s.openErr != nil {
 		_ = s.giveUp(begun)
 		s.close()
-		return nil, err
+		return nil, s.openErr
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.contact = newContact(c.OrphanAfter, c.Keep)
 	s.http = s.newHTTP()
 	s.viewer = s.startViewer()
 	close(s.opened)
-	s.working.Go(func() { s.start(left, begun) })
+	s.working.Go(func() { s.start(begun) })
 	return s, nil
 }
 

@@ -23,8 +23,10 @@ type leftovers struct {
 	cgroup   string      // may hold some of it; "" does not
 }
 
-// open opens everything that can fail for what the caller said, before anything is started.
-func (s *Server) open() (left leftovers, err error) {
+// open opens everything that can fail for what the caller said, before anything but a shell that has read nothing is started.
+func (s *Server) open() { s.left, s.openErr = s.openAll() }
+
+func (s *Server) openAll() (left leftovers, err error) {
 	c := s.config
 	failed := func(what string, err error) (leftovers, error) {
 		if sandbox.CodeOf(err) != sandbox.Internal {
@@ -77,11 +79,11 @@ func filesConfig(c Config) files.Config {
 }
 
 // start makes the server ready.
-func (s *Server) start(left leftovers, begun <-chan shells) {
+func (s *Server) start(begun <-chan shells) {
 	if begun == nil {
-		left.cgroup = s.config.Cgroup
+		s.left.cgroup = s.config.Cgroup
 	}
-	s.settle(left)
+	s.settle(s.left)
 	kernel := s.startKernel()
 	s.editor.start()
 	var b shells
@@ -127,14 +129,16 @@ func (s *Server) awaitPlugins(all ...<-chan struct{}) error {
 
 // started is told of every shell before it runs anything.
 func (s *Server) started(pid int) {
+	p, err := reap.Stat(pid)
 	select {
 	case <-s.opened:
-	default: // it is the one that early has begun to start, and nobody closes born but this
+	case <-s.born:
+	default: // it is the one that early has begun to start
+		s.open()
 		close(s.born)
-		<-s.opened
 	}
-	if s.adopter != nil {
-		s.adopter.Own(pid)
+	if s.openErr != nil {
+		<-s.opened // when it is known that this one is not wanted
 	}
 	s.mu.Lock()
 	s.starting = pid
@@ -142,12 +146,7 @@ func (s *Server) started(pid int) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	s.mu.Unlock()
-	if s.record == nil {
-		return
-	}
-	if err := s.record.Add(pid); err != nil {
-		s.log.Error("recording a session", "pid", pid, "err", err)
-	}
+	s.note(pid, p, err)
 }
 
 // settle ends what an earlier server has left running and then answers for the actions that it was performing.

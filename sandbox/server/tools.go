@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/sandtree/sandtree/internal/child"
+	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox/browser"
 	"github.com/sandtree/sandtree/sandbox/kernel"
 	"github.com/sandtree/sandtree/sandbox/mcp"
@@ -61,13 +62,22 @@ func (s *Server) childConfig() child.Config {
 
 // startedChild is told of every program of a tool at once after its start.
 func (s *Server) startedChild(pid int) {
-	if s.adopter != nil {
-		s.adopter.Own(pid)
+	p, err := reap.Stat(pid)
+	s.note(pid, p, err)
+}
+
+// note takes note of a process that was started, unless err says that it has been waited for already.
+func (s *Server) note(pid int, p reap.Proc, err error) {
+	if s.adopter != nil && err == nil {
+		s.adopter.Own(p)
 	}
 	if s.record == nil {
 		return
 	}
-	if err := s.record.Add(pid); err != nil {
+	if err == nil {
+		err = s.record.Add(p)
+	}
+	if err != nil {
 		s.log.Error("recording a session", "pid", pid, "err", err)
 	}
 }

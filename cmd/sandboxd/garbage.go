@@ -25,11 +25,23 @@ func saveMemory() (stop func()) {
 	if os.Getenv("GOGC") != "" {
 		return func() {}
 	}
-	debug.SetGCPercent(garbagePercent)
+	allowGarbage(false)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { giveBack(ctx) })
 	return func() { cancel(); wg.Wait() }
+}
+
+// allowGarbage says how much there may be. While many actions are performed at a time it is as much as Go allows by itself:
+// then speed matters more.
+func allowGarbage(many bool) {
+	switch {
+	case os.Getenv("GOGC") != "":
+	case many:
+		debug.SetGCPercent(100)
+	default:
+		debug.SetGCPercent(garbagePercent)
+	}
 }
 
 // giveBack gives free memory back after use, until ctx ends.

@@ -24,7 +24,12 @@ import (
 
 var version = "dev" // set by the linker
 
-func main() { os.Exit(cli.Main("sandboxd", run)) }
+func main() {
+	// Before the first program is started the runtime starts a process to see what the kernel can do. That is the shell's
+	// time, so it is done while the flags are read.
+	go os.FindProcess(os.Getpid())
+	os.Exit(cli.Main("sandboxd", run))
+}
 
 // stopTime bounds a stop: ending what a sandbox runs takes milliseconds, or for ever if its kernel is stuck.
 const stopTime = 20 * time.Second
@@ -71,7 +76,10 @@ func run(ctx context.Context, c cli.Call) error {
 // serve runs a server until ctx ends or nobody is left who wants it. It closes ln.
 func serve(ctx context.Context, config server.Config, ln net.Listener, readyFD int, log *slog.Logger) error {
 	threads := newThreads()
-	config.Crowded = threads.crowded
+	config.Crowded = func(many bool) {
+		threads.crowded(many)
+		allowGarbage(many)
+	}
 	s, err := server.New(ctx, config)
 	if err != nil {
 		ln.Close()
@@ -86,8 +94,8 @@ func serve(ctx context.Context, config server.Config, ln net.Listener, readyFD i
 				log.Error("telling that the server is ready", "fd", readyFD, "err", err)
 			}
 		}
-		log.Info("ready", "address", ln.Addr().String(), "owner", config.Owner, "epoch", config.Epoch, "version", version)
 		threads.set(1)
+		log.Info("ready", "address", ln.Addr().String(), "owner", config.Owner, "epoch", config.Epoch, "version", version)
 		defer saveMemory()()
 	case <-ctx.Done():
 	}

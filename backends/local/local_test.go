@@ -455,7 +455,8 @@ func TestRemoveEndsNotedSessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(r.Add(cmd.Process.Pid), r.Close()); err != nil {
+	p, err := reap.Stat(cmd.Process.Pid)
+	if err := errors.Join(err, r.Add(p), r.Close()); err != nil {
 		t.Fatal(err)
 	}
 	l, err := i.home.read()

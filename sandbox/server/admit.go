@@ -150,12 +150,14 @@ const (
 )
 
 func (s *Server) inTurn(act *action) (sandbox.Observation, error) {
-	ok, err := act.place.wait(s.life, act.dropped)
-	if err != nil {
-		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
-	}
-	if !ok || !act.begin() {
-		return sandbox.Failed(sandbox.ErrorInterrupted, textDropped), nil
+	if act.doing.rest == nil { // else it has begun
+		ok, err := act.place.wait(s.life, act.dropped)
+		if err != nil {
+			return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
+		}
+		if !ok || !act.begin() {
+			return sandbox.Failed(sandbox.ErrorInterrupted, textDropped), nil
+		}
 	}
 	return s.performed(s.life, act.Action, &act.doing)
 }

@@ -18,7 +18,8 @@ type performance struct {
 	out  sandbox.Output    // gets what it prints; nil: nobody
 	in   func(interrupter) // is told of what performs it, so that it can be interrupted
 	soon bool              // the performer cannot wait: what takes longer than a moment ends with errGoesOn, and goes on by another call
-	rest shell.Rest        // what is left to do then
+	rest shell.Rest        // what is left to do then, nil if nothing has been done
+	of   *shell.Session    // whose rest it is
 	at   time.Time         // when it began
 }
 
@@ -55,6 +56,9 @@ func (s *Server) perform(ctx context.Context, a sandbox.Action, p *performance) 
 func (s *Server) run(ctx context.Context, args sandbox.RunArgs, a sandbox.Action, p *performance) (sandbox.Observation, error) {
 	if args.IsStatic {
 		return s.runStatic(ctx, args, a, p)
+	}
+	if p.rest != nil {
+		return s.runIn(ctx, p.of, args, a, p)
 	}
 	if p.soon && !s.sessions.has(a.Session) { // it takes a while to start
 		return sandbox.Observation{}, errGoesOn
@@ -101,7 +105,8 @@ func (s *Server) runIn(ctx context.Context, session *shell.Session, args sandbox
 	case p.rest != nil:
 		o, err = p.rest(ctx)
 	case p.soon:
-		if o, p.rest, err = session.RunSoon(args, a.Timeout, p.out); p.rest != nil {
+		if o, p.rest, err = session.RunSoon(args, a.Timeout, p.out); p.rest != nil || err == shell.ErrNotNow {
+			p.of = session
 			return o, errGoesOn
 		}
 	default:

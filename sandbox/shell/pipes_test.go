@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -154,6 +155,52 @@ func TestPipesCloseLeavesNothing(t *testing.T) {
 	for _, pid := range strings.Fields(o.content) {
 		if _, err := os.Stat(fmt.Sprintf("/proc/%s/exe", pid)); err == nil {
 			t.Errorf("%s is left", pid)
+		}
+	}
+}
+
+// RunSoon gives back what takes longer than a moment, and the session is the Rest's until that has been called.
+func TestRunSoon(t *testing.T) {
+	for _, pipes := range []bool{false, true} {
+		s := start(t, Config{Pipes: pipes})
+		soon := func(command string) (sandbox.Observation, Rest, error) {
+			return s.RunSoon(sandbox.RunArgs{Command: command}, 0, nil)
+		}
+		for range 3 { // at least one in three is quick enough on any machine
+			o, rest, err := soon("echo quick")
+			if rest != nil {
+				o, err = rest(t.Context())
+			}
+			if strings.TrimSpace(o.Content) != "quick" || err != nil {
+				t.Errorf("%+v, %v", o, err)
+			}
+		}
+		_, rest, err := soon("read x; echo \"[$x]\"")
+		if rest == nil || err != nil {
+			t.Fatalf("a command that waits for input: %v", err)
+		}
+		if _, again, err := soon("echo"); again != nil || err != ErrNotNow {
+			t.Errorf("while another one runs: %v", err)
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if o, err := rest(ended); o.Content != interrupted || err != nil {
+			t.Errorf("%+v, %v", o, err)
+		}
+		o := input(t, s, "a")
+		if strings.TrimSpace(o.content) != "[a]" || o.exit != 0 {
+			t.Errorf("%+v", o)
+		}
+		if _, rest, _ = soon("sleep 100"); rest == nil {
+			t.Fatal("a command that sleeps has no Rest")
+		}
+		closed := make(chan error, 1)
+		go func() { closed <- s.Close() }()
+		if o, err := rest(t.Context()); o.Content != interrupted || err != nil {
+			t.Errorf("%+v, %v", o, err)
+		}
+		if err := <-closed; err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -58,7 +58,7 @@ s.serve_forever()' &`, 0)
 // Rounds of everything that can go wrong in a terminal: a quiet command, a prompt, long lines under a hard limit, a
 // refusal, ^C.
 func TestRounds(t *testing.T) {
-	s := start(t, Config{NoChange: 200 * time.Millisecond})
+	s := start(t, Config{NoChange: 600 * time.Millisecond})
 	for i := range 3 {
 		run(t, s, `ps aux | awk '{printf "%8.1f MB  %s\n", $6/1024, $11}' | sort -nr | head -3`, 0)
 		o := do(t, s, sandbox.RunArgs{Command: `read -p "Do you want to continue? [Y/n] " answer; if [[ $answer == "Y" ]]; then echo "Proceeding with operation..."; echo "Operation completed successfully!"; else exit 1; fi`}, 0)

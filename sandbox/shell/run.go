@@ -2,6 +2,7 @@ package shell
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 	"unicode"
@@ -51,19 +52,21 @@ func (s *Session) Run(ctx context.Context, a sandbox.RunArgs, timeout time.Durat
 	return s.await(ctx, c)
 }
 
-// A Rest is what is left of a Run: it is called once, by any goroutine, and gives what Run would.
+// A Rest is what is left of a Run that has begun: it must be called once, by any goroutine, and gives what Run would.
 type Rest func(context.Context) (sandbox.Observation, error)
 
-// RunSoon is Run for a caller who cannot wait for long: if the command has not ended in a moment, or cannot even begin
-// without waiting, the observation is that of the Rest, which is nil otherwise.
+// ErrNotNow says that a command cannot begin without waiting for something.
+var ErrNotNow = errors.New("the session is busy, or has no shell")
+
+// RunSoon is Run for a caller who cannot wait for long. If the command has not ended in a moment, there is a Rest, which
+// gives the observation. If it could not even begin, nothing was done and the error is ErrNotNow.
 func (s *Session) RunSoon(a sandbox.RunArgs, timeout time.Duration, out sandbox.Output) (o sandbox.Observation, rest Rest, err error) {
-	whole := func(ctx context.Context) (sandbox.Observation, error) { return s.Run(ctx, a, timeout, out) }
 	if !s.turn.TryLock() {
-		return o, whole, nil
+		return o, nil, ErrNotNow
 	}
 	if !s.Alive() { // a new shell takes a while to start
 		s.turn.Unlock()
-		return o, whole, nil
+		return o, nil, ErrNotNow
 	}
 	c, o, err := s.begin(a, timeout, out)
 	if c == nil {

@@ -83,6 +83,9 @@ func serve(ctx context.Context, config server.Config, ln net.Listener, readyFD i
 	s, err := server.New(ctx, config)
 	if err != nil {
 		ln.Close()
+		if sandbox.CodeOf(err) == sandbox.Canceled { // a stop that came early is one all the same
+			return nil
+		}
 		return err
 	}
 	served := make(chan error, 1)

@@ -91,7 +91,7 @@ func (s *Server) start(begun <-chan shells) {
 	case begun != nil:
 		b = <-begun
 	case s.life.Err() != nil:
-		b.err = refused(sandbox.Unavailable, "server", "it is stopping")
+		b.err = errStopping
 	default:
 		b.sessions, b.err = s.openShells()
 	}

@@ -82,7 +82,7 @@ func parse(args []string, environ []string) (*flags, error) {
 	s.StringVar(&f.workingDir, "working-dir", ".", "`directory` where the shell starts and relative paths begin; made if missing")
 	s.StringVar(&f.stateDir, "state-dir", "", "`directory` for what the next sandboxd must know should this one be killed; none: nothing")
 	s.StringVar(&f.keyFile, "key-file", "", "`file` with the key that requests must bring")
-	s.StringVar(&f.envFile, "env-file", "", "`file` of variables for programs, KEY=VALUE each ended by a NUL byte; read once")
+	s.StringVar(&f.envFile, "env-file", "", "`file` of variables for programs, KEY=VALUE each ended by a NUL byte; read once; - is standard input")
 	s.StringVar(&f.owner, "owner", "", "`name` of the controller that this sandbox is for")
 	s.Uint64Var(&f.epoch, "epoch", 0, "`number` of the controller's activation; requests with a lower one are refused")
 	s.DurationVar(&f.orphanAfter, "orphan-after", 10*time.Minute, "end when nobody has asked for anything for this `time`")
@@ -219,6 +219,9 @@ func (f *flags) config(environ []string, key string, log *slog.Logger) (server.C
 	if f.envFile != "" {
 		extra, err := readEnv(f.envFile)
 		if err != nil {
+			return c, err
+		}
+		if extra, err = f.told(extra, &c); err != nil {
 			return c, err
 		}
 		c.Mark = variable(extra, server.EnvMark)

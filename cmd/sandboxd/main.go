@@ -125,7 +125,9 @@ func tellReady(fd int) error {
 	if f == nil {
 		return fmt.Errorf("descriptor %d is none", fd)
 	}
-	defer f.Close()
+	if fd > 2 { // what is opened next must not become the standard output
+		defer f.Close()
+	}
 	_, err := f.Write([]byte{'\n'})
 	return err
 }

@@ -195,6 +195,25 @@ func testRefused(t *testing.T, w *world) {
 	w.wantCode("Attach", err, sandbox.NotFound)
 }
 
+// specs name one limit each.
+var specs = map[string]sandbox.Spec{
+	backends.LimitCPU:         {Limits: sandbox.Limits{CPU: 1}},
+	backends.LimitCPUShares:   {Limits: sandbox.Limits{CPUShares: 512}},
+	backends.LimitAffinity:    {Limits: sandbox.Limits{Affinity: "0"}},
+	backends.LimitMemory:      {Limits: sandbox.Limits{Memory: 1 << 30}},
+	backends.LimitSwap:        {Limits: sandbox.Limits{Swap: 1 << 20}},
+	backends.LimitSwappiness:  {Limits: sandbox.Limits{Swappiness: 10}},
+	backends.LimitDisk:        {Limits: sandbox.Limits{Disk: 1 << 30}},
+	backends.LimitFiles:       {Limits: sandbox.Limits{Files: 10000}},
+	backends.LimitDiskRead:    {Limits: sandbox.Limits{DiskRead: 10 << 20}},
+	backends.LimitDiskWrite:   {Limits: sandbox.Limits{DiskWrite: 10 << 20}},
+	backends.LimitNetwork:     {Limits: sandbox.Limits{Network: 1e6}},
+	backends.LimitConnections: {Limits: sandbox.Limits{Connections: 10}},
+	backends.LimitPorts:       {Limits: sandbox.Limits{Ports: "80,443"}},
+	backends.LimitProcesses:   {Limits: sandbox.Limits{Processes: 200}},
+	backends.LimitEgress:      {Egress: sandbox.Egress{Mode: sandbox.EgressDenyAll}},
+}
+
 func testLimits(t *testing.T, w *world) {
 	d := w.into()
 	b := backends.Open("test", d, backends.Config{})
@@ -203,11 +222,12 @@ func testLimits(t *testing.T, w *world) {
 	if l, ok := d.(backends.Limiter); ok {
 		enforced = l.Enforces()
 	}
-	for name, l := range map[string]sandbox.Limits{
-		backends.LimitCPU: {CPU: 1}, backends.LimitMemory: {Memory: 1 << 30}, backends.LimitDisk: {Disk: 1 << 30},
-		backends.LimitNetwork: {Network: 1e6}, backends.LimitConnections: {Connections: 10}, backends.LimitProcesses: {Processes: 200},
-	} {
-		spec := sandbox.Spec{ID: "limits", Limits: l}
+	for _, name := range backends.LimitNames {
+		spec, ok := specs[name]
+		if !ok {
+			t.Fatalf("no spec names the limit %s", name)
+		}
+		spec.ID = "limits"
 		if slices.Contains(enforced, name) {
 			if err := b.Supports(spec); err != nil {
 				t.Errorf("%s: %v", name, err)

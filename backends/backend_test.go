@@ -170,7 +170,7 @@ func TestUnenforced(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		if got, want := s.Unenforced(), []string{"disk", "network", "connections"}; !slices.Equal(got, want) {
+		if got, want := s.Unenforced(), []string{"swap", "disk", "network", "connections", "egress"}; !slices.Equal(got, want) {
 			t.Errorf("not enforced are %v, want %v", got, want)
 		}
 	})

@@ -42,7 +42,7 @@ func (b *Backend) connect(ctx context.Context, inst Instance, spec sandbox.Spec)
 	}
 	return &Sandbox{
 		Client: client, id: spec.ID, backend: b, instance: inst,
-		unenforced: unenforced(spec.Limits, b.enforces()),
+		unenforced: unenforced(spec, b.enforces()),
 	}, nil
 }
 

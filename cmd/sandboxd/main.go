@@ -30,6 +30,9 @@ func main() { os.Exit(cli.Main("sandboxd", run)) }
 const stopTime = 20 * time.Second
 
 func run(ctx context.Context, c cli.Call) error {
+	if len(c.Args) == 1 && c.Args[0] == "stage" {
+		return runStage(ctx, c)
+	}
 	defer inheritNoIgnored()()
 	environ, key := takeKey(os.Environ())
 	f, err := parse(c.Args, environ)
@@ -43,7 +46,7 @@ func run(ctx context.Context, c cli.Call) error {
 		fmt.Fprintln(c.Stdout, "sandboxd", version)
 		return nil
 	}
-	letGo(f.readyFD)
+	letGo(c.Args, f.readyFD)
 	log := logger(c.Stderr, f)
 	for _, note := range f.notes {
 		log.Warn(note)

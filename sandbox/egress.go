@@ -163,7 +163,7 @@ type ConnectionCause string
 const (
 	CauseName        ConnectionCause = "name"        // the policy does not let this name be connected to
 	CauseAddress     ConnectionCause = "address"     // nor this address, literally
-	CauseShut        ConnectionCause = "shut"        // the name resolves to addresses that are shut
+	CauseShut        ConnectionCause = "shut"        // the address, or all that the name resolves to, are shut
 	CausePort        ConnectionCause = "port"        // Limits.Ports
 	CauseConnections ConnectionCause = "connections" // Limits.Connections
 	CauseRequest     ConnectionCause = "request"     // what was asked of the proxy could not be understood

@@ -51,6 +51,7 @@ func run(ctx context.Context, c cli.Call) error {
 	for _, note := range f.notes {
 		log.Warn(note)
 	}
+	hideMemory(log)
 	config, err := f.config(environ, key, log)
 	if err != nil {
 		return err

@@ -47,6 +47,10 @@ func enter(s *Spec) error {
 
 // bound sets what every process of the jail inherits.
 func bound(s *Spec) error {
+	// It was executed by a descriptor's number, which would be its name.
+	if err := os.WriteFile("/proc/self/comm", []byte("sandboxd"), 0); err != nil {
+		return fmt.Errorf("comm: %w", err)
+	}
 	if s.OOMScore > 0 {
 		if err := os.WriteFile("/proc/self/oom_score_adj", fmt.Append(nil, s.OOMScore), 0); err != nil {
 			return fmt.Errorf("oom_score_adj: %w", err)

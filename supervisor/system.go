@@ -29,8 +29,12 @@ type Config struct {
 	Drivers map[string]backends.Driver
 	// Default names the backend of runtimes that ask for none; "" is the only one there is.
 	Default string
-	// Backend is how every driver is treated.
+	// Backend is how every driver is treated. Without an Admission it gets one, which counts what all processes with the
+	// same StateDir have promised of this host.
 	Backend backends.Config
+	// Overcommit is how many times over this host may be promised to sandboxes whose specs name limits; 0 means 1,
+	// negative any number of times.
+	Overcommit float64
 
 	Sync     string        // journal.SyncProcess or journal.SyncFull
 	LeaseTTL time.Duration // how long a dead process keeps others from its runtimes; 0 means 3 s
@@ -168,6 +172,13 @@ func (c Config) filled() (Config, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	c.Backend.Log = cmp.Or(c.Backend.Log, c.Log)
+	if c.Backend.Admission == nil {
+		a, err := backends.OpenAdmission(backends.AdmissionConfig{Dir: filepath.Join(c.StateDir, "admission"), Overcommit: c.Overcommit})
+		if err != nil {
+			return c, invalid("Config.Overcommit", err)
+		}
+		c.Backend.Admission = a
+	}
 	return c, nil
 }
 

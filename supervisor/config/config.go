@@ -30,14 +30,15 @@ type Config struct {
 	// Queue is how many actions may wait at one runtime; one more is Exhausted. Default 1024, at least 1.
 	Queue int `koanf:"queue"`
 
-	Journal Journal `koanf:"journal"`
-	Lease   Lease   `koanf:"lease"`
-	Restart Restart `koanf:"restart"`
-	Action  Action  `koanf:"action"`
-	Limits  Limits  `koanf:"limits"`
-	Egress  Egress  `koanf:"egress"`
-	Git     Git     `koanf:"git"`
-	Log     Log     `koanf:"log"`
+	Journal   Journal   `koanf:"journal"`
+	Lease     Lease     `koanf:"lease"`
+	Restart   Restart   `koanf:"restart"`
+	Action    Action    `koanf:"action"`
+	Limits    Limits    `koanf:"limits"`
+	Egress    Egress    `koanf:"egress"`
+	Admission Admission `koanf:"admission"`
+	Git       Git       `koanf:"git"`
+	Log       Log       `koanf:"log"`
 
 	// Env is given to every process in every runtime; values are secret.
 	Env map[string]string `koanf:"env" secret:"true"`
@@ -103,6 +104,13 @@ type Egress struct {
 	CIDRs   []string `koanf:"cidrs"`   // addresses, for "allow-list"; and those parts of private ranges that are open
 }
 
+// Admission is the part [admission]: whether this host has room for one more runtime.
+type Admission struct {
+	// Overcommit is how many times over the host may be promised to runtimes whose limits are named; default 1, negative
+	// any number of times.
+	Overcommit float64 `koanf:"overcommit"`
+}
+
 // Git is the part [git]: who commits in a runtime, and who clones into it.
 type Git struct {
 	Token string `koanf:"token" secret:"true"` // given by a credential helper, never stored; "" none
@@ -124,6 +132,8 @@ func defaults() Config {
 		Lease:   Lease{TTL: 3 * time.Second},
 		Restart: Restart{Intensity: 5, Window: time.Minute, Base: 200 * time.Millisecond, Cap: 30 * time.Second},
 		Log:     Log{Level: "error", Format: "text"},
+
+		Admission: Admission{Overcommit: 1},
 	}
 }
 
@@ -142,6 +152,8 @@ func (c Config) check() (string, error) {
 		return "backend", fmt.Errorf("want the name of a backend, have %q", c.Backend)
 	case c.Queue < 1:
 		return "queue", fmt.Errorf("want at least 1, have %d", c.Queue)
+	case c.Admission.Overcommit == 0:
+		return "admission.overcommit", errors.New("want more than 0, or less to promise any number of times")
 	case c.Lease.TTL < 100*time.Millisecond:
 		return "lease.ttl", fmt.Errorf("want at least 100ms, have %v: it is renewed three times as often", c.Lease.TTL)
 	case c.Restart.Intensity < 0:

@@ -197,6 +197,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{file("[limits]\nports = \"0\""), []string{"limits.ports", "1 to 65535"}},
 		{file("[egress]\nmode = \"allow\""), []string{"egress.mode", "allow-all"}},
 		{file("[egress]\nmode = \"allow-list\"\ndomains = [\"https://example.com/\"]"), []string{"egress.domains", "without scheme"}},
+		{file("[admission]\novercommit = 0"), []string{"admission.overcommit", "more than 0"}},
 		{file("[egress]\ndomains = [3]"), []string{"egress.domains", "list of texts"}},
 		{env("SANDTREE_EGRESS_CIDRS=192.0.2.0/24,x"), []string{"SANDTREE_EGRESS_CIDRS", "egress.cidrs"}},
 		{file("[restart]\ncap = \"1ms\""), []string{"restart.cap", "restart.base"}},

@@ -5,8 +5,8 @@
 // checked, limits that the driver cannot enforce are refused, what may be retried is retried, the server inside is
 // waited for and told which activation it works for, and each error says which operation on which sandbox failed.
 // A driver hands back a dialer, not an address: ports, tunnels and credentials stay its own affair. What only some can
-// do is a small interface of its own, found by assertion: on a driver Limiter, Remover, Checker and io.Closer, on an
-// instance Keyed, Fresh, Found, Served, Halter and Labeler.
+// do is a small interface of its own, found by assertion: on a driver Limiter, Remover, Checker, Builder and io.Closer, on
+// an instance Keyed, Fresh, Found, Served, Halter, Labeler, Pauser, LogStreamer and PortExposer.
 //
 // Three ways to part from a sandbox must not be confused. Closing lets go of it: it lives on, and the next process can
 // attach. Halting ends its processes, but Start with the same id revives it, with its workspace and its memory of what
@@ -15,6 +15,7 @@ package backends
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"time"
@@ -94,6 +95,44 @@ type Halter interface {
 // A Labeler is an instance whose epoch label can be raised. Code: Conflict if it is higher already.
 type Labeler interface {
 	Relabel(ctx context.Context, epoch uint64) error
+}
+
+// A Pauser is an instance whose processes, the server too, can be stopped where they are: they keep their memory, use no CPU
+// and answer nothing until they are let go on. Both are idempotent. Start and Attach give a paused sandbox resumed, and Stop
+// and Halt end one. Codes: NotFound (it has ended), Unsupported, Unavailable, Canceled.
+type Pauser interface {
+	Pause(ctx context.Context) error
+	Resume(ctx context.Context) error
+}
+
+// A LogStreamer is an instance that keeps what its server says. follow goes on with what it will say, until it ends or ctx
+// does. The caller closes what it gets. Codes: NotFound, Unavailable, Canceled.
+type LogStreamer interface {
+	Logs(ctx context.Context, follow bool) (io.ReadCloser, error)
+}
+
+// A PortExposer is an instance that opens ports of the sandbox to its own host: it gives the address, HOST:PORT, at which each
+// is reached now, by the port inside, as in "3000/tcp". Codes: NotFound, Unavailable, Canceled.
+type PortExposer interface {
+	Ports(ctx context.Context) (map[string]string, error)
+}
+
+// A Builder is a driver that can make an image for its sandboxes. It returns the image's name, or its id if it has none.
+// Codes: Invalid (the build failed, or has no Dockerfile), Denied, Exhausted, Unavailable, Canceled.
+type Builder interface {
+	Build(ctx context.Context, b Build) (image string, err error)
+}
+
+// Build says what image is wanted.
+type Build struct {
+	Dir        string            // directory that the image is built from, on this machine
+	Dockerfile string            // below Dir; "" means Dockerfile
+	Tags       []string          // names that the image gets
+	Args       map[string]string // values of ARG; they can be read out of the image: no place for secrets
+	Target     string            // stage that is wanted; "" is the last
+	NoCache    bool
+	Pull       bool              // look for newer base images
+	Output     func(line string) // hears what the build says, if not nil
 }
 
 // Options are what a driver is opened with.

@@ -155,6 +155,9 @@ func (c Config) check() error {
 	if _, err := reference.ParseNormalizedNamed(c.Image); err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
+	if scheme, _, _ := strings.Cut(c.Host, "://"); !slices.Contains([]string{"unix", "tcp", "http", "https", "npipe"}, scheme) {
+		return fmt.Errorf("host: want unix://PATH or tcp://HOST:PORT, have %q", c.Host)
+	}
 	for field, f := range map[string]struct {
 		value string
 		of    []string

@@ -81,6 +81,7 @@ func codeOfText(err error) sandbox.Code {
 		{"unauthorized", sandbox.Denied},
 		{"pull access denied", sandbox.Denied},
 		{"no basic auth credentials", sandbox.Denied},
+		{"manifest unknown", sandbox.Invalid},
 		{"unknown or invalid runtime", sandbox.Invalid},
 		{"unknown runtime", sandbox.Invalid},
 		{"bind source path does not exist", sandbox.Invalid},

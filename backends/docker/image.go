@@ -114,7 +114,7 @@ func (d *Driver) pullOnce(ctx context.Context, id sandbox.ID) error {
 		return d.pullFailed(err)
 	}
 	defer r.Close()
-	if err := d.follow(r, Progress{ID: id, Image: d.config.Image, Step: StepPull}, nil); err != nil {
+	if err := d.follow(r, Progress{ID: id, Image: d.config.Image, Step: StepPull}, nil, nil); err != nil {
 		return d.pullFailed(err)
 	}
 	return nil
@@ -122,7 +122,7 @@ func (d *Driver) pullOnce(ctx context.Context, id sandbox.ID) error {
 
 func (d *Driver) pullFailed(err error) error {
 	code := codeOf(err)
-	if code == sandbox.Internal || errdefs.IsInternal(err) && code != sandbox.Denied && code != sandbox.Exhausted {
+	if code == sandbox.Internal {
 		code = sandbox.Unavailable // a registry that cannot be reached, as far as the engine tells
 	}
 	return coded{code, fmt.Errorf("pull %s: %w", d.config.Image, err)}

@@ -50,10 +50,24 @@ func (d *Driver) launch(ctx context.Context, id, key string, spec sandbox.Spec) 
 	if err == nil {
 		err = l.await(ctx)
 	}
-	if err == nil && r == nil {
-		err = coded{sandbox.Unavailable, errors.New("its container ended as soon as it was ready")}
+	if errors.Is(err, errEnded) || err == nil && r == nil {
+		err = d.early(ctx, id, l)
 	}
 	return r, c, err
+}
+
+// early says how a container has ended before anybody could use it.
+func (d *Driver) early(ctx context.Context, id string, l *launching) error {
+	exit := sandbox.Exit{Code: -1, Reason: "ended"}
+	done, failed := d.engine.ContainerWait(ctx, id, container.WaitConditionNotRunning) // its output ends a moment before it does
+	select {
+	case <-done:
+	case <-failed:
+	}
+	if c, err := d.engine.ContainerInspect(ctx, id); err == nil {
+		exit = exitOfState(c.State)
+	}
+	return coded{sandbox.Unavailable, fmt.Errorf("sandboxd %v before it was ready%s", exit, l.lastWords())}
 }
 
 // launching is the connection to a container that is being started.
@@ -102,7 +116,7 @@ func (l *launching) tell(what string) {
 	_ = l.conn.CloseWrite()
 }
 
-// await returns when the server serves.
+// await returns when the server serves. errEnded if it will not any more.
 func (l *launching) await(ctx context.Context) error {
 	t := time.NewTimer(startLimit)
 	defer t.Stop()
@@ -115,7 +129,7 @@ func (l *launching) await(ctx context.Context) error {
 			return nil
 		default:
 		}
-		return coded{sandbox.Unavailable, fmt.Errorf("sandboxd ended before it was ready%s", l.lastWords())}
+		return errEnded
 	case <-t.C:
 		return coded{sandbox.Unavailable, fmt.Errorf("sandboxd is not ready after %v%s", startLimit, l.lastWords())}
 	case <-ctx.Done():

@@ -7,6 +7,8 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/go-connections/nat"
+
+	"github.com/sandtree/sandtree/backends"
 )
 
 // ports are what the container's network opens to the engine's machine. The engine chooses a free port of the range at each
@@ -63,8 +65,9 @@ func (d *Driver) engineHost() string {
 	return host
 }
 
-// Ports gives the addresses, HOST:PORT, at which the published ports of the sandbox are reached now, by the port inside
-// as in "3000/tcp". Codes: NotFound, Unavailable, Canceled.
+var _ backends.PortExposer = (*instance)(nil)
+
+// Ports gives where the published ports are reached until the container ends; after the next start that can be elsewhere.
 func (i *instance) Ports(ctx context.Context) (map[string]string, error) {
 	c, err := i.d.engine.ContainerInspect(ctx, i.container.id)
 	if err != nil {

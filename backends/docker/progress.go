@@ -48,8 +48,9 @@ type message struct {
 	Aux json.RawMessage `json:"aux"`
 }
 
-// follow reads messages to their end and tells of them. aux, if not nil, is given what a message carries besides.
-func (d *Driver) follow(r io.Reader, p Progress, aux func(json.RawMessage)) (err error) {
+// follow reads messages to their end and tells of them. output, if not nil, hears each line of a build, and aux what a message
+// carries besides.
+func (d *Driver) follow(r io.Reader, p Progress, output func(string), aux func(json.RawMessage)) (err error) {
 	begun, told := time.Now(), time.Time{}
 	layers := map[string][2]int64{}
 	d.log.Info("an image is needed", "step", p.Step, "image", p.Image, "id", p.ID)
@@ -74,6 +75,9 @@ func (d *Driver) follow(r io.Reader, p Progress, aux func(json.RawMessage)) (err
 		if m.Stream != "" { // each line of a build is worth telling
 			if p.Text = strings.TrimSpace(m.Stream); p.Text != "" {
 				d.tell(p)
+				if output != nil {
+					output(p.Text)
+				}
 				d.log.Debug("an image", "step", p.Step, "image", p.Image, "says", p.Text)
 			}
 			continue

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/sandbox"
@@ -104,10 +105,17 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 	}
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	if fresh {
-		return nil, errors.Join(err, d.clear(cleanup, h, l))
+	undo := func() error { return d.kill(cleanup, l) }
+	switch {
+	case fresh:
+		undo = func() error { return d.clear(cleanup, h, l) }
+	case l.Container == "":
+		return nil, err
 	}
-	return nil, errors.Join(err, d.kill(cleanup, l))
+	if undone := undo(); undone != nil {
+		err = errors.Join(err, undone)
+	}
+	return nil, err
 }
 
 // found gives the living container to the one who asks for it now.
@@ -201,6 +209,10 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 			return nil, err
 		}
 	}
+	if _, err := d.info(ctx); err != nil { // it says how many processors there are; and whether there is an engine at all
+		l.noContainer(there, err)
+		return nil, err
+	}
 	l.Limits = spec.Limits
 	if err := h.write(*l); err != nil { // from here on, the next process finds all that there is
 		return nil, err
@@ -216,6 +228,7 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 	if there != nil {
 		id = there.ID
 	} else if id, err = d.create(ctx, h, *l, spec, program); err != nil {
+		l.noContainer(there, err)
 		return nil, err
 	}
 	run, c, err := d.launch(ctx, id, key, spec)
@@ -225,6 +238,13 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 	i := d.newInstance(h, *l, run, c, key)
 	i.served = true
 	return i, nil
+}
+
+// noContainer notes that there is nothing to undo in an engine that could not be reached: it would fail.
+func (l *label) noContainer(there *container.InspectResponse, err error) {
+	if there == nil && client.IsErrConnectionFailed(err) {
+		l.Container = ""
+	}
 }
 
 // limit gives a container that does not run other limits.

@@ -127,7 +127,7 @@ func (d *Driver) clear(ctx context.Context, h home, l label) error {
 
 // removeContainer kills and removes a container with its unnamed volumes. One that is not there is no error.
 func (d *Driver) removeContainer(ctx context.Context, name string) error {
-	if d.canFreeze() {
+	if d.config.Reach == reachSocket {
 		if c, err := d.engine.ContainerInspect(ctx, name); err == nil && c.State.Running {
 			if err := d.thaw(ctx, c.ID, c.State.Pid, c.State.Paused); err != nil {
 				return err

@@ -5,8 +5,8 @@
 // checked, limits that the driver cannot enforce are refused, what may be retried is retried, the server inside is
 // waited for and told which activation it works for, and each error says which operation on which sandbox failed.
 // A driver hands back a dialer, not an address: ports, tunnels and credentials stay its own affair. What only some can
-// do is a small interface of its own, found by assertion: on a driver Limiter, Remover, Checker, Builder and io.Closer, on
-// an instance Keyed, Fresh, Found, Served, Halter, Labeler, Pauser, LogStreamer and PortExposer.
+// do is a small interface of its own, found by assertion: on a driver Limiter, Resident, Remover, Checker, Builder and io.Closer,
+// on an instance Keyed, Fresh, Found, Served, Halter, Labeler, Filtered, Pauser, LogStreamer and PortExposer.
 //
 // Three ways to part from a sandbox must not be confused. Closing lets go of it: it lives on, and the next process can
 // attach. Halting ends its processes, but Start with the same id revives it, with its workspace and its memory of what
@@ -140,6 +140,9 @@ type Options struct {
 	StateDir string         // where it keeps what the next process must find
 	Environ  []string       // KEY=VALUE: this program's environment, from which a driver takes what it needs by name
 	Values   map[string]any // its part of the configuration, for Decode
+	// OnConnection, if not nil, hears what the sandboxes that are Filtered do on the network: at most some hundred events
+	// per second and sandbox, one call at a time for each sandbox.
+	OnConnection func(id sandbox.ID, c sandbox.Connection)
 	Log      *slog.Logger   // nil discards
 }
 

@@ -144,6 +144,16 @@ type Connection struct {
 	Untold int64 `json:"untold,omitempty"` // events before this one that nobody was told of
 }
 
+// Traffic is what a sandbox has had of the network, since somebody last began to count.
+type Traffic struct {
+	Sent        int64 `json:"sent"`        // bytes out of the sandbox
+	Received    int64 `json:"received"`    // bytes into it
+	Connections int   `json:"connections"` // that are open, or about to be
+	Opened      int64 `json:"opened"`
+	Denied      int64 `json:"denied"` // connections, and questions for names
+	Failed      int64 `json:"failed"`
+}
+
 // ConnectionKind is what has become of a connection.
 type ConnectionKind string
 

@@ -54,16 +54,6 @@ type Doors struct {
 	DNS         net.PacketConn // questions for names
 }
 
-// Usage is what a sandbox has used since New.
-type Usage struct {
-	Sent        int64 `json:"sent"`        // bytes out of the sandbox
-	Received    int64 `json:"received"`    // bytes into it
-	Connections int   `json:"connections"` // that are open, or about to be
-	Opened      int64 `json:"opened"`
-	Denied      int64 `json:"denied"` // connections and names
-	Failed      int64 `json:"failed"`
-}
-
 // maxFlows is how many connections a sandbox without a limit may have: each costs this process two descriptors.
 const maxFlows = 4096
 
@@ -194,12 +184,12 @@ func (p *Proxy) forbids(t target, a netip.Addr) sandbox.ConnectionCause {
 	return ""
 }
 
-// Usage says what the sandbox has used.
-func (p *Proxy) Usage() Usage {
+// Traffic says what the sandbox has used since New.
+func (p *Proxy) Traffic() sandbox.Traffic {
 	p.mu.Lock()
 	n := len(p.flows)
 	p.mu.Unlock()
-	return Usage{
+	return sandbox.Traffic{
 		Sent: p.sent.Load(), Received: p.received.Load(), Connections: n,
 		Opened: p.opened.Load(), Denied: p.denied.Load(), Failed: p.failed.Load(),
 	}

@@ -70,7 +70,7 @@ func TestTunnel(t *testing.T) {
 	if closed.Sent != 6 || closed.Received != 6 || closed.Took <= 0 {
 		t.Errorf("told %+v", closed)
 	}
-	if u := p.Usage(); u.Sent != 18 || u.Received != 18 || u.Opened != 3 || u.Denied != 8 || u.Failed != 1 {
+	if u := p.Traffic(); u.Sent != 18 || u.Received != 18 || u.Opened != 3 || u.Denied != 8 || u.Failed != 1 {
 		t.Errorf("used %+v", u)
 	}
 }

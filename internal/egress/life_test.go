@@ -78,7 +78,7 @@ func TestConnectionLimit(t *testing.T) {
 	w.wait(sandbox.Connection{Kind: sandbox.ConnectionDenied, Why: sandbox.CauseConnections})
 	first.Close()
 	w.wait(sandbox.Connection{Kind: sandbox.ConnectionClosed})
-	for p.Usage().Connections > 1 { // the end is told just before it is counted
+	for p.Traffic().Connections > 1 { // the end is told just before it is counted
 		time.Sleep(time.Millisecond)
 	}
 	if _, _, status, text := w.tunnel(door, "allowed.test:1"); status != 200 {
@@ -142,8 +142,8 @@ func TestEventsAreBounded(t *testing.T) {
 	}
 	close(release)
 	p.Close()
-	if n := told.Load(); n < 100 || n > toldAtOnce+toldPerSecond || p.Usage().Denied != all {
-		t.Errorf("told of %d, denied %+v", n, p.Usage())
+	if n := told.Load(); n < 100 || n > toldAtOnce+toldPerSecond || p.Traffic().Denied != all {
+		t.Errorf("told of %d, denied %+v", n, p.Traffic())
 	}
 	_ = untold.Load() // the last are not followed by one that could tell of them
 }

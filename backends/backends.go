@@ -143,7 +143,7 @@ type Options struct {
 	// OnConnection, if not nil, hears what the sandboxes that are Filtered do on the network: at most some hundred events
 	// per second and sandbox, one call at a time for each sandbox.
 	OnConnection func(id sandbox.ID, c sandbox.Connection)
-	Log      *slog.Logger   // nil discards
+	Log          *slog.Logger // nil discards
 }
 
 // OpenFunc opens a driver. Code: Invalid, naming the value that is wrong.

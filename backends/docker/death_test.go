@@ -77,12 +77,14 @@ func TestOutOfMemory(t *testing.T) {
 	prints(t, s, "echo alive", "alive") // the server is not what the kernel takes
 
 	// Where it is all the same, its end says so.
-	s, _ = started(t, b, sandbox.Spec{ID: "tiny", Limits: sandbox.Limits{Memory: 16 << 20}})
+	s, _ = started(t, b, sandbox.Spec{ID: "tiny", Limits: sandbox.Limits{Memory: 48 << 20}})
 	ctx, cancel := context.WithCancel(t.Context())
 	var doing sync.WaitGroup
 	defer doing.Wait()
 	defer cancel()
-	doing.Go(func() { s.Do(ctx, sandbox.Action{Args: sandbox.RunArgs{Command: ": " + strings.Repeat("x", 24<<20)}}, nil) })
+	doing.Go(func() {
+		s.Do(ctx, sandbox.Action{Args: sandbox.RunArgs{Command: ": " + strings.Repeat("x", 48<<20)}}, nil)
+	})
 	if exit := ends(t, s); !exit.Memory || exit.Signal != 9 {
 		t.Errorf("Wait says %+v", exit)
 	}

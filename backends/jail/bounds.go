@@ -73,8 +73,8 @@ func (d *Driver) group(l label) cgroup.Group {
 	return d.tree().Group(l.Mark, want...)
 }
 
-// bind makes the control group.
-func (d *Driver) bind(l label) (cgroup.Group, error) {
+// bounds are the limits of the control group.
+func (d *Driver) bounds(l label) cgroup.Limits {
 	limits := cgroup.Limits{CPU: l.Limits.CPU, CPUShares: l.Limits.CPUShares, Affinity: l.Limits.Affinity,
 		Memory: d.memory(l.Limits), Swap: l.Limits.Swap, Processes: processes(l.Limits)}
 	if limits.CPU == 0 {
@@ -83,8 +83,7 @@ func (d *Driver) bind(l label) (cgroup.Group, error) {
 	if limits.Processes > 0 {
 		limits.Processes += spare // the server is bound by nothing else
 	}
-	g := d.group(l)
-	return g, g.Make(limits)
+	return limits
 }
 
 // ungroup removes the control group, and what is in it.

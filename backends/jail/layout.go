@@ -29,7 +29,7 @@ var hostPaths = []string{
 }
 
 // layout says what the jail of a sandbox looks like, but for what the stage is handed down by descriptors, in opened.
-func (d *Driver) layout(h home, l label, g cgroup.Group, opened []stage.Mount) (*stage.Spec, error) {
+func (d *Driver) layout(l label, g cgroup.Group, opened []stage.Mount) (*stage.Spec, error) {
 	raw, err := filter()
 	if err != nil {
 		return nil, err

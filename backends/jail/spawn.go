@@ -35,7 +35,7 @@ type spawned struct {
 type ends []*os.File
 
 // spawn makes a jail and starts its first process, which waits to be told what the jail should be.
-func (d *Driver) spawn(h home, l label, program string, spec sandbox.Spec) (_ *spawned, err error) {
+func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawned, err error) {
 	log, err := os.OpenFile(h.logFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -60,20 +60,31 @@ func (d *Driver) spawn(h home, l label, program string, spec sandbox.Spec) (_ *s
 	if err != nil {
 		return nil, err
 	}
-	g, err := d.bind(l)
-	if err != nil {
+	g := d.group(l)
+	if err := g.Make(cgroup.Limits{}); err != nil {
 		return nil, err
 	}
-	layout, err := d.layout(h, l, g, opened)
-	if err != nil {
+	if s.process, err = d.start1(h, l, g, log, theirs); err != nil {
 		return nil, err
 	}
-	layout.Args = d.arguments(spec)
-	if s.spec, err = json.Marshal(layout); err != nil {
-		return nil, err
+	// A program takes milliseconds before it looks for what it needs, and that is enough to make the rest.
+	if s.spec, err = d.prepare(l, g, opened, args); err != nil {
+		s.kill()
 	}
-	s.process, err = d.start1(h, l, g, log, theirs)
 	return s, err
+}
+
+// prepare sets the limits, and gives what the first process is to read.
+func (d *Driver) prepare(l label, g cgroup.Group, opened []stage.Mount, args []string) ([]byte, error) {
+	if err := g.Make(d.bounds(l)); err != nil {
+		return nil, err
+	}
+	layout, err := d.layout(l, g, opened)
+	if err != nil {
+		return nil, err
+	}
+	layout.Args = args
+	return json.Marshal(layout)
 }
 
 // pipes makes them, the socket, and opens the program, in the order of the descriptors.

@@ -153,7 +153,7 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err != nil {
 		return nil, err
 	}
-	s, err := d.spawn(h, *l, program, spec)
+	s, err := d.spawn(h, *l, program, d.arguments(spec))
 	if err != nil {
 		return nil, err
 	}

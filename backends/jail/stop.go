@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
@@ -103,12 +104,8 @@ func gone(p *held.Process) error {
 // sweep kills what is left of a sandbox whose server is dead. The kernel has done so already; what is looked for here is a
 // jail whose maker died before it could note it, and which is about to find that nobody wants it.
 func (d *Driver) sweep(ctx context.Context, l label) error {
-	for _, dir := range d.group(l).Dirs() {
-		if _, err := reap.KillCgroup(ctx, dir); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := reap.KillCgroup(ctx, d.group(l).Dir(cgroup.PIDs))
+	return err
 }
 
 // halt leaves a home without processes.

@@ -156,17 +156,17 @@ func (g Group) Start(attr *syscall.SysProcAttr, start func() (pid int, err error
 	}
 	var err error
 	onItsOwnThread(func() {
-		entered := 0
 		for _, dir := range threaded {
 			if err = write(dir, "tasks", "0"); err != nil { // 0 is the thread that writes
 				break
 			}
-			entered++
 		}
 		if err == nil {
 			err = Start(whole, attr, start)
 		}
-		for _, dir := range threaded[:entered] { // meanwhile this process must not be found in the group
+		// The thread ends a little later. Meanwhile this process must not be found where processes are looked for to be
+		// killed; what else the thread is bounded by does not matter.
+		if dir := g.dirs[PIDs]; dir != "" && !unified(dir) {
 			err = errors.Join(err, write(top(dir), "tasks", "0"))
 		}
 	})

@@ -19,17 +19,17 @@ const maxSpec = 1 << 20
 
 // Spec says what the jail looks like. It comes from outside of the jail, before anything else runs in it.
 type Spec struct {
-	Args     []string `json:"args"` // command line of the server, without its name; empty: only try whether all works
-	Hostname string   `json:"hostname"`
-	Root     *Mount   `json:"root"`   // the root file system, of which only Source, FD and Overlay count; nil is an empty one
-	Mounts   []Mount  `json:"mounts"` // in this order, so that what is below another comes after it
-	Files    []File   `json:"files"`
-	Links    []Link   `json:"links"`
-	Filter   []byte   `json:"filter"` // seccomp: struct sock_filter, one after the other; empty is none
+	Args     []string `json:"args,omitzero"` // command line of the server, without its name; empty: only try whether all works
+	Hostname string   `json:"hostname,omitzero"`
+	Root     *Mount   `json:"root,omitzero"`   // the root file system, of which only Source, FD and Overlay count; nil is an empty one
+	Mounts   []Mount  `json:"mounts,omitzero"` // in this order, so that what is below another comes after it
+	Files    []File   `json:"files,omitzero"`
+	Links    []Link   `json:"links,omitzero"`
+	Filter   []byte   `json:"filter,omitzero"` // seccomp: struct sock_filter, one after the other; empty is none
 	// OpenFiles is how many descriptors a process may have at most; 0 leaves it.
-	OpenFiles uint64 `json:"open_files"`
+	OpenFiles uint64 `json:"open_files,omitzero"`
 	// OOMScore is added to what the kernel thinks of the processes when the machine is short of memory, 0 to 1000.
-	OOMScore int `json:"oom_score"`
+	OOMScore int `json:"oom_score,omitzero"`
 }
 
 // Kinds of mounts besides the zero one, which shows a part of the host.
@@ -41,32 +41,32 @@ const (
 
 // Mount is one place in the jail.
 type Mount struct {
-	Kind   string `json:"kind"`   // "" binds Source or FD
-	Source string `json:"source"` // path on the host
+	Kind   string `json:"kind,omitzero"`   // "" binds Source or FD
+	Source string `json:"source,omitzero"` // path on the host
 	// FD is the number of a descriptor, of a mount that whoever made the jail has opened where the jail may not look;
 	// 0 is none. It is closed.
-	FD       int    `json:"fd"`
-	Target   string `json:"target"` // absolute; made if missing, for a file as a file
-	Writable bool   `json:"writable"`
-	Optional bool   `json:"optional"` // nothing is there if the source is not there
-	Size     int64  `json:"size"`     // bytes, of a tmpfs and of an overlay's upper; 0 is the kernel's default, half of the memory
-	Files    int64  `json:"files"`    // inodes, of the same
-	Mode     uint32 `json:"mode"`     // of a tmpfs; 0 is 0755
+	FD       int    `json:"fd,omitzero"`
+	Target   string `json:"target,omitzero"` // absolute; made if missing, for a file as a file
+	Writable bool   `json:"writable,omitzero"`
+	Optional bool   `json:"optional,omitzero"` // nothing is there if the source is not there
+	Size     int64  `json:"size,omitzero"`     // bytes, of a tmpfs and of an overlay's upper; 0 is the kernel's default, half of the memory
+	Files    int64  `json:"files,omitzero"`    // inodes, of the same
+	Mode     uint32 `json:"mode,omitzero"`     // of a tmpfs; 0 is 0755
 	// Overlay lays a tmpfs over the source: it can be written to, and nothing of it reaches the source or outlives the jail.
-	Overlay bool `json:"overlay"`
+	Overlay bool `json:"overlay,omitzero"`
 }
 
 // File is one with a content of its own.
 type File struct {
-	Path    string `json:"path"`
-	Content []byte `json:"content"`
-	Mode    uint32 `json:"mode"` // 0 is 0644
+	Path    string `json:"path,omitzero"`
+	Content []byte `json:"content,omitzero"`
+	Mode    uint32 `json:"mode,omitzero"` // 0 is 0644
 }
 
 // Link is a symbolic one.
 type Link struct {
-	Path   string `json:"path"`
-	Target string `json:"target"`
+	Path   string `json:"path,omitzero"`
+	Target string `json:"target,omitzero"`
 }
 
 // errUnwanted says that whoever began to make the jail has ended.

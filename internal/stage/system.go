@@ -8,39 +8,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Parts of /proc that reach the kernel of the host: by these it is told what to do, and those tell of everybody. As far as a
-// kernel has them.
+// Parts of /proc that reach the kernel of the host: by the first it is told what to do, the others tell of everybody. As far
+// as a kernel has them. There are more, which are for the root of the machine alone, whom no jail has.
 var (
 	procReadOnly = []string{"sys", "sysrq-trigger", "irq", "bus", "fs"}
-	procHidden   = []string{"kcore", "keys", "timer_list", "latency_stats", "sched_debug", "kallsyms", "kmsg", "config.gz", "slabinfo", "vmallocinfo", "pagetypeinfo"}
-	procEmpty    = []string{"acpi", "asound", "scsi", "driver"}
+	procHidden   = []string{"kcore", "keys", "kallsyms", "timer_list", "sched_debug"}
 )
 
 // guardProc closes them.
 func (root dir) guardProc(proc string) error {
 	for _, name := range procReadOnly {
-		if err := root.cover(path.Join(proc, name), nil); err != nil {
+		if err := root.cover(path.Join(proc, name), ""); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	for _, name := range procHidden {
-		source := func() (int, error) { return openTree(unix.AT_FDCWD, "/dev/null") }
-		if err := root.cover(path.Join(proc, name), source); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	for _, name := range procEmpty {
-		source := func() (int, error) { return newTmpfs(4096, 1, 0o555) }
-		if err := root.cover(path.Join(proc, name), source); err != nil {
+		if err := root.cover(path.Join(proc, name), "/dev/null"); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// cover puts something read-only over a path, or the same as is there if there is no source. A path that is not there needs
-// no cover.
-func (root dir) cover(p string, source func() (int, error)) error {
+// cover puts a file of the host over a path, or what is there already if by is "", so that it can only be read. A path that
+// is not there needs no cover.
+func (root dir) cover(p, by string) error {
 	at, err := root.at(p)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
@@ -48,20 +40,18 @@ func (root dir) cover(p string, source func() (int, error)) error {
 		return err
 	}
 	defer unix.Close(at)
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC}
 	var fd int
-	if source == nil {
+	if by == "" {
+		attr.Attr_set |= unix.MOUNT_ATTR_NODEV
 		fd, err = unix.OpenTree(at, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
 	} else {
-		fd, err = source()
+		fd, err = openTree(unix.AT_FDCWD, by)
 	}
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC}
-	if source == nil {
-		attr.Attr_set |= unix.MOUNT_ATTR_NODEV
-	}
 	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // credentials looks at process 1: of each of its threads, since privileges belong to a thread.
 var credentials = []probe{
 	{"a thread of process 1 with capabilities", func(host) error { return threads("CapEff:", "0000000000000000") }},
-	{"a thread of process 1 with a bounding set", func(host) error { return threads("CapBnd:", "0000000000000000") }},
+	{"a thread of process 1 that may have capabilities", func(host) error { return threads("CapPrm:", "0000000000000000") }},
 	{"a thread of process 1 without no_new_privs", func(host) error { return threads("NoNewPrivs:", "1") }},
 	{"a thread of process 1 without seccomp", func(host) error { return threads("Seccomp:", "2") }},
 	{"the memory of process 1, to read", func(host) error { return open("/proc/1/mem", os.O_RDONLY) }},

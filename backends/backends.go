@@ -17,6 +17,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"time"
 
@@ -62,10 +63,14 @@ type Listed struct {
 // A Limiter is a driver that enforces some limits: it names them as LimitNames does. One that is no Limiter enforces none.
 type Limiter interface{ Enforces() []string }
 
-// A Remover is a driver that can stop a sandbox by its id, also one whose server is dead. No such sandbox is no error.
+// A Remover is a driver that can stop a sandbox by its id, also one whose server is dead. epoch is that of whoever wants it
+// gone. No such sandbox is no error. Code: Conflict (a newer epoch holds it: it is not the caller's to remove).
 type Remover interface {
-	Remove(ctx context.Context, id sandbox.ID, grace time.Duration) error
+	Remove(ctx context.Context, id sandbox.ID, epoch uint64, grace time.Duration) error
 }
+
+// AnyEpoch is the epoch of one who removes a sandbox whoever holds it.
+const AnyEpoch = math.MaxUint64
 
 // A Checker is a driver that can say whether the machine has what it needs, and if not, what to do.
 type Checker interface {
@@ -143,8 +148,31 @@ type Options struct {
 	// OnConnection, if not nil, hears what the sandboxes that are Filtered do on the network: at most some hundred events
 	// per second and sandbox, one call at a time for each sandbox.
 	OnConnection func(id sandbox.ID, c sandbox.Connection)
-	Log          *slog.Logger // nil discards
+	// OnProgress, if not nil, hears how the pulling and building of images goes. It must not wait.
+	OnProgress func(Progress)
+	Log        *slog.Logger // nil discards
 }
+
+// Progress is how far the pulling or building of an image is.
+type Progress struct {
+	ID    sandbox.ID // of the sandbox whose start needs it; of several, the first; "" if none does
+	Image string
+	Step  Step
+	Text  string // what the infrastructure says: "Downloading", "Step 2/5 : RUN make"
+	Done  int64  // bytes, of a pull
+	Total int64  // bytes as far as they are known; more of them become known
+	Ended bool
+	Err   error // why it failed, once it has ended
+}
+
+// Step is what is done with an image.
+type Step string
+
+// The steps.
+const (
+	StepPull  Step = "pull"
+	StepBuild Step = "build"
+)
 
 // OpenFunc opens a driver. Code: Invalid, naming the value that is wrong.
 type OpenFunc func(Options) (Driver, error)

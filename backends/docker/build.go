@@ -68,7 +68,7 @@ func (d *Driver) build(ctx context.Context, b backends.Build) (string, error) {
 		return "", err
 	}
 	defer response.Body.Close()
-	p := Progress{Step: StepBuild}
+	p := backends.Progress{Step: backends.StepBuild}
 	if len(b.Tags) > 0 {
 		p.Image = b.Tags[0]
 	}

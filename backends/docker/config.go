@@ -14,6 +14,8 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker/docker/client"
 	"github.com/docker/go-connections/nat"
+
+	"github.com/sandtree/sandtree/backends"
 )
 
 // Config says how sandboxes are placed. Only StateDir is needed.
@@ -26,8 +28,10 @@ type Config struct {
 
 	// Host is the engine's address; "" takes DOCKER_HOST of Environ, and then the usual socket.
 	Host string `koanf:"host"`
-	// Reach says how a server is reached: "socket" (engine and this program are on one machine) or "port" (a port of the
-	// engine's machine); "" is the socket for an engine on a Unix socket of Linux, else the port.
+	// Reach says how a server is reached: "socket" (a Unix socket in a mounted directory), "port" (a port of the loopback, where the
+	// runtime shares files but no sockets) or "remote" (a port of the engine's machine, which shares nothing with this one:
+	// sandboxd is copied into each container). "" is "remote" for an engine that is not on a Unix socket of Linux, "port" for
+	// runtimes with a kernel of their own, else "socket".
 	Reach string `koanf:"reach"`
 
 	Image    string `koanf:"image"`    // that containers are made of, with a bash; "" means debian:bookworm-slim
@@ -79,7 +83,7 @@ type Config struct {
 	// KEY=VALUE. Nothing of it reaches a sandbox.
 	Environ []string `koanf:"-"`
 	// OnProgress, if not nil, hears how the pulling and building of images goes. It must not wait.
-	OnProgress func(Progress) `koanf:"-"`
+	OnProgress func(backends.Progress) `koanf:"-"`
 	// Log is told what a caller would not see; nil discards.
 	Log *slog.Logger `koanf:"-"`
 }
@@ -98,6 +102,7 @@ const (
 const (
 	reachSocket = "socket"
 	reachPort   = "port"
+	reachRemote = "remote"
 )
 
 const (
@@ -120,6 +125,13 @@ const (
 	environmentTaken = "SANDBOXD_" // what the server is told begins with it
 )
 
+// sharingSockets are the runtimes whose containers are processes of the engine's kernel, and so make sockets that others can
+// connect to. "" is the engine's default, which can be another if somebody has configured it so.
+var sharingSockets = []string{"", "runc", "crun", "youki", "io.containerd.runc.v2"}
+
+// shared says whether the engine's machine is this one, so that what is here can be mounted.
+func (c Config) shared() bool { return c.Reach != reachRemote }
+
 func (c Config) withDefaults() Config {
 	for _, field := range []struct {
 		value *string
@@ -136,9 +148,13 @@ func (c Config) withDefaults() Config {
 		c.Host = client.DefaultDockerHost
 	}
 	if c.Reach == "" {
-		c.Reach = reachPort
-		if strings.HasPrefix(c.Host, "unix://") && runtime.GOOS == "linux" {
+		switch {
+		case !strings.HasPrefix(c.Host, "unix://") || runtime.GOOS != "linux":
+			c.Reach = reachRemote
+		case slices.Contains(sharingSockets, c.Runtime):
 			c.Reach = reachSocket
+		default:
+			c.Reach = reachPort
 		}
 	}
 	if c.Log == nil {
@@ -163,7 +179,7 @@ func (c Config) check() error {
 		of    []string
 	}{
 		"pull":  {string(c.Pull), []string{string(PullMissing), string(PullAlways), string(PullNever)}},
-		"reach": {c.Reach, []string{reachSocket, reachPort}},
+		"reach": {c.Reach, []string{reachSocket, reachPort, reachRemote}},
 	} {
 		if !slices.Contains(f.of, f.value) {
 			return fmt.Errorf("%s: want one of %q, have %q", field, f.of, f.value)
@@ -183,10 +199,10 @@ func (c Config) check() error {
 	if _, err := c.deviceRequests(); err != nil {
 		return fmt.Errorf("gpus: %w", err)
 	}
-	if c.Reach == reachPort && (c.Network == networkHost || c.Network == networkNone) {
+	if c.Reach != reachSocket && (c.Network == networkHost || c.Network == networkNone) {
 		return fmt.Errorf("network: %q has no port that could be published, by which a server of this engine is reached", c.Network)
 	}
-	if c.Reach == reachPort && c.ReadOnly {
+	if c.Reach == reachRemote && c.ReadOnly {
 		return errors.New("read_only: sandboxd cannot be copied into a root that is read-only; that needs an engine on this machine")
 	}
 	return errors.Join(c.checkPorts(), c.checkExtra(), c.checkEnv())

@@ -30,7 +30,7 @@ func TestConfigRefused(t *testing.T) {
 		"extra: Binds": {"extra": map[string]any{"binds": []string{"/:/host"}}},
 		"env":          {"env": map[string]any{"SANDBOXD_KEY": "x"}},
 		"network":      {"reach": "port", "network": "none"},
-		"read_only":    {"reach": "port", "read_only": true},
+		"read_only":    {"reach": "remote", "read_only": true},
 		"auth_file":    {"auth_file": "/no/such/file"},
 		"host":         {"host": "gopher://x"},
 		"unknown_key":  {"unknown_key": 1},

@@ -48,7 +48,7 @@ func (d *Driver) create(ctx context.Context, h home, l label, spec sandbox.Spec,
 			return "", fmt.Errorf("networks: %w", err)
 		}
 	}
-	if d.config.Reach == reachPort {
+	if !d.config.shared() {
 		return made.ID, d.furnishInside(ctx, made.ID, l, program)
 	}
 	return made.ID, nil
@@ -79,7 +79,9 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 		},
 		OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 		ExposedPorts: exposed,
-		StopSignal:   "SIGTERM",
+		// That of an image would be run through the engine again and again, about a server that the image knows nothing of.
+		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
+		StopSignal:  "SIGTERM",
 	}
 	host := &container.HostConfig{
 		Mounts:         d.mountsOf(h, l, program),

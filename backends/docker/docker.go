@@ -56,15 +56,16 @@ type Driver struct {
 }
 
 var (
-	_ backends.Driver  = (*Driver)(nil)
-	_ backends.Limiter = (*Driver)(nil)
-	_ backends.Remover = (*Driver)(nil)
-	_ backends.Checker = (*Driver)(nil)
+	_ backends.Driver   = (*Driver)(nil)
+	_ backends.Limiter  = (*Driver)(nil)
+	_ backends.Resident = (*Driver)(nil)
+	_ backends.Remover  = (*Driver)(nil)
+	_ backends.Checker  = (*Driver)(nil)
 )
 
 // Open opens the driver from a configuration file's values. Code: Invalid.
 func Open(o backends.Options) (backends.Driver, error) {
-	c := Config{StateDir: o.StateDir, Environ: o.Environ, Log: o.Log}
+	c := Config{StateDir: o.StateDir, Environ: o.Environ, OnProgress: o.OnProgress, Log: o.Log}
 	if err := backends.Decode(o.Values, &c); err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func (h home) makeKey() (string, error) {
 // furnish makes what is mounted into the container, for the user that programs run as.
 func (d *Driver) furnish(h home, l label) error {
 	var dirs []string
-	if d.config.Reach == reachSocket {
+	if d.config.shared() {
 		dirs = append(dirs, h.boxDir())
 		if d.config.Home == "" {
 			dirs = append(dirs, h.homeDir())

@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
 
+	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -114,7 +115,7 @@ func (d *Driver) pullOnce(ctx context.Context, id sandbox.ID) error {
 		return d.pullFailed(err)
 	}
 	defer r.Close()
-	if err := d.follow(r, Progress{ID: id, Image: d.config.Image, Step: StepPull}, nil, nil); err != nil {
+	if err := d.follow(r, backends.Progress{ID: id, Image: d.config.Image, Step: backends.StepPull}, nil, nil); err != nil {
 		return d.pullFailed(err)
 	}
 	return nil

@@ -29,8 +29,8 @@ func fromRegistry(t *testing.T, user, password string) (Config, *registryServer)
 func TestPullMissing(t *testing.T) {
 	c, r := fromRegistry(t, "", "")
 	var mu sync.Mutex
-	var told []Progress
-	c.OnProgress = func(p Progress) {
+	var told []backends.Progress
+	c.OnProgress = func(p backends.Progress) {
 		mu.Lock()
 		defer mu.Unlock()
 		told = append(told, p)
@@ -53,7 +53,7 @@ func TestPullMissing(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if n := len(told); n == 0 || !told[n-1].Ended || told[n-1].Err != nil || told[n-1].Step != StepPull || told[n-1].Image != c.Image {
+	if n := len(told); n == 0 || !told[n-1].Ended || told[n-1].Err != nil || told[n-1].Step != backends.StepPull || told[n-1].Image != c.Image {
 		t.Errorf("told was %+v", told)
 	}
 }

@@ -61,7 +61,7 @@ func (d *Driver) instance(ctx context.Context, h home, l label) (*instance, erro
 func (d *Driver) newInstance(h home, l label, run *running, c container.InspectResponse, key string) *instance {
 	i := &instance{d: d, home: h, label: l, container: run, pid: c.State.Pid, key: key}
 	i.epoch.Store(l.Epoch)
-	if d.config.Reach == reachPort {
+	if d.config.Reach != reachSocket {
 		i.address = d.address(c, serverPort)
 	}
 	return i
@@ -94,7 +94,7 @@ func (i *instance) Dial(ctx context.Context) (net.Conn, error) {
 
 func (i *instance) dial(ctx context.Context) (net.Conn, error) {
 	dialer := net.Dialer{}
-	if i.d.config.Reach == reachPort {
+	if i.d.config.Reach != reachSocket {
 		if i.address == "" {
 			return nil, errors.New("the engine has published no port for it")
 		}
@@ -128,7 +128,7 @@ func (i *instance) Wait(ctx context.Context) (sandbox.Exit, error) {
 
 // Stop ends the sandbox for good.
 func (i *instance) Stop(ctx context.Context, grace time.Duration) error {
-	if err := i.d.finish(ctx, i.home, i, grace, (*Driver).clear); err != nil {
+	if err := i.d.finish(ctx, i.home, i, 0, grace, (*Driver).clear); err != nil {
 		return failed("docker.Stop", i.label.ID, err)
 	}
 	return nil
@@ -136,7 +136,7 @@ func (i *instance) Stop(ctx context.Context, grace time.Duration) error {
 
 // Halt ends all processes of the sandbox by force, and keeps the rest.
 func (i *instance) Halt(ctx context.Context) error {
-	if err := i.d.finish(ctx, i.home, i, 0, func(d *Driver, ctx context.Context, _ home, l label) error { return d.kill(ctx, l) }); err != nil {
+	if err := i.d.finish(ctx, i.home, i, 0, 0, func(d *Driver, ctx context.Context, _ home, l label) error { return d.kill(ctx, l) }); err != nil {
 		return failed("docker.Halt", i.label.ID, err)
 	}
 	return nil

@@ -26,7 +26,7 @@ func opened(t testing.TB, c Config) (*Driver, *backends.Backend) {
 			t.Error(err)
 		}
 		for _, l := range left {
-			if err := b.Remove(ctx, l.ID, 0); err != nil {
+			if err := b.Remove(ctx, l.ID, backends.AnyEpoch, 0); err != nil {
 				t.Error(err)
 			}
 		}

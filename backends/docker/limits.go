@@ -59,6 +59,9 @@ func (d *Driver) Enforces() []string {
 	return can
 }
 
+// Resident says whether the sandboxes use up this host.
+func (d *Driver) Resident() bool { return d.config.shared() }
+
 // resources are the limits as the engine knows them; those of which nothing was said have their defaults.
 func (d *Driver) resources(l sandbox.Limits) container.Resources {
 	r := container.Resources{CpusetCpus: l.Affinity, CPUShares: int64(l.CPUShares)}

@@ -130,7 +130,7 @@ func (d *Driver) mountsOf(h home, l label, program string) []mount.Mount {
 	bind := func(source, target string, readOnly bool) {
 		all = append(all, mount.Mount{Type: mount.TypeBind, Source: source, Target: target, ReadOnly: readOnly})
 	}
-	if d.config.Reach == reachSocket {
+	if d.config.shared() {
 		bind(program, insideProgram, true)
 		bind(h.boxDir(), insideBox, false)
 		if d.config.Home == "" {

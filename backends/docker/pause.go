@@ -93,7 +93,7 @@ func frozen(dir string) bool {
 // freezer gives the control group by which a container of this machine can be frozen. pid may be another's by now: the name of
 // the group, which has the container's id, tells.
 func (d *Driver) freezer(id string, pid int) (g cgroup.Group, ok bool) {
-	if d.config.Reach != reachSocket || pid <= 0 {
+	if !d.config.shared() || pid <= 0 {
 		return g, false
 	}
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")

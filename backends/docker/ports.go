@@ -15,7 +15,7 @@ import (
 // start, and goes on to the next one where another program has it: nothing is chosen here, and so nothing can be stolen.
 func (d *Driver) ports() (nat.PortSet, nat.PortMap) {
 	published := d.config.Publish
-	if d.config.Reach == reachPort {
+	if d.config.Reach != reachSocket {
 		published = append([]string{serverPort}, published...)
 	}
 	if len(published) == 0 || d.config.Network == networkHost || d.config.Network == networkNone {

@@ -7,28 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sandtree/sandtree/sandbox"
-)
-
-// Progress is how far the pulling or building of an image is.
-type Progress struct {
-	ID    sandbox.ID // of the sandbox whose start needs it; of several, the first
-	Image string
-	Step  Step
-	Text  string // what the engine says: "Downloading", "Step 2/5 : RUN make"
-	Done  int64  // bytes, of a pull
-	Total int64  // bytes as far as they are known; more of them become known
-	Ended bool
-	Err   error // why it failed, once it has ended
-}
-
-// Step is what is done with an image.
-type Step string
-
-// The steps.
-const (
-	StepPull  Step = "pull"
-	StepBuild Step = "build"
+	"github.com/sandtree/sandtree/backends"
 )
 
 // progressPause is how often the log and Config.OnProgress hear of a pull: the engine says ten times a second how far each
@@ -50,7 +29,7 @@ type message struct {
 
 // follow reads messages to their end and tells of them. output, if not nil, hears each line of a build, and aux what a message
 // carries besides.
-func (d *Driver) follow(r io.Reader, p Progress, output func(string), aux func(json.RawMessage)) (err error) {
+func (d *Driver) follow(r io.Reader, p backends.Progress, output func(string), aux func(json.RawMessage)) (err error) {
 	begun, told := time.Now(), time.Time{}
 	layers := map[string][2]int64{}
 	d.log.Info("an image is needed", "step", p.Step, "image", p.Image, "id", p.ID)
@@ -99,7 +78,7 @@ func (d *Driver) follow(r io.Reader, p Progress, output func(string), aux func(j
 	}
 }
 
-func (d *Driver) tell(p Progress) {
+func (d *Driver) tell(p backends.Progress) {
 	if f := d.config.OnProgress; f != nil {
 		f(p)
 	}

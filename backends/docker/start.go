@@ -56,7 +56,7 @@ func (d *Driver) check(spec sandbox.Spec) error {
 	if err := spec.Check(); err != nil {
 		return err
 	}
-	if spec.Workspace == "" || d.config.Reach != reachSocket {
+	if spec.Workspace == "" || !d.config.shared() {
 		return nil
 	}
 	info, err := os.Stat(spec.Workspace)
@@ -171,7 +171,7 @@ func (l label) renewed(d *Driver, h home, spec sandbox.Spec) label {
 	if l.Container == "" { // it is new
 		l.Created = time.Now().UTC()
 		l.Container = containerPrefix + string(spec.ID) + "-" + sandbox.RandomHex(8)
-		if d.config.Reach == reachSocket {
+		if d.config.shared() {
 			l.Workspace = h.workspaceDir()
 		}
 		if spec.Workspace != "" {

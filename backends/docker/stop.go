@@ -19,11 +19,11 @@ import (
 const gonePrefix = ".gone-"
 
 // Remove stops the sandbox and removes it, also if its server is dead. No such sandbox is no error.
-func (d *Driver) Remove(ctx context.Context, id sandbox.ID, grace time.Duration) error {
+func (d *Driver) Remove(ctx context.Context, id sandbox.ID, epoch uint64, grace time.Duration) error {
 	if err := id.Check(); err != nil {
 		return err
 	}
-	err := d.finish(ctx, d.home(id), nil, grace, (*Driver).clear)
+	err := d.finish(ctx, d.home(id), nil, epoch, grace, (*Driver).clear)
 	if err == nil {
 		err = d.removeHomeless(ctx, id)
 	}
@@ -34,9 +34,9 @@ func (d *Driver) Remove(ctx context.Context, id sandbox.ID, grace time.Duration)
 }
 
 // finish ends what runs in a sandbox and then calls after, under the lock. If i is set and the home has another container, it
-// is not the sandbox that is meant, which is gone already; if it has a higher epoch, whoever has i has been replaced, and
-// what runs there is another's. When ctx ends so does the grace; the rest has its own time.
-func (d *Driver) finish(ctx context.Context, h home, i *instance, grace time.Duration, after func(*Driver, context.Context, home, label) error) error {
+// is not the sandbox that is meant, which is gone already; if it has a higher epoch (without i, than epoch), whoever asks has been
+// replaced, and what runs there is another's. When ctx ends so does the grace; the rest has its own time.
+func (d *Driver) finish(ctx context.Context, h home, i *instance, epoch uint64, grace time.Duration, after func(*Driver, context.Context, home, label) error) error {
 	unlock, err := d.locker.Lock(ctx, string(h), false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -56,6 +56,8 @@ func (d *Driver) finish(ctx context.Context, h home, i *instance, grace time.Dur
 		return nil
 	case i != nil && l.Epoch > i.epoch.Load():
 		return l.fenced(i.epoch.Load())
+	case i == nil && l.Epoch > epoch:
+		return l.fenced(epoch)
 	}
 	if grace > 0 && ctx.Err() == nil {
 		if err := d.ask(ctx, l, grace); err != nil {
@@ -127,7 +129,7 @@ func (d *Driver) clear(ctx context.Context, h home, l label) error {
 
 // removeContainer kills and removes a container with its unnamed volumes. One that is not there is no error.
 func (d *Driver) removeContainer(ctx context.Context, name string) error {
-	if d.config.Reach == reachSocket {
+	if d.config.shared() {
 		if c, err := d.engine.ContainerInspect(ctx, name); err == nil && c.State.Running {
 			if err := d.thaw(ctx, c.ID, c.State.Pid, c.State.Paused); err != nil {
 				return err

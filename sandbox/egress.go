@@ -134,7 +134,8 @@ type Connection struct {
 	Time time.Time       `json:"time"`
 	Kind ConnectionKind  `json:"kind"`
 	Name string          `json:"name,omitempty"` // that was looked up or asked for; "" if it was an address
-	Addr netip.AddrPort  `json:"addr,omitzero"`  // that is connected to, or was asked for; of a denied name the port alone
+	Addr netip.Addr      `json:"addr,omitzero"`  // that is connected to, or was asked for
+	Port uint16          `json:"port,omitempty"` // 0 if a name was looked up only
 	Why  ConnectionCause `json:"why,omitempty"`  // it was denied, failed or was cut
 
 	Sent     int64         `json:"sent,omitempty"`     // bytes out of the sandbox; at the end

@@ -54,7 +54,7 @@ func TestEgressJSON(t *testing.T) {
 	if b, _ := json.Marshal(e); string(b) != text {
 		t.Errorf("have %s", b)
 	}
-	c := Connection{Kind: ConnectionDenied, Name: "a.b", Addr: netip.AddrPortFrom(netip.Addr{}, 0), Why: CauseName}
+	c := Connection{Kind: ConnectionDenied, Name: "a.b", Why: CauseName}
 	if b, _ := json.Marshal(c); string(b) != `{"time":"0001-01-01T00:00:00Z","kind":"denied","name":"a.b","why":"name"}` {
 		t.Errorf("have %s", b)
 	}

@@ -185,7 +185,7 @@ func (f *flow) told(t target) sandbox.Connection {
 	if !a.IsValid() {
 		a = t.addr
 	}
-	return sandbox.Connection{Name: t.name, Addr: netip.AddrPortFrom(a, t.port)}
+	return sandbox.Connection{Name: t.name, Addr: a, Port: t.port}
 }
 
 // reach finds an address of t that may be connected to and connects.

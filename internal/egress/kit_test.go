@@ -101,7 +101,7 @@ func (w *world) wait(like sandbox.Connection) sandbox.Connection {
 		w.mu.Lock()
 		i := slices.IndexFunc(w.heard, func(c sandbox.Connection) bool {
 			return c.Kind == like.Kind && (like.Name == "" || c.Name == like.Name) && (like.Why == "" || c.Why == like.Why) &&
-				(!like.Addr.IsValid() || c.Addr == like.Addr)
+				(!like.Addr.IsValid() || c.Addr == like.Addr && c.Port == like.Port)
 		})
 		var c sandbox.Connection
 		if i >= 0 {

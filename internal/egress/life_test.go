@@ -7,9 +7,11 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/leak"
 )
 
 func TestPolicyChanges(t *testing.T) {
@@ -125,6 +127,61 @@ func TestEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A program that has gone does not keep a connection that its server keeps.
+func TestNobodyWaitsForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		leak.Check(t)
+		events := make(chan sandbox.Connection, 9)
+		far, outside := halves()
+		inside, near := halves()
+		p, err := New(Config{OnConnection: func(c sandbox.Connection) { events <- c }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		p.begin(inside, func(f *flow) {
+			f.target = target{name: "a.test", port: 1}
+			f.join(outside, public)
+			f.pump(nil)
+		})
+		begun := time.Now()
+		go near.CloseWrite()
+		if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the server reads %v", err)
+		}
+		time.Sleep(patience - time.Second)
+		go far.Write([]byte("x")) // which is a sign of life
+		if _, err := near.Read(make([]byte, 1)); err != nil {
+			t.Errorf("the program reads %v", err)
+		}
+		if c := <-events; c.Kind != sandbox.ConnectionClosed || c.Received != 1 {
+			t.Errorf("told %+v", c)
+		}
+		if d := time.Since(begun); d != 2*patience-time.Second {
+			t.Errorf("after %v", d)
+		}
+		far.Close()
+		near.Close()
+	})
+}
+
+// halves is a connection in memory of which each end can be closed for writing alone.
+func halves() (half, half) {
+	a, b := net.Pipe()
+	c, d := net.Pipe()
+	return half{a, d}, half{c, b}
+}
+
+// half reads from one pipe and writes to another.
+type half struct {
+	net.Conn
+	out net.Conn
+}
+
+func (h half) Write(b []byte) (int, error) { return h.out.Write(b) }
+func (h half) CloseWrite() error           { return h.out.Close() }
+func (h half) Close() error                { h.out.Close(); return h.Conn.Close() }
 
 // Whoever listens slowly does not hold anybody up, and learns how much it missed.
 func TestEventsAreBounded(t *testing.T) {

@@ -22,6 +22,10 @@ const (
 	slack = 100 * time.Millisecond
 )
 
+// patience is how long one direction may be silent after the other has ended. A program that has exited looks like one
+// that waits for an answer; without a bound, a server that never answers would keep its connections for good.
+const patience = 5 * time.Minute
+
 var pieces = sync.Pool{New: func() any { return new([piece]byte) }}
 
 // bucket limits the bytes that bits per second are; nil is no limit.
@@ -39,12 +43,14 @@ func (f *flow) pump(first []byte) {
 	p := f.proxy
 	var sent, received atomic.Int64
 	var wg sync.WaitGroup
+	down := stream{to: f.inside, from: f.outside, limit: p.down, counts: []*atomic.Int64{&received, &p.received}}
+	up := stream{to: f.outside, from: f.inside, limit: p.up, counts: []*atomic.Int64{&sent, &p.sent}}
 	wg.Go(func() {
-		down := stream{f.inside, f.outside, p.down, []*atomic.Int64{&received, &p.received}}
 		f.finish(down.copy(f.ctx, nil))
+		up.hurry()
 	})
-	up := stream{f.outside, f.inside, p.up, []*atomic.Int64{&sent, &p.sent}}
 	f.finish(up.copy(f.ctx, first))
+	down.hurry()
 	wg.Wait()
 
 	c := f.told(f.target)
@@ -75,10 +81,17 @@ type stream struct {
 	to, from net.Conn
 	limit    *rate.Limiter
 	counts   []*atomic.Int64
+	alone    atomic.Bool // the other direction has ended
+}
+
+// hurry gives the stream so much patience, from now on.
+func (s *stream) hurry() {
+	s.alone.Store(true)
+	_ = s.from.SetReadDeadline(time.Now().Add(patience))
 }
 
 // copy passes on first, then what comes, until the end, which it passes on too.
-func (s stream) copy(ctx context.Context, first []byte) error {
+func (s *stream) copy(ctx context.Context, first []byte) error {
 	if err := s.pass(ctx, first); err != nil {
 		return err
 	}
@@ -94,6 +107,9 @@ func (s stream) copy(ctx context.Context, first []byte) error {
 				pieces.Put(b)
 				return err
 			}
+			if s.alone.Load() {
+				s.hurry()
+			}
 		}
 		pieces.Put(b)
 		switch {
@@ -106,7 +122,7 @@ func (s stream) copy(ctx context.Context, first []byte) error {
 }
 
 // pass passes b on, no faster than allowed.
-func (s stream) pass(ctx context.Context, b []byte) error {
+func (s *stream) pass(ctx context.Context, b []byte) error {
 	for len(b) > 0 {
 		n := len(b)
 		if s.limit != nil {
@@ -128,7 +144,7 @@ func (s stream) pass(ctx context.Context, b []byte) error {
 }
 
 // half says to the other end that no more will come.
-func (s stream) half() error {
+func (s *stream) half() error {
 	if c, ok := s.to.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
 	}

@@ -17,7 +17,7 @@ func (p *Proxy) redirected(f *flow) {
 	t := target{addr: to.Addr(), port: to.Port()}
 	if madeUp.Contains(t.addr) {
 		if t = (target{name: p.names.name(t.addr), port: t.port}); t.name == "" { // forgotten, or never given
-			p.deny(sandbox.Connection{Addr: to, Why: sandbox.CauseAddress})
+			p.deny(sandbox.Connection{Addr: to.Addr(), Port: to.Port(), Why: sandbox.CauseAddress})
 			reset(f.inside)
 			return
 		}

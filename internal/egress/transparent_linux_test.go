@@ -105,11 +105,11 @@ func TestTransparent(t *testing.T) {
 		}
 		return nil
 	})
-	w.wait(sandbox.Connection{Kind: sandbox.ConnectionOpened, Name: "allowed.test", Addr: netip.AddrPortFrom(public, 80)})
-	w.wait(sandbox.Connection{Kind: sandbox.ConnectionOpened, Addr: netip.MustParseAddrPort("203.0.113.9:8080")})
+	w.wait(sandbox.Connection{Kind: sandbox.ConnectionOpened, Name: "allowed.test", Addr: public, Port: 80})
+	w.wait(sandbox.Connection{Kind: sandbox.ConnectionOpened, Addr: netip.MustParseAddr("203.0.113.9"), Port: 8080})
 	w.wait(sandbox.Connection{Kind: sandbox.ConnectionDenied, Name: "denied.test", Why: sandbox.CauseName})
-	w.wait(sandbox.Connection{Kind: sandbox.ConnectionDenied, Addr: netip.MustParseAddrPort("169.254.169.254:80"), Why: sandbox.CauseAddress})
-	w.wait(sandbox.Connection{Kind: sandbox.ConnectionDenied, Addr: netip.MustParseAddrPort("198.18.77.77:80"), Why: sandbox.CauseAddress})
+	w.wait(sandbox.Connection{Kind: sandbox.ConnectionDenied, Addr: netip.MustParseAddr("169.254.169.254"), Port: 80, Why: sandbox.CauseAddress})
+	w.wait(sandbox.Connection{Kind: sandbox.ConnectionDenied, Addr: netip.MustParseAddr("198.18.77.77"), Port: 80, Why: sandbox.CauseAddress})
 }
 
 // What is cut inside is noticed inside at once.

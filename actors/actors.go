@@ -82,7 +82,7 @@ type Backend interface {
 	Name() string
 	Start(ctx context.Context, spec sandbox.Spec) (Sandbox, Birth, error)
 	Attach(ctx context.Context, id sandbox.ID, epoch uint64) (Sandbox, error)
-	Remove(ctx context.Context, id sandbox.ID, grace time.Duration) error
+	Remove(ctx context.Context, id sandbox.ID, epoch uint64, grace time.Duration) error
 }
 
 // Birth says what a start has come upon.

@@ -272,7 +272,7 @@ func (w *world) Attach(ctx context.Context, id sandbox.ID, epoch uint64) (Sandbo
 	return &line{box: b, dead: b.dead, closed: make(chan struct{}), epoch: epoch}, nil
 }
 
-func (w *world) Remove(_ context.Context, id sandbox.ID, _ time.Duration) error {
+func (w *world) Remove(_ context.Context, id sandbox.ID, _ uint64, _ time.Duration) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.removes++

@@ -97,7 +97,7 @@ func TestAdmission(t *testing.T) {
 		if err := start(t, other, "a", sandbox.Limits{Memory: 4 * gib}); err != nil {
 			t.Errorf("again: %v", err)
 		}
-		if err := b.Remove(t.Context(), "b", 0); err != nil {
+		if err := b.Remove(t.Context(), "b", backends.AnyEpoch, 0); err != nil {
 			t.Error(err)
 		}
 		if err := start(t, b, "c", sandbox.Limits{Memory: 6 * gib}); err != nil {

@@ -139,14 +139,14 @@ func (b *Backend) List(ctx context.Context, owner string) ([]Listed, error) {
 	return l, b.wrap("List", "", b.canceled(ctx, err))
 }
 
-// Remove stops the sandbox named id and clears away what is left of it, also if its server is dead. No such sandbox is
-// no error. Codes: Invalid, Denied, Unavailable, Canceled.
-func (b *Backend) Remove(ctx context.Context, id sandbox.ID, grace time.Duration) error {
+// Remove stops the sandbox named id and clears away what is left of it, also if its server is dead, for one whose epoch is
+// epoch. No such sandbox is no error. Codes: Invalid, Conflict (a newer epoch holds it), Denied, Unavailable, Canceled.
+func (b *Backend) Remove(ctx context.Context, id sandbox.ID, epoch uint64, grace time.Duration) error {
 	if err := id.Check(); err != nil {
 		return b.wrap("Remove", id, err)
 	}
 	_, err := retry(ctx, b.config.Attempts, b.retrying("Remove", id), func() (struct{}, error) {
-		return struct{}{}, b.remove(ctx, id, grace)
+		return struct{}{}, b.remove(ctx, id, epoch, grace)
 	})
 	if err == nil {
 		b.release(id)
@@ -155,9 +155,9 @@ func (b *Backend) Remove(ctx context.Context, id sandbox.ID, grace time.Duration
 	return b.wrap("Remove", id, b.canceled(ctx, err))
 }
 
-func (b *Backend) remove(ctx context.Context, id sandbox.ID, grace time.Duration) error {
+func (b *Backend) remove(ctx context.Context, id sandbox.ID, epoch uint64, grace time.Duration) error {
 	if r, ok := b.driver.(Remover); ok {
-		return r.Remove(ctx, id, grace)
+		return r.Remove(ctx, id, epoch, grace)
 	}
 	inst, err := b.driver.Attach(ctx, id)
 	switch {
@@ -165,6 +165,11 @@ func (b *Backend) remove(ctx context.Context, id sandbox.ID, grace time.Duration
 		return nil
 	case err != nil:
 		return err
+	}
+	if l, ok := inst.(Labeler); ok && epoch != AnyEpoch { // which Stop looks at
+		if err := l.Relabel(ctx, epoch); err != nil {
+			return err
+		}
 	}
 	return inst.Stop(ctx, grace)
 }

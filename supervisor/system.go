@@ -349,7 +349,7 @@ func (s *System) Remove(ctx context.Context, id sandbox.ID) error {
 	if err != nil {
 		return err
 	}
-	if err := b.Remove(ctx, id, s.cfg.Grace); err != nil {
+	if err := b.Remove(ctx, id, lease.Epoch(), s.cfg.Grace); err != nil {
 		return errors.Join(err, lease.Release(context.WithoutCancel(ctx)))
 	}
 	return s.journal.RemoveRuntime(ctx, id, lease.Epoch())

@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/volume"
 
+	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/dockerd"
 )

@@ -67,7 +67,7 @@ func testKilledThenRemoved(t *testing.T, w *world) {
 	s := w.start(b, sandbox.Spec{ID: "dead"})
 	pids := w.escapees(s)
 	w.kill(s)
-	if err := other.Remove(w.context(), "dead", grace); err != nil {
+	if err := other.Remove(w.context(), "dead", backends.AnyEpoch, grace); err != nil {
 		t.Fatalf("Remove: %v", err)
 	}
 	w.wantDead(pids)

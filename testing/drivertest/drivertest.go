@@ -88,7 +88,7 @@ func (w *world) open() *backends.Backend {
 			w.t.Errorf("List: %v", err)
 		}
 		for _, l := range left {
-			if err := b.Remove(ctx, l.ID, 0); err != nil {
+			if err := b.Remove(ctx, l.ID, backends.AnyEpoch, 0); err != nil {
 				w.t.Errorf("Remove %s: %v", l.ID, err)
 			}
 		}

@@ -37,7 +37,7 @@ func testStart(t *testing.T, w *world) {
 	if err := s.Stop(w.context(), grace); err != nil {
 		t.Errorf("second Stop: %v", err)
 	}
-	if err := b.Remove(w.context(), "one", grace); err != nil {
+	if err := b.Remove(w.context(), "one", backends.AnyEpoch, grace); err != nil {
 		t.Errorf("Remove of what is gone: %v", err)
 	}
 	// The name is free again, and nothing is known of the one who had it.
@@ -180,7 +180,7 @@ func testRefused(t *testing.T, w *world) {
 		if spec.ID != "ok" {
 			_, err = d.Attach(t.Context(), spec.ID)
 			w.wantCode("driver's Attach", err, sandbox.Invalid, sandbox.NotFound)
-			w.wantCode("Remove", b.Remove(t.Context(), spec.ID, 0), sandbox.Invalid)
+			w.wantCode("Remove", b.Remove(t.Context(), spec.ID, backends.AnyEpoch, 0), sandbox.Invalid)
 		}
 	}
 	for _, workspace := range []string{file, filepath.Join(file, "below"), filepath.Join(filepath.Dir(file), "missing")} {

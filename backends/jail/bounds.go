@@ -27,7 +27,8 @@ const spare = 64
 
 // Enforces names the limits that this process can enforce.
 func (d *Driver) Enforces() []string {
-	names := []string{backends.LimitProcesses} // by the jail's own count, in its user namespace
+	// The first by the jail's own count, in its user namespace; the others by the one way out.
+	names := []string{backends.LimitProcesses, backends.LimitNetwork, backends.LimitConnections, backends.LimitPorts, backends.LimitEgress}
 	t := d.tree()
 	if t.Has(cgroup.CPU) {
 		names = append(names, backends.LimitCPU, backends.LimitCPUShares)
@@ -37,6 +38,9 @@ func (d *Driver) Enforces() []string {
 	}
 	if t.Has(cgroup.Memory) {
 		names = append(names, backends.LimitMemory, backends.LimitSwap)
+		if !t.Unified(cgroup.Memory) {
+			names = append(names, backends.LimitSwappiness)
+		}
 	}
 	return names
 }
@@ -76,7 +80,7 @@ func (d *Driver) group(l label) cgroup.Group {
 // bounds are the limits of the control group.
 func (d *Driver) bounds(l label) cgroup.Limits {
 	limits := cgroup.Limits{CPU: l.Limits.CPU, CPUShares: l.Limits.CPUShares, Affinity: l.Limits.Affinity,
-		Memory: d.memory(l.Limits), Swap: l.Limits.Swap, Processes: processes(l.Limits)}
+		Memory: d.memory(l.Limits), Swap: l.Limits.Swap, Swappiness: l.Limits.Swappiness, Processes: processes(l.Limits)}
 	if limits.CPU == 0 {
 		limits.CPU = sandbox.DefaultCPU
 	}

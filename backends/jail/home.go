@@ -17,7 +17,8 @@ import (
 //	pid.json    the identity of its server; absent before the first start
 //	exit.json   how that server ended, noted by the process that started it
 //	lock        held by whoever starts, halts or removes it
-//	sock        its server's socket, made by us and handed down: nothing in the jail can reach it by name
+//	sock        its server's socket, made by us and handed down, as the next: nothing in the jail can reach them by name
+//	doors       where its first process gives the sockets through which its programs get out
 //	log         what its server says
 //	state/      its server's memory: what it has done already
 //	home/       $HOME of its programs
@@ -49,6 +50,7 @@ type label struct {
 	Mark      string         `json:"mark"`               // value of SANDTREE_SANDBOX in the environment of its processes, and name of its control group; unique
 	FirstID   uint32         `json:"first_id,omitempty"` // of the host's user numbers that are its own; 0 if it runs as its controller's user
 	Limits    sandbox.Limits `json:"limits"`
+	Egress    sandbox.Egress `json:"egress,omitzero"`
 }
 
 // read gives the label. fs.ErrNotExist if there is no such sandbox.

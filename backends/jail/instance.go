@@ -34,6 +34,8 @@ var (
 	_ backends.Served   = (*instance)(nil)
 	_ backends.Halter   = (*instance)(nil)
 	_ backends.Labeler  = (*instance)(nil)
+	_ backends.Pauser   = (*instance)(nil)
+	_ backends.Filtered = (*instance)(nil)
 )
 
 func (d *Driver) instance(h home, l label, p *held.Process, key string) *instance {
@@ -63,7 +65,7 @@ func (i *instance) Dial(ctx context.Context) (net.Conn, error) {
 		}
 		return nil, failed("jail.Dial", i.label.ID, coded{code, err})
 	}
-	path, done, err := i.home.socket()
+	path, done, err := i.home.socket(serverSocket)
 	if err != nil {
 		return fail(err)
 	}
@@ -119,28 +121,39 @@ func (i *instance) end(ctx context.Context, op string, grace time.Duration, afte
 
 // Relabel raises the epoch in the label.
 func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
-	fail := func(err error) error { return failed("jail.Relabel", i.label.ID, err) }
+	err := i.relabel(ctx, func(l *label) (bool, error) {
+		if l.Epoch > epoch {
+			return false, l.fenced(epoch)
+		}
+		changed := l.Epoch < epoch
+		l.Epoch = epoch
+		return changed, nil
+	})
+	if err != nil {
+		return failed("jail.Relabel", i.label.ID, err)
+	}
+	i.epoch.Store(epoch)
+	return nil
+}
+
+// relabel changes the label, under the home's lock, if change says that there is something to change.
+func (i *instance) relabel(ctx context.Context, change func(*label) (changed bool, err error)) error {
 	unlock, err := i.d.lock(ctx, i.home, false)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fail(errRemoved)
+		return errRemoved
 	} else if err != nil {
-		return fail(err)
+		return err
 	}
 	defer unlock()
 	l, err := i.home.read()
 	switch {
 	case err != nil:
-		return fail(err)
+		return err
 	case l.Mark != i.label.Mark:
-		return fail(errRemoved)
-	case l.Epoch > epoch:
-		return fail(l.fenced(epoch))
-	case l.Epoch < epoch:
-		l.Epoch = epoch
-		if err := i.home.write(l); err != nil {
-			return fail(err)
-		}
+		return errRemoved
 	}
-	i.epoch.Store(epoch)
-	return nil
+	if changed, err := change(&l); err != nil || !changed {
+		return err
+	}
+	return i.home.write(l)
 }

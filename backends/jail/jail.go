@@ -47,12 +47,14 @@ type Config struct {
 	// User is whom programs run as: "sandbox", which is the default and has number 1000, or "root", who in a jail has no
 	// more rights than the other, but the number 0.
 	User string `koanf:"user"`
-	// Least is the weakest isolation that will do, one of Tiers; "" is "namespaces". Where the machine cannot give it, every
+	// Least is the weakest isolation that will do, one of Tiers; "" is the first. Where the machine cannot give it, every
 	// start is Unsupported.
 	Least string `koanf:"least"`
 	// Environ is where LANG and TZ of the sandboxes are taken from, as KEY=VALUE; what it lacks has the values of a fresh
 	// login. Nothing else of it reaches a sandbox.
 	Environ []string `koanf:"-"`
+	// OnConnection, if not nil, hears what sandboxes do on the network; see backends.Options.
+	OnConnection func(id sandbox.ID, c sandbox.Connection) `koanf:"-"`
 	// Log is told what a caller would not see; nil discards.
 	Log *slog.Logger `koanf:"-"`
 }
@@ -68,19 +70,21 @@ type Driver struct {
 	mu     sync.Mutex
 	closed bool
 	living map[held.Identity]*held.Process
-	wg     sync.WaitGroup // what begin has begun; grows only under mu, while not closed
+	ways   map[held.Identity]*way // out, of those that live
+	wg     sync.WaitGroup         // what begin has begun; grows only under mu, while not closed
 }
 
 var (
-	_ backends.Driver  = (*Driver)(nil)
-	_ backends.Limiter = (*Driver)(nil)
-	_ backends.Remover = (*Driver)(nil)
-	_ backends.Checker = (*Driver)(nil)
+	_ backends.Driver   = (*Driver)(nil)
+	_ backends.Limiter  = (*Driver)(nil)
+	_ backends.Remover  = (*Driver)(nil)
+	_ backends.Checker  = (*Driver)(nil)
+	_ backends.Resident = (*Driver)(nil)
 )
 
 // Open opens the driver from a configuration file's values. Code: Invalid.
 func Open(o backends.Options) (backends.Driver, error) {
-	c := Config{StateDir: o.StateDir, Environ: o.Environ, Log: o.Log}
+	c := Config{StateDir: o.StateDir, Environ: o.Environ, OnConnection: o.OnConnection, Log: o.Log}
 	if err := backends.Decode(o.Values, &c); err != nil {
 		return nil, err
 	}
@@ -99,7 +103,7 @@ func New(c Config) (*Driver, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Driver{config: c, root: filepath.Join(dir, "jail"), log: c.Log, living: map[held.Identity]*held.Process{}, tree: tree}
+	d := &Driver{config: c, root: filepath.Join(dir, "jail"), log: c.Log, living: map[held.Identity]*held.Process{}, ways: map[held.Identity]*way{}, tree: tree}
 	d.locker = held.Locker{Begin: d.begin}
 	if err := os.MkdirAll(d.root, 0o700); err != nil {
 		code := sandbox.Invalid
@@ -135,8 +139,11 @@ func (c Config) check() error {
 	return nil
 }
 
+// Resident says that the sandboxes use up this machine.
+func (d *Driver) Resident() bool { return true }
+
 // Attach finds a sandbox whose server lives.
-func (d *Driver) Attach(_ context.Context, id sandbox.ID) (backends.Instance, error) {
+func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, error) {
 	if err := id.Check(); err != nil {
 		return nil, err
 	}
@@ -155,6 +162,9 @@ func (d *Driver) Attach(_ context.Context, id sandbox.ID) (backends.Instance, er
 	}
 	if err != nil {
 		return nil, failed("jail.Attach", id, err)
+	}
+	if err := d.letOut(ctx, h, l, p); err != nil { // what asks for it cannot be helped by refusing the rest
+		d.log.Warn("the programs of a sandbox cannot get out", "id", id, "err", err)
 	}
 	return d.instance(h, l, p, key), nil
 }
@@ -193,9 +203,12 @@ func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error
 func (d *Driver) Close() error {
 	d.mu.Lock()
 	d.closed = true
-	living := d.living
-	d.living = nil
+	living, ways := d.living, d.ways
+	d.living, d.ways = nil, nil
 	d.mu.Unlock()
+	for _, w := range ways {
+		w.close()
+	}
 	for _, p := range living {
 		p.Close()
 	}
@@ -257,8 +270,13 @@ func (d *Driver) keepLocked(p *held.Process) {
 	d.wg.Go(func() {
 		p.Watch()
 		d.mu.Lock()
-		delete(d.living, p.Identity) // of a closed driver it is nil, which is fine
+		w := d.ways[p.Identity]
+		delete(d.living, p.Identity) // of a closed driver they are nil, which is fine
+		delete(d.ways, p.Identity)
 		d.mu.Unlock()
+		if w != nil {
+			w.close()
+		}
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/doors"
 	"github.com/sandtree/sandtree/internal/stage"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -35,7 +36,7 @@ func (d *Driver) layout(l label, g cgroup.Group, opened []stage.Mount) (*stage.S
 		return nil, err
 	}
 	share := d.memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
-	s := &stage.Spec{Hostname: "sandbox", Filter: raw, OOMScore: oomScore, OpenFiles: openFiles}
+	s := &stage.Spec{Hostname: "sandbox", Filter: raw, OOMScore: oomScore, OpenFiles: openFiles, Doors: doorsFD}
 	if d.config.Root == "" {
 		if s.Mounts, s.Links, err = hostTree(hostPaths); err != nil {
 			return nil, err
@@ -49,7 +50,8 @@ func (d *Driver) layout(l label, g cgroup.Group, opened []stage.Mount) (*stage.S
 	}
 	s.Files = append(s.Files,
 		stage.File{Path: "/etc/hosts", Content: []byte("127.0.0.1 localhost sandbox\n::1 localhost ip6-localhost\n")},
-		stage.File{Path: "/etc/hostname", Content: []byte("sandbox\n")})
+		stage.File{Path: "/etc/hostname", Content: []byte("sandbox\n")},
+		stage.File{Path: "/etc/resolv.conf", Content: []byte(doors.ResolvConf)})
 	s.Mounts = append(s.Mounts,
 		stage.Mount{Kind: stage.Proc, Target: "/proc"},
 		stage.Mount{Kind: stage.Devices, Target: "/dev", Size: share},
@@ -110,6 +112,7 @@ const (
 	keyFD                               // it reads its key, which the home has too, for the next process
 	envFD                               // it reads the environment of its programs, which is secret and written nowhere
 	listenFD                            // it serves
+	doorsFD                             // it gives its doors
 	programFD                           // it is executed from
 	mountFD
 )

@@ -87,7 +87,7 @@ func (d *Driver) prepare(l label, g cgroup.Group, opened []stage.Mount, args []s
 	return json.Marshal(layout)
 }
 
-// pipes makes them, the socket, and opens the program, in the order of the descriptors.
+// pipes makes them, the sockets, and opens the program, in the order of the descriptors.
 func (s *spawned) pipes(h home, program string) (theirs ends, err error) {
 	for _, end := range []struct {
 		ours  **os.File
@@ -102,11 +102,13 @@ func (s *spawned) pipes(h home, program string) (theirs ends, err error) {
 		}
 		*end.ours, theirs = r, append(theirs, w)
 	}
-	listener, err := h.listen()
-	if err != nil {
-		return theirs, err
+	for _, name := range []string{serverSocket, doorsSocket} {
+		listener, err := h.listen(name)
+		if err != nil {
+			return theirs, err
+		}
+		theirs = append(theirs, listener)
 	}
-	theirs = append(theirs, listener)
 	// By its descriptor the jail's user can execute it wherever it is.
 	p, err := os.Open(program)
 	if err != nil {

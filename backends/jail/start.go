@@ -102,6 +102,9 @@ func (d *Driver) found(h home, l label, p *held.Process, spec sandbox.Spec) (*in
 			return nil, err
 		}
 	}
+	if err := d.letOut(context.Background(), h, l, p); err != nil { // the sandbox is none the worse for it
+		d.log.Warn("the programs of a sandbox cannot get out", "id", l.ID, "err", err)
+	}
 	i := d.instance(h, l, p, key)
 	i.found = true
 	return i, nil
@@ -124,7 +127,7 @@ func (l label) fenced(epoch uint64) error {
 
 // renewed is the label of a sandbox that is to be started by spec; l is the old one, or zero for a new sandbox.
 func (l label) renewed(h home, spec sandbox.Spec) label {
-	l.ID, l.Owner, l.Epoch, l.Limits = spec.ID, spec.Owner, spec.Epoch, spec.Limits
+	l.ID, l.Owner, l.Epoch, l.Limits, l.Egress = spec.ID, spec.Owner, spec.Epoch, spec.Limits, spec.Egress
 	if l.Mark == "" { // it is new
 		l.Created = time.Now().UTC()
 		l.Mark = string(spec.ID) + "." + sandbox.RandomHex(8)
@@ -140,6 +143,9 @@ func (l label) renewed(h home, spec sandbox.Spec) label {
 // caller to undo what it made.
 func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec) (*instance, error) {
 	program, err := d.sandboxd()
+	if err == nil {
+		err = d.suffices()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +167,10 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err := s.await(ctx, key, d.programs(spec, l.Mark)); err != nil {
 		s.kill()
 		return nil, fmt.Errorf("%w%s", err, lastWords(h.logFile()))
+	}
+	if err := d.letOut(ctx, h, *l, s.process); err != nil {
+		s.kill()
+		return nil, err
 	}
 	i := d.instance(h, *l, s.process, key)
 	i.served = true

@@ -5,6 +5,7 @@ package standard
 import (
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/backends/docker"
+	"github.com/sandtree/sandtree/backends/jail"
 	"github.com/sandtree/sandtree/backends/local"
 )
 
@@ -12,6 +13,7 @@ import (
 func Drivers() map[string]backends.OpenFunc {
 	return map[string]backends.OpenFunc{
 		"docker": docker.Open,
+		"jail":   jail.Open,
 		"local":  local.Open,
 	}
 }

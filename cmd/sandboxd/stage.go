@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"github.com/sandtree/sandtree/internal/cli"
+	"github.com/sandtree/sandtree/internal/doors"
 	"github.com/sandtree/sandtree/internal/stage"
 )
 
@@ -14,11 +16,20 @@ func runStage(ctx context.Context, c cli.Call) error {
 	if err != nil {
 		return err
 	}
-	if err := stage.Enter(s); err != nil {
+	set, err := stage.Enter(s)
+	if err != nil {
 		return err
 	}
 	if len(s.Args) == 0 {
 		return nil // all that was asked is whether it can be done
+	}
+	if err := s.KeepDoors(set); err != nil {
+		return err
+	}
+	if set.Missing != nil { // then programs must know of the one door that there is
+		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
+			os.Setenv(name, doors.Proxy)
+		}
 	}
 	c.Args = s.Args
 	return run(ctx, c)

@@ -99,6 +99,9 @@ func writable(dir string) error {
 // Has says whether groups of this tree have a controller.
 func (t Tree) Has(controller string) bool { return t[controller] != "" }
 
+// Unified says whether a controller is in the hierarchy of version 2.
+func (t Tree) Unified(controller string) bool { return t.Has(controller) && unified(t[controller]) }
+
 // inherit copies a file's value from the group above, unless it has one.
 func inherit(above, dir, file string) error {
 	b, err := os.ReadFile(filepath.Join(dir, file))

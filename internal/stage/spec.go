@@ -30,6 +30,8 @@ type Spec struct {
 	OpenFiles uint64 `json:"open_files,omitzero"`
 	// OOMScore is added to what the kernel thinks of the processes when the machine is short of memory, 0 to 1000.
 	OOMScore int `json:"oom_score,omitzero"`
+	// Doors is the descriptor of a listening Unix socket, at which whoever connects is given the doors; 0 is none.
+	Doors int `json:"doors,omitzero"`
 }
 
 // Kinds of mounts besides the zero one, which shows a part of the host.

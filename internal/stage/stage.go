@@ -15,34 +15,39 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/internal/doors"
 )
 
-// Enter makes this process, which is the first of its namespaces, that of the jail. When it fails, the process must end.
-func Enter(s *Spec) error {
+// Enter makes this process, which is the first of its namespaces, that of the jail, and gives the jail's doors if the Spec
+// says where they are asked for. When it fails, the process must end.
+func Enter(s *Spec) (doors.Set, error) {
 	// In a network, process or mount namespace that is not its own it would take the host's apart.
 	if os.Getpid() != 1 {
-		return errors.New("it is not the first process of a jail")
+		return doors.Set{}, errors.New("it is not the first process of a jail")
 	}
-	if err := enter(s); err != nil {
-		return fmt.Errorf("stage: %w", err)
+	set, err := enter(s)
+	if err != nil {
+		return doors.Set{}, fmt.Errorf("stage: %w", err)
 	}
-	return nil
+	return set, nil
 }
 
-func enter(s *Spec) error {
+func enter(s *Spec) (doors.Set, error) {
 	if err := build(s); err != nil {
-		return err
+		return doors.Set{}, err
 	}
 	if err := unix.Sethostname([]byte(s.Hostname)); err != nil {
-		return fmt.Errorf("host name: %w", err)
+		return doors.Set{}, fmt.Errorf("host name: %w", err)
 	}
-	if err := network(); err != nil {
-		return err
+	set, err := network(s)
+	if err == nil {
+		err = bound(s)
 	}
-	if err := bound(s); err != nil {
-		return err
+	if err == nil {
+		err = confine(s.Filter)
 	}
-	return confine(s.Filter)
+	return set, err
 }
 
 // bound sets what every process of the jail inherits.

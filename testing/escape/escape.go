@@ -180,6 +180,7 @@ func listen(t *testing.T, network, address string) string {
 			if err != nil {
 				return
 			}
+			_, _ = c.Write([]byte("escaped"))
 			c.Close()
 		}
 	})

@@ -11,12 +11,22 @@ import (
 
 const patience = 2 * time.Second
 
+// dial asks somebody for something, and fails unless there is an answer: what lets a sandbox out accepts first, and then
+// looks where to.
 func dial(network, address string) error {
 	c, err := net.DialTimeout(network, address, patience)
-	if err == nil {
-		c.Close()
+	if err != nil {
+		return err
 	}
-	return err
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	if _, err := c.Write([]byte("GET / HTTP/1.0\r\n\r\n")); err != nil {
+		return err
+	}
+	if n, err := c.Read(make([]byte, 1)); n == 0 {
+		return fmt.Errorf("no answer: %w", err)
+	}
+	return nil
 }
 
 func socket(domain, kind, protocol int) error {

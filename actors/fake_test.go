@@ -198,6 +198,7 @@ type box struct {
 	dead     chan struct{} // closed when it dies
 	exit     sandbox.Exit
 	deaf     bool // does not answer
+	egress   sandbox.Egress
 	epoch    uint64
 	answers  map[string]sandbox.Observation
 	running  map[string]chan struct{}
@@ -533,6 +534,18 @@ func (l *line) Halt(context.Context) error {
 func (l *line) Close() error         { l.once.Do(func() { close(l.closed) }); return nil }
 func (l *line) Unenforced() []string { return []string{"cpu"} }
 func (l *line) BreakerState() string { return "closed" }
+
+func (l *line) SetEgress(_ context.Context, e sandbox.Egress) error {
+	if e.Mode == sandbox.EgressAllowAll {
+		return failure(sandbox.Unsupported, "egress", "", "a fake")
+	}
+	l.box.mu.Lock()
+	defer l.box.mu.Unlock()
+	l.box.egress = e
+	return nil
+}
+
+func (l *line) Traffic() (sandbox.Traffic, error) { return sandbox.Traffic{}, nil }
 
 func (l *line) List(_ context.Context, path string) ([]string, error) {
 	l.box.mu.Lock()

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -295,6 +296,30 @@ func (s *System) Find(ctx context.Context, id sandbox.ID) (*Runtime, error) {
 		return nil, err
 	}
 	return &Runtime{s: s, id: id, steward: steward, timeout: s.cfg.ActionTimeout}, nil
+}
+
+// recording bounds how long an event of the network waits for a steward, which answers at once.
+const recording = 5 * time.Second
+
+// RecordConnection puts on record, as an event of type "audit", what a runtime's sandbox did on the network. It is what
+// drivers want as their backends.Options.OnConnection. Of a runtime that is not driven here nothing is recorded.
+func (s *System) RecordConnection(id sandbox.ID, c sandbox.Connection) {
+	ctx, cancel := context.WithTimeout(context.Background(), recording)
+	defer cancel()
+	body, err := json.Marshal(struct {
+		Audit string `json:"audit"`
+		sandbox.Connection
+	}{"connection", c})
+	var r *Runtime
+	if err == nil {
+		r, err = s.Find(ctx, id)
+	}
+	if err == nil {
+		err = r.Record(ctx, journal.TypeAudit, body)
+	}
+	if err != nil {
+		s.cfg.Log.Debug("a connection is not on record", "id", id, "err", err)
+	}
 }
 
 // Listed is a runtime as the journal and its backend know it.

@@ -160,6 +160,9 @@ func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, 
 	if err == nil {
 		key, err = h.key()
 	}
+	if err == nil {
+		err = d.thaw(ctx, l)
+	}
 	if err != nil {
 		return nil, failed("jail.Attach", id, err)
 	}

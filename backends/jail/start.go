@@ -65,12 +65,12 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 		}
 		switch p, err := d.server(h); {
 		case err == nil:
-			return d.found(h, l, p, spec)
+			return d.found(ctx, h, l, p, spec)
 		case !errors.Is(err, held.ErrEnded):
 			return nil, err
 		}
 		sweeping, cancel := context.WithTimeout(ctx, reap.Patience)
-		err := d.sweep(sweeping, l)
+		err := d.ungroup(sweeping, l) // a new one counts from zero, and takes other limits in any order
 		cancel()
 		if err != nil {
 			return nil, err
@@ -91,9 +91,12 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 }
 
 // found labels a living sandbox for the one who asks for it now.
-func (d *Driver) found(h home, l label, p *held.Process, spec sandbox.Spec) (*instance, error) {
+func (d *Driver) found(ctx context.Context, h home, l label, p *held.Process, spec sandbox.Spec) (*instance, error) {
 	key, err := h.key()
 	if err != nil {
+		return nil, err
+	}
+	if err := d.thaw(ctx, l); err != nil {
 		return nil, err
 	}
 	if l.Owner != spec.Owner || l.Epoch != spec.Epoch {
@@ -102,7 +105,7 @@ func (d *Driver) found(h home, l label, p *held.Process, spec sandbox.Spec) (*in
 			return nil, err
 		}
 	}
-	if err := d.letOut(context.Background(), h, l, p); err != nil { // the sandbox is none the worse for it
+	if err := d.letOut(ctx, h, l, p); err != nil { // the sandbox is none the worse for it
 		d.log.Warn("the programs of a sandbox cannot get out", "id", l.ID, "err", err)
 	}
 	i := d.instance(h, l, p, key)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -161,6 +162,54 @@ func outside(t *testing.T, control *net.UnixConn) {
 		t.Errorf("read %q, %v", b[:n], err)
 	}
 	dns.WriteTo([]byte("answer"), from)
+}
+
+// A namespace that somebody else has made, and one that had doors before.
+func TestOpenIn(t *testing.T) {
+	leak.Check(t)
+	need.Root(t)
+	need.Tool(t, "nsenter", "bash")
+	if err := alone(); err == nil || !strings.Contains(err.Error(), "cut it off") { // before OpenIn is trusted with anything
+		t.Fatalf("the host's own network: %v", err)
+	}
+	if _, err := OpenIn("/nonexistent"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("none: %v", err)
+	}
+	other := exec.Command("sleep", "100")
+	other.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Wait()
+	defer other.Process.Kill()
+	namespace := fmt.Sprintf("/proc/%d/ns/net", other.Process.Pid)
+	for range 2 {
+		s, err := OpenIn(namespace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Missing != nil {
+			t.Skip(s.Missing)
+		}
+		if _, err := OpenIn(namespace); !errors.Is(err, unix.EADDRINUSE) {
+			t.Errorf("while they are open: %v", err)
+		}
+		connect, transparent, dns, err := s.Listeners()
+		if err != nil {
+			t.Fatal(err)
+		}
+		dial := exec.Command("nsenter", "--net="+namespace, "bash", "-c", "exec 3<>/dev/tcp/203.0.113.9/4433")
+		if err := dial.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if got := original(t, accept(t, transparent)); got != netip.MustParseAddrPort("203.0.113.9:4433") {
+			t.Errorf("it was on its way to %v", got)
+		}
+		dial.Wait()
+		connect.Close()
+		transparent.Close()
+		dns.Close()
+	}
 }
 
 func TestReceiveRefuses(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 // backlog is how many connections may wait for one who accepts, also while nobody does: as many as a sandbox may have.
 const backlog = 128
 
-// Open makes the doors of the network namespace that the calling thread is in, which must be new: with a route or a
-// table of rules of its own it is not for this. What it sets up in the namespace ends with it.
+// Open makes the doors of the network namespace that the calling thread is in, which must have no interface but lo. It may
+// have had doors before, which nobody has open any more. What it sets up in the namespace ends with it.
 func Open() (Set, error) {
 	if err := up(); err != nil {
 		return Set{}, err
@@ -83,7 +83,7 @@ func route() error {
 	m.native32(0)
 	m.attr(unix.RTA_OIF, native(loopback))
 	m.end()
-	if err := m.send(unix.NETLINK_ROUTE); err != nil {
+	if err := m.send(unix.NETLINK_ROUTE); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("route all addresses to the loopback interface: %w", err)
 	}
 	return nil
@@ -102,9 +102,9 @@ func redirect() error {
 	const table, chain = "sandtree", "out"
 	var m message
 	m.batch(unix.NFNL_MSG_BATCH_BEGIN)
-	m.nft(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, func() {
-		m.attr(unix.NFTA_TABLE_NAME, text(table))
-	})
+	for _, step := range []uint16{unix.NFT_MSG_NEWTABLE, unix.NFT_MSG_DELTABLE, unix.NFT_MSG_NEWTABLE} { // so that it is empty
+		m.nft(step, unix.NLM_F_CREATE, func() { m.attr(unix.NFTA_TABLE_NAME, text(table)) })
+	}
 	m.nft(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE, func() {
 		m.attr(unix.NFTA_CHAIN_TABLE, text(table))
 		m.attr(unix.NFTA_CHAIN_NAME, text(chain))

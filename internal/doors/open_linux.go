@@ -43,16 +43,20 @@ func Open() (Set, error) {
 
 func listen(typ, port int, name string) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_INET, typ|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if typ == unix.SOCK_STREAM { // connections of an earlier door need not have ended; one that is open is in the way all the same
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	}
 	if err == nil {
 		err = unix.Bind(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
-		if err == nil && typ == unix.SOCK_STREAM {
-			err = unix.Listen(fd, backlog)
-		}
-		if err != nil {
-			unix.Close(fd)
-		}
+	}
+	if err == nil && typ == unix.SOCK_STREAM {
+		err = unix.Listen(fd, backlog)
 	}
 	if err != nil {
+		unix.Close(fd)
 		return nil, fmt.Errorf("open the door %q at port %d: %w", name, port, err)
 	}
 	return os.NewFile(uintptr(fd), name), nil

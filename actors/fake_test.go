@@ -145,6 +145,7 @@ func (m *memory) Runtime(_ context.Context, id sandbox.ID) (journal.RuntimeRow, 
 func (m *memory) SaveRuntime(_ context.Context, row journal.RuntimeRow) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	row.Updated = time.Now()
 	m.rows[row.ID] = row
 	return nil
 }

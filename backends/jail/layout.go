@@ -29,21 +29,19 @@ var hostPaths = []string{
 	"/sys/devices/system/cpu",
 }
 
-// layout says what the jail of a sandbox looks like, but for what the stage is handed down by descriptors, in opened.
-func (d *Driver) layout(l label, g cgroup.Group, opened []stage.Mount) (*stage.Spec, error) {
+// layout says what the jail of a sandbox looks like, but for what the stage is handed down by descriptors, in o.
+func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) {
 	raw, err := filter()
 	if err != nil {
 		return nil, err
 	}
 	share := d.memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
 	s := &stage.Spec{Hostname: "sandbox", Filter: raw, OOMScore: oomScore, OpenFiles: openFiles, Doors: doorsFD}
-	if d.config.Root == "" {
+	if s.Root = o.root; s.Root == nil {
 		if s.Mounts, s.Links, err = hostTree(hostPaths); err != nil {
 			return nil, err
 		}
 		s.Files = append(s.Files, d.accounts()...)
-	} else {
-		s.Root = &stage.Mount{Source: d.config.Root, Overlay: d.config.Overlay, Size: share}
 	}
 	for _, p := range d.config.Paths {
 		s.Mounts = append(s.Mounts, stage.Mount{Source: p, Target: p})
@@ -61,7 +59,7 @@ func (d *Driver) layout(l label, g cgroup.Group, opened []stage.Mount) (*stage.S
 	if dir := g.Dir(cgroup.Memory); dir != "" { // its own alone, so that it sees how near the end is
 		s.Mounts = append(s.Mounts, stage.Mount{Source: dir, Target: "/sys/fs/cgroup/memory", Optional: true})
 	}
-	s.Mounts = append(s.Mounts, opened...)
+	s.Mounts = append(s.Mounts, o.mounts...)
 	return s, nil
 }
 

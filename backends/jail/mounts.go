@@ -15,34 +15,57 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// open gives what a jail sees of the home and the workspace. Root opens them here and hands them down, since the jail's
-// user may look into neither; an ordinary user's jail is the same user, and opens them itself.
-func (d *Driver) open(h home, l label, program *os.File) (mounts []stage.Mount, files []*os.File, err error) {
-	shown := []stage.Mount{
+// open gives the root, if it is not the host's, and what a jail sees of the home and the workspace. Root opens them here
+// and hands them down, since the jail's user may look into none of them; an ordinary user's jail is the same user, and
+// opens them itself.
+func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
+	o.mounts = []stage.Mount{
 		{Source: h.stateDir(), Target: stateDir, Writable: true},
 		{Source: h.homeDir(), Target: d.user().home, Writable: true},
 		{Source: l.Workspace, Target: workDir, Writable: true},
 	}
+	if d.config.Root != "" {
+		o.root = &stage.Mount{Source: d.config.Root, Writable: d.config.Overlay, Size: d.memory(l.Limits) / 2}
+	}
 	if l.FirstID == 0 {
-		return shown, nil, nil
+		return o, nil
 	}
 	defer func() {
 		if err != nil {
-			closeAll(files)
+			closeAll(o.files)
 		}
 	}()
-	for i := range shown {
-		f, err := openTree(shown[i].Source)
-		if err != nil {
-			return nil, files, err
+	for i := range o.mounts {
+		if o.mounts[i].FD, err = o.add(o.mounts[i].Source); err != nil {
+			return o, err
 		}
-		files = append(files, f)
-		shown[i].FD = mountFD + i
 	}
 	if l.Named {
-		err = d.mapOwner(files[len(files)-1], l, program)
+		err = d.mapOwner(o.files[len(o.files)-1], l, program)
 	}
-	return shown, files, err
+	if err == nil && o.root != nil {
+		if o.root.FD, err = o.add(d.config.Root); err == nil {
+			err = mapTree(o.files[len(o.files)-1], d.config.Root, l.mappings(), l.mappings(), program)
+		}
+	}
+	return o, err
+}
+
+// opened is what is handed down to a stage.
+type opened struct {
+	root   *stage.Mount
+	mounts []stage.Mount
+	files  []*os.File // from descriptor mountFD on
+}
+
+// add opens a directory, and gives the number that it has in the first process of the jail.
+func (o *opened) add(dir string) (int, error) {
+	f, err := openTree(dir)
+	if err != nil {
+		return 0, err
+	}
+	o.files = append(o.files, f)
+	return mountFD + len(o.files) - 1, nil
 }
 
 func closeAll(files []*os.File) {
@@ -68,7 +91,12 @@ func (d *Driver) mapOwner(tree *os.File, l label, program *os.File) error {
 		return &os.PathError{Op: "stat", Path: l.Workspace, Err: err}
 	}
 	inside := int(l.FirstID) + d.user().id
-	ns, err := mapping(program, own(int(info.Uid), inside), own(int(info.Gid), inside))
+	return mapTree(tree, l.Workspace, own(int(info.Uid), inside), own(int(info.Gid), inside), program)
+}
+
+// mapTree shows the files of a tree as those of others. Code: Unsupported.
+func mapTree(tree *os.File, dir string, uids, gids []syscall.SysProcIDMap, program *os.File) error {
+	ns, err := mapping(program, uids, gids)
 	if err != nil {
 		return err
 	}
@@ -76,8 +104,8 @@ func (d *Driver) mapOwner(tree *os.File, l label, program *os.File) error {
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())}
 	err = unix.MountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-		return coded{sandbox.Unsupported, fmt.Errorf("the file system of the workspace %s cannot show its files as another user's (%w): "+
-			"take a workspace on ext4, xfs, btrfs or tmpfs, or start sandtree as the user that owns it", l.Workspace, err)}
+		return coded{sandbox.Unsupported, fmt.Errorf("the file system of %s cannot show its files as another user's (%w): "+
+			"take a directory on ext4, xfs, btrfs or tmpfs, or start sandtree as the user that owns it", dir, err)}
 	}
 	return os.NewSyscallError("mount_setattr", err)
 }

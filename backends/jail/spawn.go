@@ -55,11 +55,11 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 	if err := d.give(l, theirs); err != nil {
 		return nil, err
 	}
-	opened, files, err := d.open(h, l, theirs[programFD-stage.SpecFD])
-	theirs = append(theirs, files...)
+	opened, err := d.open(h, l, theirs[programFD-stage.SpecFD])
 	if err != nil {
 		return nil, err
 	}
+	theirs = append(theirs, opened.files...)
 	g := d.group(l)
 	if err := g.Make(cgroup.Limits{}); err != nil {
 		return nil, err
@@ -75,11 +75,11 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 }
 
 // prepare sets the limits, and gives what the first process is to read.
-func (d *Driver) prepare(l label, g cgroup.Group, opened []stage.Mount, args []string) ([]byte, error) {
+func (d *Driver) prepare(l label, g cgroup.Group, o opened, args []string) ([]byte, error) {
 	if err := g.Make(d.bounds(l)); err != nil {
 		return nil, err
 	}
-	layout, err := d.layout(l, g, opened)
+	layout, err := d.layout(l, g, o)
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +140,10 @@ const isolated = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | uni
 func (d *Driver) attributes(l label) *syscall.SysProcAttr {
 	u := d.user()
 	a := &syscall.SysProcAttr{Cloneflags: isolated, Setsid: true,
-		Credential:  &syscall.Credential{Uid: uint32(u.id), Gid: uint32(u.id)},
-		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETPCAP}}
+		Credential: &syscall.Credential{Uid: uint32(u.id), Gid: uint32(u.id)},
+		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETPCAP,
+			// What lies under an overlay keeps its owner, and the overlay has a directory that nobody else may enter.
+			unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID}}
 	if l.FirstID != 0 {
 		a.UidMappings, a.GidMappings, a.GidMappingsEnableSetgroups = l.mappings(), l.mappings(), true
 	} else {

@@ -51,7 +51,7 @@ func build(s *Spec) error {
 	if err := root.fill(s); err != nil {
 		return err
 	}
-	if s.Root == nil || !s.Root.Overlay {
+	if s.Root == nil || !s.Root.Writable {
 		readOnly := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 		if err := unix.MountSetattr(int(root), "", unix.AT_EMPTY_PATH, &readOnly); err != nil {
 			return fmt.Errorf("make the root read-only: %w", err)
@@ -79,11 +79,12 @@ func (root dir) enter() error {
 func openRoot(m *Mount) (dir, error) {
 	fd := -1
 	var err error
-	switch {
-	case m == nil:
+	if m == nil {
 		fd, err = newTmpfs(1<<20, 0, 0o755) // nothing but mount points and small files
-	default:
-		fd, err = m.open()
+	} else {
+		over := *m // there must be places for what is mounted, whether or not it can be written to in the end
+		over.Overlay = true
+		fd, err = over.open()
 	}
 	if err != nil {
 		return -1, err

@@ -21,7 +21,7 @@ const maxSpec = 1 << 20
 type Spec struct {
 	Args     []string `json:"args,omitzero"` // command line of the server, without its name; empty: only try whether all works
 	Hostname string   `json:"hostname,omitzero"`
-	Root     *Mount   `json:"root,omitzero"`   // the root file system, of which only Source, FD and Overlay count; nil is an empty one
+	Root     *Mount   `json:"root,omitzero"`   // the root file system, under an overlay that can be written to if it is Writable; nil is an empty one
 	Mounts   []Mount  `json:"mounts,omitzero"` // in this order, so that what is below another comes after it
 	Files    []File   `json:"files,omitzero"`
 	Links    []Link   `json:"links,omitzero"`

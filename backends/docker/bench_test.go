@@ -152,7 +152,7 @@ func BenchmarkStop(b *testing.B) {
 	var ours, theirs []time.Duration
 	for b.Loop() {
 		b.StopTimer()
-		s, i := started(b, backend, sandbox.Spec{ID: "bench"})
+		s, _ := started(b, backend, sandbox.Spec{ID: "bench"})
 		b.StartTimer()
 		begun := time.Now()
 		if err := s.Stop(b.Context(), 0); err != nil {
@@ -160,7 +160,7 @@ func BenchmarkStop(b *testing.B) {
 		}
 		ours = append(ours, time.Since(begun))
 		b.StopTimer()
-		_, i = started(b, backend, sandbox.Spec{ID: "bench"})
+		_, i := started(b, backend, sandbox.Spec{ID: "bench"})
 		b.StartTimer()
 		begun = time.Now()
 		if err := d.engine.ContainerRemove(b.Context(), i.container.id, container.RemoveOptions{Force: true}); err != nil {

@@ -93,6 +93,7 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 		ReadonlyRootfs: d.config.ReadOnly,
 		Runtime:        d.config.Runtime,
 		IpcMode:        "private",
+		MaskedPaths:    maskedPaths,
 		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		// What programs print to the server's standard output, if they set out to, must not fill the engine's disk.
 		LogConfig:   container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},
@@ -101,10 +102,17 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 	}
 	host.DeviceRequests = devices
 	if d.config.ReadOnly {
-		host.Tmpfs = map[string]string{"/tmp": "mode=1777", "/var/tmp": "mode=1777", "/run": "mode=755"}
+		// Compilers and their tests run what they put there; the engine's default is noexec.
+		host.Tmpfs = map[string]string{"/tmp": "mode=1777,exec", "/var/tmp": "mode=1777,exec", "/run": "mode=755"}
 	}
 	return c, host, d.config.addExtra(host)
 }
+
+// maskedPaths are what the kernel tells of the whole machine and programs do not need: what engines hide by default, where
+// things are in the kernel and what it has loaded.
+var maskedPaths = []string{"/proc/acpi", "/proc/asound", "/proc/config.gz", "/proc/interrupts", "/proc/kallsyms", "/proc/kcore",
+	"/proc/keys", "/proc/kmsg", "/proc/latency_stats", "/proc/modules", "/proc/sched_debug", "/proc/scsi", "/proc/slabinfo", "/proc/timer_list",
+	"/proc/timer_stats", "/proc/vmallocinfo", "/sys/devices/virtual/powercap", "/sys/firmware", "/sys/kernel/debug", "/sys/kernel/security"}
 
 // outOfMemoryFirst has the kernel end a sandbox rather than what the host itself runs, should the machine have no memory.
 const outOfMemoryFirst = 300
@@ -127,6 +135,7 @@ func (d *Driver) arguments(spec sandbox.Spec) []string {
 		"--state-dir", insideBox + "/state",
 		"--env-file", "-",
 		"--ready-fd", "1",
+		"--spare-threads", strconv.Itoa(spareThreads),
 		"--plugins", "agent_skills", // what a kernel has beside IPython; costs nothing before there is one
 	}
 	if d.config.Reach == reachSocket {

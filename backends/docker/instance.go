@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -32,6 +34,10 @@ type instance struct {
 	fresh     bool
 	found     bool
 	served    bool
+
+	find  sync.Once    // sets what follows
+	group cgroup.Group // by which it is frozen
+	local bool         // there is one on this machine
 }
 
 var (

@@ -95,9 +95,12 @@ func (d *Driver) resources(l sandbox.Limits) container.Resources {
 	return r
 }
 
-// serverThreads is how many threads sandboxd can have besides the processes of the sandbox, in whose control group it is: it
-// has 8 to 12, and a Go program that cannot make a thread ends.
-const serverThreads = 24
+// serverThreads is how many threads sandboxd has besides the processes of the sandbox, in whose control group it is: those it
+// uses, 8 to 12, and spareThreads that it makes before any program runs. A Go program that cannot make a thread ends.
+const (
+	spareThreads  = 24
+	serverThreads = spareThreads + 12
+)
 
 // cores gives so many processors as the engine counts them. More than there are it refuses, and all that there are is
 // what whoever asks for more will get.

@@ -31,9 +31,9 @@ func (i *instance) freeze(ctx context.Context, op string, frozen bool) error {
 		return failed(op, i.label.ID, errEnded)
 	default:
 	}
-	group, ok := i.d.freezer(i.container.id, i.pid)
-	if ok {
-		err := group.Freeze(ctx, frozen)
+	i.find.Do(func() { i.group, i.local = i.d.freezer(i.container.id, i.pid) })
+	if i.local {
+		err := i.group.Freeze(ctx, frozen)
 		if err == nil {
 			return nil
 		}

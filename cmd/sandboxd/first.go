@@ -3,6 +3,8 @@ package main
 import (
 	"log/slog"
 	"os"
+	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,4 +18,23 @@ func hideMemory(log *slog.Logger) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		log.Warn("programs can read this process' memory", "err", err)
 	}
+}
+
+// spareThreads makes n threads that wait until Go needs one. A program of Go's that needs a thread and cannot make it ends;
+// where the server counts among the processes of its sandbox, as in a container, a fork bomb would end it.
+func spareThreads(n int) {
+	var locked, over sync.WaitGroup
+	locked.Add(n)
+	all := make(chan struct{})
+	for range n {
+		over.Go(func() {
+			runtime.LockOSThread() // so that each has one of its own, at the same time
+			locked.Done()
+			<-all
+			runtime.UnlockOSThread()
+		})
+	}
+	locked.Wait()
+	close(all)
+	over.Wait()
 }

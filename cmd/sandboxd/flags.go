@@ -34,6 +34,7 @@ type flags struct {
 	cgroup      string
 	processes   int
 	readyFD     int
+	spare       int
 	logFormat   string
 	logLevel    slog.Level
 	version     bool
@@ -91,6 +92,7 @@ func parse(args []string, environ []string) (*flags, error) {
 	s.StringVar(&f.cgroup, "cgroup", "", "`directory` of the cgroup that programs are put into")
 	s.IntVar(&f.processes, "processes", 0, "most processes of this user while there is no cgroup: a `number` for RLIMIT_NPROC")
 	s.IntVar(&f.readyFD, "ready-fd", -1, "`descriptor` to write a byte to when the server answers")
+	s.IntVar(&f.spare, "spare-threads", 0, "`number` of threads to have before any program runs, which may leave none to be made")
 	s.StringVar(&f.logFormat, "log-format", "", "json or text")
 	level := s.String("log-level", "", "debug, info, warn or error")
 	s.StringVar(&f.username, "username", "", "`user` that programs run as, made if missing; only root can")

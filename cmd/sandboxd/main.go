@@ -52,6 +52,7 @@ func run(ctx context.Context, c cli.Call) error {
 		log.Warn(note)
 	}
 	hideMemory(log)
+	spareThreads(f.spare)
 	config, err := f.config(environ, key, log)
 	if err != nil {
 		return err

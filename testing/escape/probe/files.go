@@ -64,8 +64,9 @@ var files = []probe{
 		}
 		for _, fd := range fds {
 			to, err := os.Readlink("/proc/self/fd/" + fd.Name())
-			if err != nil || len(fd.Name()) == 1 && fd.Name() <= "2" || strings.HasPrefix(to, "anon_inode:") || strings.HasPrefix(to, "/proc/") {
-				continue // Go's own, and the directory that is being read
+			if err != nil || len(fd.Name()) == 1 && fd.Name() <= "2" || strings.HasPrefix(to, "anon_inode:") || strings.HasPrefix(to, "/proc/") ||
+				strings.HasPrefix(to, "/sys/fs/cgroup/cpu") {
+				continue // Go's own, which looks how much CPU it may use, and the directory that is being read
 			}
 			if strings.HasPrefix(to, "/") {
 				return nil

@@ -336,6 +336,9 @@ func (s *System) List(ctx context.Context) ([]Listed, error) {
 	}
 	alive := map[string]map[sandbox.ID]bool{}
 	for name, b := range s.backends {
+		if !slices.ContainsFunc(rows, func(r journal.RuntimeRow) bool { return r.Backend == name }) {
+			continue // it need not even be there
+		}
 		list, err := b.List(ctx, "")
 		if err != nil {
 			return nil, err

@@ -15,10 +15,14 @@ import (
 func TestEscape(t *testing.T) {
 	need.Tool(t, "python3", "pkill", "timeout")
 	dir := t.TempDir()
-	d := open(t, dir)
+	d, root := open(t, dir), os.Geteuid() == 0
+	if root {
+		need.Tool(t, "mkfs.ext4")
+		d = stored(t, dir, "image")
+	}
 	secrets := []string{dir, filepath.Join(dir, "jail"), filepath.Join(dir, "jail/neighbour/key"), filepath.Join(dir, "jail/prisoner/key"),
 		filepath.Join(dir, "jail/prisoner/label.json"), filepath.Join(dir, "jail/prisoner/log"), filepath.Join(dir, "jail/neighbour/workspace")}
-	escape.Run(t, d, escape.Options{Secrets: secrets, Memory: os.Geteuid() == 0, Server: func(id sandbox.ID) int { return server(t, dir, id) }})
+	escape.Run(t, d, escape.Options{Secrets: secrets, Memory: root, Disk: root, Server: func(id sandbox.ID) int { return server(t, dir, id) }})
 }
 
 // server gives the number of a sandbox's first process on this machine.

@@ -23,8 +23,9 @@ import (
 //	state/      its server's memory: what it has done already
 //	home/       $HOME of its programs
 //	workspace/  unless the spec named another directory
+//	disk        a file system with the last three, instead of them
 //
-// The jail sees the last three and nothing else of it. What stands in those is a stranger's: it is removed, never read.
+// The jail sees these and nothing else of it. What stands in those is a stranger's: it is removed, never read.
 // While there is a home there is a sandbox, dead or alive: its server can die and be revived, and remembers.
 type home string
 
@@ -37,6 +38,7 @@ func (h home) exitFile() string  { return h.path("exit.json") }
 func (h home) logFile() string   { return h.path("log") }
 func (h home) stateDir() string  { return h.path("state") }
 func (h home) homeDir() string   { return h.path("home") }
+func (h home) imageFile() string { return h.path("disk") }
 func (h home) ownWork() string   { return h.path("workspace") }
 
 // label is what a home says of its sandbox. It holds no secret.
@@ -51,6 +53,8 @@ type label struct {
 	FirstID   uint32         `json:"first_id,omitempty"` // of the host's user numbers that are its own; 0 if it runs as its controller's user
 	Limits    sandbox.Limits `json:"limits"`
 	Egress    sandbox.Egress `json:"egress,omitzero"`
+	Imaged    bool           `json:"imaged,omitempty"` // its files are in an image, of DiskSize bytes
+	DiskSize  int64          `json:"disk_size,omitempty"`
 }
 
 // read gives the label. fs.ErrNotExist if there is no such sandbox.

@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -47,6 +48,10 @@ type Config struct {
 	// User is whom programs run as: "sandbox", which is the default and has number 1000, or "root", who in a jail has no
 	// more rights than the other, but the number 0.
 	User string `koanf:"user"`
+	// Storage is where a sandbox has its workspace, unless that is named, its home and its server's state: in a "directory"
+	// of the host, which is the default and not bounded, or in an "image", which has the size of the limit of the disk, and
+	// which the host does not see into. Images need root and mkfs.ext4.
+	Storage string `koanf:"storage"`
 	// Least is the weakest isolation that will do, one of Tiers; "" is the first. Where the machine cannot give it, every
 	// start is Unsupported.
 	Least string `koanf:"least"`
@@ -128,6 +133,8 @@ func (c Config) check() error {
 		return errors.New("there is Overlay without Root: the programs of the host are never written to, nor over")
 	case c.User != "" && c.User != ordinary.name && c.User != superuser.name:
 		return fmt.Errorf("%q as User is neither %q nor %q", c.User, ordinary.name, superuser.name)
+	case c.Storage != "" && !slices.Contains(storages, c.Storage):
+		return fmt.Errorf("%q as Storage is none of %q", c.Storage, storages)
 	case c.Least != "" && !isTier(c.Least):
 		return fmt.Errorf("%q as Least is none of %q", c.Least, Tiers)
 	}

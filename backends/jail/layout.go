@@ -14,7 +14,8 @@ import (
 // Where things are in every jail.
 const (
 	workDir  = "/workspace"
-	stateDir = "/run/sandtree"
+	stateDir = "/run/sandtree/state"
+	diskDir  = "/run/sandtree/disk"
 )
 
 // hostPaths are what a jail without a root of its own shows of the host, as far as it is there: programs, and the files

@@ -24,6 +24,17 @@ func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
 		{Source: h.homeDir(), Target: d.user().home, Writable: true},
 		{Source: l.Workspace, Target: workDir, Writable: true},
 	}
+	if l.Imaged {
+		o.mounts = []stage.Mount{
+			{Source: h.imageFile(), Target: diskDir, Writable: true},
+			{Within: diskDir + "/state", Target: stateDir},
+			{Within: diskDir + "/home", Target: d.user().home},
+			{Within: diskDir + "/workspace", Target: workDir},
+		}
+		if l.Named {
+			o.mounts[3] = stage.Mount{Source: l.Workspace, Target: workDir, Writable: true}
+		}
+	}
 	if d.config.Root != "" {
 		o.root = &stage.Mount{Source: d.config.Root, Writable: d.config.Overlay, Size: d.memory(l.Limits) / 2}
 	}
@@ -35,8 +46,19 @@ func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
 			closeAll(o.files)
 		}
 	}()
-	for i := range o.mounts {
-		if o.mounts[i].FD, err = o.add(o.mounts[i].Source); err != nil {
+	for i, m := range o.mounts {
+		switch {
+		case m.Within != "":
+			continue
+		case m.Source == h.imageFile():
+			var tree *os.File
+			if tree, err = d.mountImage(h, l); err == nil {
+				o.mounts[i].FD = o.keep(tree)
+			}
+		default:
+			o.mounts[i].FD, err = o.add(m.Source)
+		}
+		if err != nil {
 			return o, err
 		}
 	}
@@ -64,8 +86,12 @@ func (o *opened) add(dir string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	return o.keep(f), nil
+}
+
+func (o *opened) keep(f *os.File) int {
 	o.files = append(o.files, f)
-	return mountFD + len(o.files) - 1, nil
+	return mountFD + len(o.files) - 1
 }
 
 func closeAll(files []*os.File) {

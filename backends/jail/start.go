@@ -18,7 +18,7 @@ import (
 // Start starts a sandbox, revives it if its server has died, or gives the living one. It returns when the server
 // serves. When ctx ends before, what was begun is undone.
 func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
-	if err := check(spec); err != nil {
+	if err := d.admits(spec); err != nil {
 		return nil, err
 	}
 	h := d.home(spec.ID)
@@ -34,7 +34,24 @@ func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (backends.Instanc
 	return inst, nil
 }
 
-// check says whether spec can be started at all. Nothing has been made yet.
+// admits says whether spec can be started at all. Nothing has been made yet. Codes: Invalid, Unsupported, Denied.
+func (d *Driver) admits(spec sandbox.Spec) error {
+	if err := check(spec); err != nil {
+		return err
+	}
+	refuse := func(code sandbox.Code, field string, err error) error {
+		return &sandbox.Error{Code: code, Op: field, ID: spec.ID, Err: err}
+	}
+	switch disk := spec.Limits.Disk; {
+	case disk > 0 && spec.Workspace != "":
+		return refuse(sandbox.Unsupported, "limits.disk", errors.New("the workspace is a directory of the host, which is not bounded: leave it to the sandbox, or disk"))
+	case disk > 0 && disk < leastDisk:
+		return refuse(sandbox.Invalid, "limits.disk", fmt.Errorf("want at least %d bytes, have %d", leastDisk, disk))
+	}
+	return nil
+}
+
+// check says whether the workspace can be one.
 func check(spec sandbox.Spec) error {
 	if err := spec.Check(); err != nil || spec.Workspace == "" {
 		return err
@@ -76,7 +93,7 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 			return nil, err
 		}
 	}
-	l = l.renewed(h, spec)
+	l = d.renewed(h, l, spec)
 	inst, err := d.place(ctx, h, &l, spec)
 	if err == nil {
 		inst.fresh = fresh
@@ -121,6 +138,9 @@ func (l label) conflicts(spec sandbox.Spec) error {
 	if spec.Workspace != "" && filepath.Clean(spec.Workspace) != l.Workspace {
 		return coded{sandbox.Conflict, fmt.Errorf("it works in %s, not in %s", l.Workspace, spec.Workspace)}
 	}
+	if size := spec.Limits.Disk; size > 0 && size != l.DiskSize {
+		return coded{sandbox.Conflict, fmt.Errorf("its disk has %d bytes, and cannot be made one of %d", l.DiskSize, size)}
+	}
 	return nil
 }
 
@@ -129,15 +149,21 @@ func (l label) fenced(epoch uint64) error {
 }
 
 // renewed is the label of a sandbox that is to be started by spec; l is the old one, or zero for a new sandbox.
-func (l label) renewed(h home, spec sandbox.Spec) label {
+func (d *Driver) renewed(h home, l label, spec sandbox.Spec) label {
 	l.ID, l.Owner, l.Epoch, l.Limits, l.Egress = spec.ID, spec.Owner, spec.Epoch, spec.Limits, spec.Egress
-	if l.Mark == "" { // it is new
-		l.Created = time.Now().UTC()
-		l.Mark = string(spec.ID) + "." + sandbox.RandomHex(8)
-		l.Workspace, l.Named = h.path("workspace"), false
-		if spec.Workspace != "" {
-			l.Workspace, l.Named = filepath.Clean(spec.Workspace), true
-		}
+	if l.Mark != "" {
+		return l
+	}
+	l.Created = time.Now().UTC()
+	l.Mark = string(spec.ID) + "." + sandbox.RandomHex(8)
+	if l.Imaged = d.imaged(spec.Limits); l.Imaged {
+		l.DiskSize = diskSize(spec.Limits)
+	}
+	switch {
+	case spec.Workspace != "":
+		l.Workspace, l.Named = filepath.Clean(spec.Workspace), true
+	case !l.Imaged: // else the host does not see it
+		l.Workspace = h.ownWork()
 	}
 	return l
 }
@@ -182,6 +208,12 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 
 // furnish makes what the jail is made of, and gives the key.
 func (d *Driver) furnish(h home, l label) (key string, err error) {
+	if l.Imaged {
+		if err := d.makeImage(h, l); err != nil {
+			return "", err
+		}
+		return h.makeKey()
+	}
 	dirs := []string{h.stateDir(), h.homeDir()}
 	if !l.Named {
 		dirs = append(dirs, h.ownWork())

@@ -45,8 +45,13 @@ func (d *Driver) bounded() error {
 	return nil
 }
 
-// suffices refuses where the machine cannot give the tier that the configuration asks for at least. Code: Unsupported.
+// suffices refuses where the machine cannot give what the configuration asks for: the least tier, and images. Code: Unsupported.
 func (d *Driver) suffices() error {
+	if d.config.Storage == storageImage {
+		if err := canImage(); err != nil {
+			return coded{sandbox.Unsupported, fmt.Errorf("backends.jail.storage is %q: %w", storageImage, err)}
+		}
+	}
 	if d.config.Least != TierBounded {
 		return nil
 	}

@@ -29,6 +29,9 @@ func build(s *Spec) error {
 		}
 	}()
 	for i, m := range s.Mounts {
+		if m.Within != "" {
+			continue
+		}
 		fd, err := m.open()
 		if err != nil {
 			return fmt.Errorf("%s for %s: %w", m.from(), m.Target, err)
@@ -41,6 +44,12 @@ func build(s *Spec) error {
 	}
 	defer unix.Close(int(root))
 	for i, m := range s.Mounts {
+		if m.Within != "" {
+			if err := root.again(m.Within, m.Target); err != nil {
+				return fmt.Errorf("%s: %w", m.Target, err)
+			}
+			continue
+		}
 		if sources[i] < 0 {
 			continue // optional, and not there
 		}

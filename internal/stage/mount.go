@@ -155,3 +155,18 @@ func (root dir) attach(fd int, target string, file bool) error {
 	defer unix.Close(point)
 	return unix.MoveMount(fd, "", point, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
+
+// again shows what is at a path of the jail at another one too.
+func (root dir) again(p, target string) error {
+	at, err := root.at(p)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(at)
+	fd, err := unix.OpenTree(at, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return root.attach(fd, target, false)
+}

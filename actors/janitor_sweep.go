@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,13 +34,16 @@ const atOnce = 8
 // sweep looks at every sandbox of the estate, and ends those that are overdue.
 func (cfg JanitorConfig) sweep(ctx context.Context, r Rule) ([]Finding, error) {
 	// In this order: whoever starts a sandbox holds the lease before it can be listed.
-	list, err := cfg.Estate.List(ctx, "")
-	if err != nil {
-		return nil, err
-	}
+	list, unlisted := cfg.Estate.List(ctx, "")
 	rows, err := cfg.Registry.Leases(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if unlisted != nil {
+		if sandbox.CodeOf(unlisted) == sandbox.Unavailable && !slices.ContainsFunc(rows, func(r journal.LeaseRow) bool { return r.Backend == cfg.Estate.Name() }) {
+			return nil, nil // a daemon that nobody here needs need not run
+		}
+		return nil, unlisted
 	}
 	byID := make(map[sandbox.ID]journal.LeaseRow, len(rows))
 	for _, row := range rows {

@@ -44,6 +44,7 @@ type Config struct {
 	Interval time.Duration // between signs of life of a sandbox; 0 means 2 s
 	Misses   int           // of those in a row that mean death; 0 means 3
 	Grace    time.Duration // for what runs in a sandbox that is ended; 0 means 5 s
+	Janitor  Janitor       // when sandboxes are ended that nobody drives any more
 	// ActionTimeout is that of an action that brings none; 0 means 10 minutes, negative none.
 	ActionTimeout time.Duration
 
@@ -72,6 +73,7 @@ type System struct {
 	backends map[string]*backends.Backend
 	tree     *kit.System
 	runtimes *actors.Runtimes
+	janitors []*actors.Janitor
 
 	closing sync.Once
 	closed  error
@@ -121,7 +123,7 @@ func (s *System) grow() error {
 	}, OneForOne(Restart{Fatal: actors.Fatal, Spent: GiveUp}))
 	up := make(chan struct{})
 	var once sync.Once
-	members = append(members, s.runtimes.Member(), func(*kit.Context[kit.None]) error {
+	members = append(members, s.tend(), s.runtimes.Member(), func(*kit.Context[kit.None]) error {
 		once.Do(func() { close(up) }) // those before it have started; the group may start again
 		return nil
 	})
@@ -161,6 +163,14 @@ func (c Config) filled() (Config, error) {
 	}
 	if c.Drivers[c.Default] == nil {
 		return c, invalid("Config.Default", fmt.Errorf("there is no driver %q, only %s", c.Default, strings.Join(names, ", ")))
+	}
+	for _, name := range names {
+		if err := sandbox.ID(name).Check(); err != nil { // it names a part of the tree
+			return c, invalid("Config.Drivers", fmt.Errorf("%q cannot name a backend: %w", name, err))
+		}
+	}
+	if c.Janitor.Grace < 0 {
+		return c, invalid("Config.Janitor.Grace", fmt.Errorf("%v is negative", c.Janitor.Grace))
 	}
 	if err := c.Restart.Check(); err != nil {
 		return c, err

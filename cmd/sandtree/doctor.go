@@ -68,7 +68,7 @@ func examine(ctx context.Context, a *app) []finding {
 	}
 	all := []finding{found("configuration", detail, nil), stateDirectory(c), history(c)}
 	all = append(all, backend(ctx, a, c)...)
-	return append(all,
+	return append(all, orphans(ctx, a),
 		tool("bash", failing, "every sandbox of the local backend has one as its shell"),
 		tool("git", noted, "needed to clone repositories into a workspace"))
 }

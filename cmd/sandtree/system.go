@@ -59,6 +59,7 @@ func systemConfig(c *config.Loaded, drivers map[string]backends.Driver, onStatus
 			Intensity: cmp.Or(c.Restart.Intensity, -1), Window: c.Restart.Window, // where 0 is the default, and -1 none
 			Base: cmp.Or(c.Restart.Base, -1), Cap: c.Restart.Cap,
 		},
+		Janitor:    supervisor.Janitor{Grace: c.Janitor.Grace, Interval: cmp.Or(c.Janitor.Interval, -1)},
 		Overcommit: c.Admission.Overcommit, ActionTimeout: c.Action.Timeout, OnStatus: onStatus, Log: a.log(),
 	}
 }

@@ -37,6 +37,7 @@ type Config struct {
 	Limits    Limits    `koanf:"limits"`
 	Egress    Egress    `koanf:"egress"`
 	Admission Admission `koanf:"admission"`
+	Janitor   Janitor   `koanf:"janitor"`
 	Git       Git       `koanf:"git"`
 	Log       Log       `koanf:"log"`
 
@@ -111,6 +112,14 @@ type Admission struct {
 	Overcommit float64 `koanf:"overcommit"`
 }
 
+// Janitor is the part [janitor]: when sandboxes are ended that nobody drives any more.
+type Janitor struct {
+	// Grace is how long one is left alone after it was driven last, if its orphan_after is not longer; default 0.
+	Grace time.Duration `koanf:"grace"`
+	// Interval is the time between looks for such sandboxes; default 1m, 0 does not look.
+	Interval time.Duration `koanf:"interval"`
+}
+
 // Git is the part [git]: who commits in a runtime, and who clones into it.
 type Git struct {
 	Token string `koanf:"token" secret:"true"` // given by a credential helper, never stored; "" none
@@ -134,6 +143,7 @@ func defaults() Config {
 		Log:     Log{Level: "error", Format: "text"},
 
 		Admission: Admission{Overcommit: 1},
+		Janitor:   Janitor{Interval: time.Minute},
 	}
 }
 
@@ -154,6 +164,10 @@ func (c Config) check() (string, error) {
 		return "queue", fmt.Errorf("want at least 1, have %d", c.Queue)
 	case c.Admission.Overcommit == 0:
 		return "admission.overcommit", errors.New("want more than 0, or less to promise any number of times")
+	case c.Janitor.Grace < 0:
+		return "janitor.grace", fmt.Errorf("want 0 or more, have %v", c.Janitor.Grace)
+	case c.Janitor.Interval < 0:
+		return "janitor.interval", fmt.Errorf("want more than 0, or 0 not to look, have %v", c.Janitor.Interval)
 	case c.Lease.TTL < 100*time.Millisecond:
 		return "lease.ttl", fmt.Errorf("want at least 100ms, have %v: it is renewed three times as often", c.Lease.TTL)
 	case c.Restart.Intensity < 0:

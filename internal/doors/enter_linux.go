@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -12,6 +13,9 @@ import (
 // OpenIn opens the doors of a network namespace from outside, by its file: /proc/PID/ns/net, or one that is mounted
 // somewhere. It needs CAP_SYS_ADMIN here, and is for sandboxes that somebody else sets up, such as containers without a
 // network. One with another interface than lo, such as the host's own, is refused.
+//
+// Several processes may have them open at a time: each connection goes to one of them, and when one ends, the others get
+// what comes.
 func OpenIn(namespace string) (Set, error) {
 	type result struct {
 		set Set
@@ -39,8 +43,12 @@ func openIn(namespace string) (Set, error) {
 	if err := alone(); err != nil {
 		return Set{}, fmt.Errorf("%s: %w", namespace, err)
 	}
-	return Open()
+	return open(true)
 }
+
+// fallback are the tunnels that the kernel makes in every namespace, and leaves off, once it has learnt to make any
+// (net.core.fb_tunnels_only_for_init_net).
+var fallback = []string{"tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0"}
 
 // alone says whether lo is the only interface of the thread's namespace. Where there is another one, as in the host's own,
 // doors would cut off whoever uses it.
@@ -50,8 +58,9 @@ func alone() error {
 		return err
 	}
 	for line := range strings.Lines(string(b)) {
-		if name, _, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) != "lo" {
-			return fmt.Errorf("a network with an interface %s is used by somebody, and doors would cut it off", strings.TrimSpace(name))
+		name, _, ok := strings.Cut(line, ":")
+		if name = strings.TrimSpace(name); ok && name != "lo" && !slices.Contains(fallback, name) {
+			return fmt.Errorf("a network with an interface %s is used by somebody, and doors would cut it off", name)
 		}
 	}
 	return nil

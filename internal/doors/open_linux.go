@@ -13,13 +13,16 @@ const backlog = 128
 
 // Open makes the doors of the network namespace that the calling thread is in, which must have no interface but lo. It may
 // have had doors before, which nobody has open any more. What it sets up in the namespace ends with it.
-func Open() (Set, error) {
+func Open() (Set, error) { return open(false) }
+
+// open makes them; shared ones can be opened by several processes of the same user, who get what comes by turns.
+func open(shared bool) (Set, error) {
 	if err := up(); err != nil {
 		return Set{}, err
 	}
 	var s Set
 	var err error
-	if s.Connect, err = listen(unix.SOCK_STREAM, ConnectPort, "connect"); err != nil {
+	if s.Connect, err = listen(unix.SOCK_STREAM, ConnectPort, "connect", shared); err != nil {
 		return Set{}, err
 	}
 	if s.Missing = redirect(); s.Missing != nil {
@@ -29,10 +32,10 @@ func Open() (Set, error) {
 	// may there be one, since it makes this namespace answer for every address.
 	err = route()
 	if err == nil {
-		s.Transparent, err = listen(unix.SOCK_STREAM, TransparentPort, "transparent")
+		s.Transparent, err = listen(unix.SOCK_STREAM, TransparentPort, "transparent", shared)
 	}
 	if err == nil {
-		s.DNS, err = listen(unix.SOCK_DGRAM, DNSPort, "dns")
+		s.DNS, err = listen(unix.SOCK_DGRAM, DNSPort, "dns", shared)
 	}
 	if err != nil {
 		s.Close()
@@ -41,13 +44,16 @@ func Open() (Set, error) {
 	return s, nil
 }
 
-func listen(typ, port int, name string) (*os.File, error) {
+func listen(typ, port int, name string, shared bool) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_INET, typ|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	if typ == unix.SOCK_STREAM { // connections of an earlier door need not have ended; one that is open is in the way all the same
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	}
+	if err == nil && shared {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	}
 	if err == nil {
 		err = unix.Bind(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})

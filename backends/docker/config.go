@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/docker/go-connections/nat"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/sandbox"
 )
 
 // Config says how sandboxes are placed. Only StateDir is needed.
@@ -54,7 +56,9 @@ type Config struct {
 	// directory or file; any other, or one behind "volume:", is a named volume. MODE is "rw" (also if there is none), "ro",
 	// or "overlay": what is written goes into a directory of the sandbox and ends with it.
 	Mounts []string `koanf:"mounts"`
-	// Network is "bridge" (also if it is ""), "none", "host" or the name of a network; Networks are more to be connected to.
+	// Network is "bridge" (also if it is ""), "none", "host", "filtered" or the name of a network; Networks are more to be
+	// connected to. With "filtered" a container has no network, and its programs get out through this process, which asks
+	// the policy of the spec (docs/egress.md): that needs root on the engine's machine.
 	Network  string   `koanf:"network"`
 	Networks []string `koanf:"networks"`
 	// Publish are ports of the sandbox that the engine's machine opens, as in "3000" or "53/udp", each on a free port of
@@ -68,9 +72,9 @@ type Config struct {
 	CapAdd   []string `koanf:"cap_add"`   // capabilities that programs of root can have; all others are dropped
 	ReadOnly bool     `koanf:"read_only"` // the container's root; /tmp, /var/tmp and /run are in memory then
 	Seccomp  string   `koanf:"seccomp"`   // "" is our own profile, "default" the engine's, else the path of a profile
-	// Extra are members of the engine API's HostConfig, which are set last and so can undo what makes a container tight.
-	// Those that have a field here are Invalid.
-	Extra map[string]any `koanf:"extra"`
+	// Extra are members of the engine API's HostConfig, as in {"ShmSize": 67108864}, which are set last and so can undo what makes
+	// a container tight. Those that have a field here are Invalid.
+	Extra string `koanf:"extra"`
 
 	// KeepAlive lets sandboxes live without a controller for ever, also those whose spec names no time.
 	KeepAlive bool `koanf:"keep_alive"`
@@ -82,6 +86,8 @@ type Config struct {
 	// Environ is where DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY, DOCKER_CONFIG and HOME are taken from, as
 	// KEY=VALUE. Nothing of it reaches a sandbox.
 	Environ []string `koanf:"-"`
+	// OnConnection, if not nil, hears what filtered sandboxes do on the network.
+	OnConnection func(sandbox.ID, sandbox.Connection) `koanf:"-"`
 	// OnProgress, if not nil, hears how the pulling and building of images goes. It must not wait.
 	OnProgress func(backends.Progress) `koanf:"-"`
 	// Log is told what a caller would not see; nil discards.
@@ -121,6 +127,7 @@ const (
 	containerPrefix  = "sandtree-"
 	networkHost      = "host"
 	networkNone      = "none"
+	networkFiltered  = "filtered"
 	seccompOfEngine  = "default"
 	environmentTaken = "SANDBOXD_" // what the server is told begins with it
 )
@@ -201,6 +208,16 @@ func (c Config) check() error {
 	}
 	if c.Reach != reachSocket && (c.Network == networkHost || c.Network == networkNone) {
 		return fmt.Errorf("network: %q has no port that could be published, by which a server of this engine is reached", c.Network)
+	}
+	if c.Network == networkFiltered {
+		switch {
+		case c.Reach != reachSocket:
+			return fmt.Errorf("network: %q needs containers that are processes of this machine's kernel", c.Network)
+		case os.Geteuid() != 0:
+			return fmt.Errorf("network: %q needs root, for the network of a container to be entered", c.Network)
+		case len(c.Networks) > 0 || len(c.Publish) > 0:
+			return fmt.Errorf("network: %q has no other networks, and no ports that could be published", c.Network)
+		}
 	}
 	if c.Reach == reachRemote && c.ReadOnly {
 		return errors.New("read_only: sandboxd cannot be copied into a root that is read-only; that needs an engine on this machine")

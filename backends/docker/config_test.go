@@ -26,10 +26,11 @@ func TestConfigRefused(t *testing.T) {
 		"publish":      {"publish": []string{"http"}},
 		"port_range":   {"port_range": "9-3"},
 		"port_address": {"port_address": "localhost"},
-		"extra":        {"extra": map[string]any{"ShmSise": 1}},
-		"extra: Binds": {"extra": map[string]any{"binds": []string{"/:/host"}}},
+		"extra":        {"extra": `{"ShmSise": 1}`},
+		"extra: Binds": {"extra": `{"binds": ["/:/host"]}`},
 		"env":          {"env": map[string]any{"SANDBOXD_KEY": "x"}},
 		"network":      {"reach": "port", "network": "none"},
+		"network: \"":  {"reach": "port", "network": "filtered"},
 		"read_only":    {"reach": "remote", "read_only": true},
 		"auth_file":    {"auth_file": "/no/such/file"},
 		"host":         {"host": "gopher://x"},
@@ -87,7 +88,7 @@ func TestSocketsOfTheHostAreNotMounted(t *testing.T) {
 }
 
 func TestExtra(t *testing.T) {
-	c := Config{Extra: map[string]any{"ShmSize": 1 << 26, "Sysctls": map[string]any{"net.ipv4.ip_unprivileged_port_start": "0"}}}
+	c := Config{Extra: `{"ShmSize": 67108864, "Sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"}}`}
 	var h container.HostConfig
 	if err := c.addExtra(&h); err != nil || h.ShmSize != 1<<26 || len(h.Sysctls) != 1 {
 		t.Errorf("%+v, %v", h, err)

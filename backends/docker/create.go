@@ -85,7 +85,7 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 	}
 	host := &container.HostConfig{
 		Mounts:         d.mountsOf(h, l, program),
-		NetworkMode:    container.NetworkMode(d.config.Network),
+		NetworkMode:    d.networkMode(),
 		PortBindings:   bindings,
 		CapDrop:        []string{"ALL"},
 		CapAdd:         d.config.CapAdd,
@@ -101,11 +101,22 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 		Resources:   d.resources(spec.Limits),
 	}
 	host.DeviceRequests = devices
+	if d.filtered() {
+		host.DNS = []string{"127.0.0.1"} // a door
+	}
 	if d.config.ReadOnly {
 		// Compilers and their tests run what they put there; the engine's default is noexec.
 		host.Tmpfs = map[string]string{"/tmp": "mode=1777,exec", "/var/tmp": "mode=1777,exec", "/run": "mode=755"}
 	}
 	return c, host, d.config.addExtra(host)
+}
+
+// networkMode is what the engine calls the network.
+func (d *Driver) networkMode() container.NetworkMode {
+	if d.filtered() {
+		return networkNone
+	}
+	return container.NetworkMode(d.config.Network)
 }
 
 // maskedPaths are what the kernel tells of the whole machine and programs do not need: what engines hide by default, where
@@ -201,31 +212,31 @@ var owned = []string{"Mounts", "Binds", "NetworkMode", "PortBindings", "Runtime"
 	"Memory", "MemorySwap", "NanoCpus", "PidsLimit", "DeviceRequests", "CapAdd", "LogConfig", "ContainerIDFile"}
 
 func (c Config) checkExtra() error {
-	for name := range c.Extra {
+	if c.Extra == "" {
+		return nil
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(c.Extra), &members); err != nil {
+		return fmt.Errorf("extra: want an object of JSON: %w", err)
+	}
+	for name := range members {
 		for _, o := range owned {
 			if strings.EqualFold(name, o) {
 				return fmt.Errorf("extra: %s is set by the driver", o)
 			}
 		}
 	}
-	if err := c.addExtra(&container.HostConfig{}); err != nil {
-		return err
-	}
-	return nil
+	return c.addExtra(&container.HostConfig{})
 }
 
 // addExtra sets Config.Extra in h. A member that the engine's API does not have is an error. Code: Invalid.
 func (c Config) addExtra(h *container.HostConfig) error {
-	if len(c.Extra) == 0 {
+	if c.Extra == "" {
 		return nil
 	}
-	b, err := json.Marshal(c.Extra)
-	if err == nil {
-		decoder := json.NewDecoder(strings.NewReader(string(b)))
-		decoder.DisallowUnknownFields()
-		err = decoder.Decode(h)
-	}
-	if err != nil {
+	decoder := json.NewDecoder(strings.NewReader(c.Extra))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(h); err != nil {
 		return coded{sandbox.Invalid, fmt.Errorf("extra: %w", err)}
 	}
 	return nil

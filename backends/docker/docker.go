@@ -52,6 +52,7 @@ type Driver struct {
 	end    context.CancelFunc
 	mu     sync.Mutex
 	closed bool
+	ways   map[string]*way
 	wg     sync.WaitGroup // what begin has begun; grows only under mu, while not closed
 }
 
@@ -65,7 +66,7 @@ var (
 
 // Open opens the driver from a configuration file's values. Code: Invalid.
 func Open(o backends.Options) (backends.Driver, error) {
-	c := Config{StateDir: o.StateDir, Environ: o.Environ, OnProgress: o.OnProgress, Log: o.Log}
+	c := Config{StateDir: o.StateDir, Environ: o.Environ, OnProgress: o.OnProgress, OnConnection: o.OnConnection, Log: o.Log}
 	if err := backends.Decode(o.Values, &c); err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func New(c Config) (*Driver, error) {
 	if err := c.check(); err != nil {
 		return invalid(err)
 	}
-	d := &Driver{config: c, log: c.Log}
+	d := &Driver{config: c, log: c.Log, ways: map[string]*way{}}
 	var err error
 	if d.mounts, err = parseMounts(c.Mounts); err != nil {
 		return invalid(err)

@@ -47,6 +47,7 @@ type label struct {
 	UID       int            `json:"uid"`
 	GID       int            `json:"gid"`
 	Limits    sandbox.Limits `json:"limits"` // that the container has
+	Egress    sandbox.Egress `json:"egress,omitzero"`
 }
 
 // read gives the label. fs.ErrNotExist if there is no such sandbox.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/egress"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -34,6 +35,7 @@ type instance struct {
 	fresh     bool
 	found     bool
 	served    bool
+	proxy     *egress.Proxy // nil if its programs do not get out through this process
 
 	find  sync.Once    // sets what follows
 	group cgroup.Group // by which it is frozen
@@ -61,6 +63,9 @@ func (d *Driver) instance(ctx context.Context, h home, l label) (*instance, erro
 		return nil, err
 	}
 	i := d.newInstance(h, l, run, c, key)
+	if err := i.letOut(); err != nil {
+		return nil, err
+	}
 	return i, i.thaw(ctx, c.State.Paused) // whoever asks for it wants to use it
 }
 
@@ -150,30 +155,42 @@ func (i *instance) Halt(ctx context.Context) error {
 
 // Relabel raises the epoch in the label.
 func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
-	fail := func(err error) error { return failed("docker.Relabel", i.label.ID, err) }
+	err := i.relabel(ctx, func(l *label) (bool, error) {
+		if l.Epoch > epoch {
+			return false, l.fenced(epoch)
+		}
+		changed := l.Epoch < epoch
+		l.Epoch = epoch
+		return changed, nil
+	})
+	if err != nil {
+		return failed("docker.Relabel", i.label.ID, err)
+	}
+	i.epoch.Store(epoch)
+	return nil
+}
+
+// relabel has change look at the label, and writes down what it has changed.
+func (i *instance) relabel(ctx context.Context, change func(*label) (changed bool, err error)) error {
 	unlock, err := i.d.locker.Lock(ctx, string(i.home), false)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fail(errRemoved)
+		return errRemoved
 	} else if err != nil {
-		return fail(lockFailed(err))
+		return lockFailed(err)
 	}
 	defer unlock()
 	l, err := i.home.read()
 	switch {
 	case errors.Is(err, syscall.ENOENT):
-		return fail(errRemoved)
+		return errRemoved
 	case err != nil:
-		return fail(err)
+		return err
 	case l.Container != i.label.Container:
-		return fail(errRemoved)
-	case l.Epoch > epoch:
-		return fail(l.fenced(epoch))
-	case l.Epoch < epoch:
-		l.Epoch = epoch
-		if err := i.home.write(l); err != nil {
-			return fail(err)
-		}
+		return errRemoved
 	}
-	i.epoch.Store(epoch)
-	return nil
+	changed, err := change(&l)
+	if err != nil || !changed {
+		return err
+	}
+	return i.home.write(l)
 }

@@ -36,17 +36,20 @@ func (d *Driver) info(ctx context.Context) (*system.Info, error) {
 // start will get further.
 //
 // Not among them: the disk, since only a few file systems can bound a container's layer, and none a mounted workspace;
-// the network, which the engine cannot bound at all; reading and writing, which control groups of version 1 bound only
+// the network, which the engine cannot bound at all, but for one that is filtered; reading and writing, which control groups of version 1 bound only
 // for programs that go around the page cache.
 func (d *Driver) Enforces() []string {
 	always := []string{backends.LimitCPU, backends.LimitCPUShares, backends.LimitAffinity, backends.LimitMemory, backends.LimitProcesses}
+	var can []string
+	if d.filtered() {
+		can = []string{backends.LimitNetwork, backends.LimitConnections, backends.LimitPorts, backends.LimitEgress}
+	}
 	ctx, cancel := context.WithTimeout(d.life, 2*time.Second)
 	defer cancel()
 	info, err := d.info(ctx)
 	if err != nil {
-		return always
+		return append(can, always...)
 	}
-	var can []string
 	for name, is := range map[string]bool{
 		backends.LimitCPU: info.CPUCfsQuota, backends.LimitCPUShares: info.CPUShares, backends.LimitAffinity: info.CPUSet,
 		backends.LimitMemory: info.MemoryLimit, backends.LimitSwap: info.MemoryLimit && info.SwapLimit,

@@ -6,12 +6,17 @@ import (
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/testing/dockerd"
 	"github.com/sandtree/sandtree/testing/limitstest"
+	"github.com/sandtree/sandtree/testing/need"
 )
 
+// Containers whose network is filtered keep all limits that others keep, and those of the network.
 func TestLimits(t *testing.T) {
+	need.Root(t)
 	dockerd.Host(t)
 	limitstest.Run(t, func(t *testing.T) backends.Driver {
-		d, err := New(testConfig(t))
+		c := testConfig(t)
+		c.Network = networkFiltered
+		d, err := New(c)
 		if err != nil {
 			t.Fatal(err)
 		}

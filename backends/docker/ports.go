@@ -18,7 +18,7 @@ func (d *Driver) ports() (nat.PortSet, nat.PortMap) {
 	if d.config.Reach != reachSocket {
 		published = append([]string{serverPort}, published...)
 	}
-	if len(published) == 0 || d.config.Network == networkHost || d.config.Network == networkNone {
+	if len(published) == 0 || d.config.Network == networkHost || d.config.Network == networkNone || d.filtered() {
 		return nil, nil
 	}
 	exposed, bindings := nat.PortSet{}, nat.PortMap{}

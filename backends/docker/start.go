@@ -213,7 +213,7 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 		l.noContainer(there, err)
 		return nil, err
 	}
-	l.Limits = spec.Limits
+	l.Limits, l.Egress = spec.Limits, spec.Egress
 	if err := h.write(*l); err != nil { // from here on, the next process finds all that there is
 		return nil, err
 	}
@@ -237,7 +237,7 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 	}
 	i := d.newInstance(h, *l, run, c, key)
 	i.served = true
-	return i, nil
+	return i, i.letOut()
 }
 
 // noContainer notes that there is nothing to undo in an engine that could not be reached: it would fail.

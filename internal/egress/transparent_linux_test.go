@@ -34,19 +34,25 @@ func (w *world) inside(p *Proxy, f func() error) {
 			return
 		}
 		s, err := doors.Open()
-		if err == nil {
-			err = s.Missing
-		}
 		if err != nil {
 			done <- err
 			return
 		}
 		sets <- s
+		if s.Missing != nil {
+			return
+		}
 		<-served
 		done <- f()
 	}()
 	select {
 	case s := <-sets:
+		if s.Missing != nil && !need.Promised("nftables") {
+			s.Close()
+			w.t.Skip(s.Missing)
+		} else if s.Missing != nil {
+			w.t.Fatal(s.Missing)
+		}
 		c, t, d, err := s.Listeners()
 		if err == nil {
 			err = p.Serve(Doors{Connect: c, Transparent: t, DNS: d})
@@ -59,7 +65,7 @@ func (w *world) inside(p *Proxy, f func() error) {
 			w.t.Error(err)
 		}
 	case err := <-done:
-		w.t.Skip(err)
+		w.t.Fatal(err)
 	}
 }
 

@@ -21,6 +21,7 @@ const module = "github.com/sandtree/sandtree/"
 // "*" in the middle is one folder. The first row whose pattern fits a package is its row. Widening a row takes an ADR.
 var mayImport = []struct{ pkg, imports string }{
 	{"internal/cli", "sandbox"},
+	{"internal/egress", "sandbox"},
 	{"internal/*", ""},
 	{"sandbox", ""},
 	{"transport/breaker", ""},

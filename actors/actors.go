@@ -5,6 +5,7 @@
 //	   └─ runtime       holds the sandbox, carries out one action at a time
 //	      └─ probe      asks for signs of life, and fails when there are none
 //	herald              calls the embedder's function, in order
+//	janitor             ends the sandboxes of a backend that nobody drives any more
 //
 // There are two levels per runtime, because an actor that is being restarted cannot answer, and somebody must: the
 // steward survives the runtime's death, says what is going on ("restart 3 of 5, next at …"), keeps the queue, and sees to
@@ -69,6 +70,8 @@ type Sandbox interface {
 	Interrupt(ctx context.Context, actionID string) error
 	Renew(ctx context.Context) error
 	SetEnv(ctx context.Context, vars map[string]string) error // of shells to come
+	SetEgress(ctx context.Context, e sandbox.Egress) error    // now. Code: Unsupported
+	Traffic() (sandbox.Traffic, error)                        // Code: Unsupported
 	Halt(ctx context.Context) error                           // end its processes by force; Start revives it. Code: Unsupported
 	Terminal(ctx context.Context, cols, rows uint16) (*transport.Terminal, error)
 	Wait(ctx context.Context) (sandbox.Exit, error)
@@ -82,7 +85,7 @@ type Backend interface {
 	Name() string
 	Start(ctx context.Context, spec sandbox.Spec) (Sandbox, Birth, error)
 	Attach(ctx context.Context, id sandbox.ID, epoch uint64) (Sandbox, error)
-	Remove(ctx context.Context, id sandbox.ID, grace time.Duration) error
+	Remove(ctx context.Context, id sandbox.ID, epoch uint64, grace time.Duration) error
 }
 
 // Birth says what a start has come upon.
@@ -143,8 +146,8 @@ type Lease interface {
 	Release(ctx context.Context) error
 }
 
-// Keep makes a Store of a journal.
-func Keep(j *journal.Journal) Store { return keep{j} }
+// Keep makes a Store, and a Registry, of a journal.
+func Keep(j *journal.Journal) Registry { return keep{j} }
 
 type keep struct{ *journal.Journal }
 

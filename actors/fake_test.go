@@ -145,6 +145,7 @@ func (m *memory) Runtime(_ context.Context, id sandbox.ID) (journal.RuntimeRow, 
 func (m *memory) SaveRuntime(_ context.Context, row journal.RuntimeRow) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	row.Updated = time.Now()
 	m.rows[row.ID] = row
 	return nil
 }
@@ -198,6 +199,7 @@ type box struct {
 	dead     chan struct{} // closed when it dies
 	exit     sandbox.Exit
 	deaf     bool // does not answer
+	egress   sandbox.Egress
 	epoch    uint64
 	answers  map[string]sandbox.Observation
 	running  map[string]chan struct{}
@@ -272,7 +274,7 @@ func (w *world) Attach(ctx context.Context, id sandbox.ID, epoch uint64) (Sandbo
 	return &line{box: b, dead: b.dead, closed: make(chan struct{}), epoch: epoch}, nil
 }
 
-func (w *world) Remove(_ context.Context, id sandbox.ID, _ time.Duration) error {
+func (w *world) Remove(_ context.Context, id sandbox.ID, _ uint64, _ time.Duration) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.removes++
@@ -533,6 +535,18 @@ func (l *line) Halt(context.Context) error {
 func (l *line) Close() error         { l.once.Do(func() { close(l.closed) }); return nil }
 func (l *line) Unenforced() []string { return []string{"cpu"} }
 func (l *line) BreakerState() string { return "closed" }
+
+func (l *line) SetEgress(_ context.Context, e sandbox.Egress) error {
+	if e.Mode == sandbox.EgressAllowAll {
+		return failure(sandbox.Unsupported, "egress", "", "a fake")
+	}
+	l.box.mu.Lock()
+	defer l.box.mu.Unlock()
+	l.box.egress = e
+	return nil
+}
+
+func (l *line) Traffic() (sandbox.Traffic, error) { return sandbox.Traffic{}, nil }
 
 func (l *line) List(_ context.Context, path string) ([]string, error) {
 	l.box.mu.Lock()

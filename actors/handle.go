@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/sandtree/sandtree/actors/kit"
@@ -86,6 +87,23 @@ func (s Steward) AddEnv(ctx context.Context, vars map[string]string) error {
 	}
 	vars = maps.Clone(vars)
 	return s.ask(ctx, func(r kit.Reply[struct{}]) stewardMsg { return addEnv{r, vars} })
+}
+
+// SetEgress changes what programs in the sandbox may connect to, when the runtime is ready, and for all its sandboxes to
+// come. Additional codes: Invalid, Unsupported.
+func (s Steward) SetEgress(ctx context.Context, e sandbox.Egress) error {
+	if err := e.Check(); err != nil {
+		return &sandbox.Error{Code: sandbox.Invalid, Op: "runtime.SetEgress", ID: s.id, Err: err}
+	}
+	e.Domains, e.CIDRs = slices.Clone(e.Domains), slices.Clone(e.CIDRs)
+	there, err := s.Sandbox(ctx)
+	if err != nil {
+		return err
+	}
+	if err := there.SetEgress(ctx, e); err != nil { // before it is on record: what the backend cannot do is no policy
+		return err
+	}
+	return s.ask(ctx, func(r kit.Reply[struct{}]) stewardMsg { return setEgress{r, e} })
 }
 
 // Report makes a status known that only a controller can know of, such as a failing language model; the runtime's own

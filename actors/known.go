@@ -32,6 +32,7 @@ type savedSpec struct {
 	GitEmail    string         `json:"git_email,omitempty"`
 	NoScripts   bool           `json:"no_scripts,omitempty"`
 	Limits      sandbox.Limits `json:"limits,omitzero"`
+	Egress      sandbox.Egress `json:"egress,omitzero"`
 	OrphanAfter time.Duration  `json:"orphan_after,omitempty"` // nanoseconds
 	Env         []string       `json:"env,omitempty"`          // names
 	SetUp       bool           `json:"set_up,omitempty"`
@@ -94,6 +95,9 @@ func (k known) complete(o Order) Order {
 	s.Workspace = cmp.Or(s.Workspace, old.Workspace)
 	s.OrphanAfter = cmp.Or(s.OrphanAfter, old.OrphanAfter)
 	s.Limits = cmp.Or(s.Limits, old.Limits)
+	if s.Egress.IsZero() {
+		s.Egress = old.Egress
+	}
 	if t := &s.Setup; t.Repository == "" && !t.InitGit {
 		t.Repository, t.Branch, t.InitGit = old.Repository, old.Branch, old.InitGit
 		t.NoScripts = t.NoScripts || old.NoScripts
@@ -112,7 +116,7 @@ func (k known) spec(o Order) json.RawMessage {
 	maps.Copy(names, t.Env)
 	return marshal(savedSpec{
 		Workspace: s.Workspace, Repository: t.Repository, Branch: t.Branch, InitGit: t.InitGit, GitUser: t.GitUser,
-		GitEmail: t.GitEmail, NoScripts: t.NoScripts, Limits: s.Limits, OrphanAfter: s.OrphanAfter,
+		GitEmail: t.GitEmail, NoScripts: t.NoScripts, Limits: s.Limits, Egress: s.Egress, OrphanAfter: s.OrphanAfter,
 		Env: slices.Sorted(maps.Keys(names)), SetUp: k.setUp,
 	})
 }

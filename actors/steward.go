@@ -32,6 +32,10 @@ type (
 		kit.Reply[struct{}]
 		id string // "" is whatever runs
 	}
+	setEgress struct { // the sandbox has it already
+		kit.Reply[struct{}]
+		egress sandbox.Egress
+	}
 	report struct {
 		kit.Reply[struct{}]
 		status  sandbox.Status
@@ -97,6 +101,7 @@ type (
 func (do) stewardMsg()        {}
 func (addEnv) stewardMsg()    {}
 func (interrupt) stewardMsg() {}
+func (setEgress) stewardMsg() {}
 func (report) stewardMsg()    {}
 func (note) stewardMsg()      {}
 func (state) stewardMsg()     {}
@@ -176,6 +181,10 @@ func (s *steward) Receive(c *kit.Context[stewardMsg], m stewardMsg) error {
 		s.addEnv(c, m)
 	case interrupt:
 		s.interrupt(m)
+	case setEgress:
+		s.order.Spec.Egress = m.egress
+		s.record(c, journal.Record{Type: journal.TypeSpec, Body: s.known.spec(s.order)})
+		m.OK(struct{}{})
 	case report:
 		s.report(c, m)
 	case note:

@@ -103,7 +103,7 @@ func (s *steward) cutOff(c *kit.Context[stewardMsg], e *ending) {
 
 // remove ends the sandbox, whether or not its server answers.
 func (s *steward) remove(ctx context.Context) stewardMsg {
-	return removed{s.order.Backend.Remove(ctx, s.order.Spec.ID, s.cfg.Grace)}
+	return removed{s.order.Backend.Remove(ctx, s.order.Spec.ID, s.lease.Epoch(), s.cfg.Grace)}
 }
 
 func (s *steward) released(m released) error {

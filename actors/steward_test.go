@@ -311,6 +311,30 @@ func TestOutputPanicsAlone(t *testing.T) {
 	})
 }
 
+func TestEgressChanges(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		s, _, err := r.runtimes.Open(t.Context(), r.order("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for code, e := range map[sandbox.Code]sandbox.Egress{
+			sandbox.Invalid: {Mode: "x"}, sandbox.Unsupported: {Mode: sandbox.EgressAllowAll}, "": {Mode: sandbox.EgressDenyAll},
+		} {
+			if got := sandbox.CodeOf(s.SetEgress(t.Context(), e)); got != code {
+				t.Errorf("%+v: code %q, want %q", e, got, code)
+			}
+		}
+		if e := r.world.box("a").egress; e.Mode != sandbox.EgressDenyAll {
+			t.Errorf("the sandbox has %+v", e)
+		}
+		synctest.Wait()
+		row, err := r.store.Runtime(t.Context(), "a")
+		if err != nil || !strings.Contains(string(row.Spec), `"egress":{"mode":"deny-all"}`) { // and so is started again
+			t.Errorf("stored is %s, %v", row.Spec, err)
+		}
+	})
+}
+
 func TestSecretsAreMaskedInWhatIsStored(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		o := r.order("a")

@@ -22,6 +22,8 @@ type Config struct {
 	// OnBreaker, if not nil, hears when the circuit breaker of a sandbox's client changes its state (closed, open,
 	// half-open), in order.
 	OnBreaker func(id sandbox.ID, from, to string)
+	// Admission, if not nil, is asked before a sandbox is started that would use up this host (see Resident).
+	Admission *Admission
 	Log       *slog.Logger // nil discards
 }
 
@@ -50,7 +52,14 @@ func Open(name string, d Driver, c Config) *Backend {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Backend{name: name, driver: d, config: c, log: c.Log.With("backend", name)}
+	if r, ok := d.(Resident); !ok || !r.Resident() {
+		c.Admission = nil
+	}
+	b := &Backend{name: name, driver: d, config: c, log: c.Log.With("backend", name)}
+	if c.Admission != nil {
+		c.Admission.know(name, func(ctx context.Context) ([]Listed, error) { return d.List(ctx, "") })
+	}
+	return b
 }
 
 // Name is the name that the backend was opened with.
@@ -73,6 +82,10 @@ func (b *Backend) Start(ctx context.Context, spec sandbox.Spec) (*Sandbox, error
 		return nil, err
 	}
 	begun := time.Now()
+	fresh, err := b.admit(ctx, spec)
+	if err != nil {
+		return nil, b.wrap("Start", spec.ID, err)
+	}
 	s, err := retry(ctx, b.config.Attempts, b.retrying("Start", spec.ID), func() (*Sandbox, error) {
 		inst, err := b.driver.Start(ctx, spec)
 		if err != nil {
@@ -85,6 +98,9 @@ func (b *Backend) Start(ctx context.Context, spec sandbox.Spec) (*Sandbox, error
 		return s, nil
 	})
 	if err != nil {
+		if fresh {
+			b.release(spec.ID)
+		}
 		return nil, b.wrap("Start", spec.ID, b.canceled(ctx, err))
 	}
 	b.log.Info("sandbox started", "id", spec.ID, "epoch", spec.Epoch, "took", time.Since(begun))
@@ -123,24 +139,25 @@ func (b *Backend) List(ctx context.Context, owner string) ([]Listed, error) {
 	return l, b.wrap("List", "", b.canceled(ctx, err))
 }
 
-// Remove stops the sandbox named id and clears away what is left of it, also if its server is dead. No such sandbox is
-// no error. Codes: Invalid, Denied, Unavailable, Canceled.
-func (b *Backend) Remove(ctx context.Context, id sandbox.ID, grace time.Duration) error {
+// Remove stops the sandbox named id and clears away what is left of it, also if its server is dead, for one whose epoch is
+// epoch. No such sandbox is no error. Codes: Invalid, Conflict (a newer epoch holds it), Denied, Unavailable, Canceled.
+func (b *Backend) Remove(ctx context.Context, id sandbox.ID, epoch uint64, grace time.Duration) error {
 	if err := id.Check(); err != nil {
 		return b.wrap("Remove", id, err)
 	}
 	_, err := retry(ctx, b.config.Attempts, b.retrying("Remove", id), func() (struct{}, error) {
-		return struct{}{}, b.remove(ctx, id, grace)
+		return struct{}{}, b.remove(ctx, id, epoch, grace)
 	})
 	if err == nil {
+		b.release(id)
 		b.log.Info("sandbox removed", "id", id)
 	}
 	return b.wrap("Remove", id, b.canceled(ctx, err))
 }
 
-func (b *Backend) remove(ctx context.Context, id sandbox.ID, grace time.Duration) error {
+func (b *Backend) remove(ctx context.Context, id sandbox.ID, epoch uint64, grace time.Duration) error {
 	if r, ok := b.driver.(Remover); ok {
-		return r.Remove(ctx, id, grace)
+		return r.Remove(ctx, id, epoch, grace)
 	}
 	inst, err := b.driver.Attach(ctx, id)
 	switch {
@@ -148,6 +165,11 @@ func (b *Backend) remove(ctx context.Context, id sandbox.ID, grace time.Duration
 		return nil
 	case err != nil:
 		return err
+	}
+	if l, ok := inst.(Labeler); ok && epoch != AnyEpoch { // which Stop looks at
+		if err := l.Relabel(ctx, epoch); err != nil {
+			return err
+		}
 	}
 	return inst.Stop(ctx, grace)
 }
@@ -166,6 +188,24 @@ func (b *Backend) Close() error {
 		return b.wrap("Close", "", c.Close())
 	}
 	return nil
+}
+
+// admit asks for room for a sandbox; fresh says that it had none before. Code: Exhausted.
+func (b *Backend) admit(ctx context.Context, spec sandbox.Spec) (fresh bool, err error) {
+	if b.config.Admission == nil {
+		return false, nil
+	}
+	return b.config.Admission.admit(ctx, b.name, spec)
+}
+
+// release gives back the room of a sandbox that is no more.
+func (b *Backend) release(id sandbox.ID) {
+	if b.config.Admission == nil {
+		return
+	}
+	if err := b.config.Admission.release(b.name, id); err != nil { // it is found out when there is no room any more
+		b.log.Warn("what a sandbox was promised cannot be taken back", "id", id, "err", err)
+	}
 }
 
 func (b *Backend) enforces() []string {

@@ -150,7 +150,7 @@ func TestRefusedBeforeTheDriver(t *testing.T) {
 		if _, err := b.Attach(t.Context(), id, 0); sandbox.CodeOf(err) != sandbox.Invalid {
 			t.Errorf("Attach %q: %v", id, err)
 		}
-		if err := b.Remove(t.Context(), id, 0); sandbox.CodeOf(err) != sandbox.Invalid {
+		if err := b.Remove(t.Context(), id, backends.AnyEpoch, 0); sandbox.CodeOf(err) != sandbox.Invalid {
 			t.Errorf("Remove %q: %v", id, err)
 		}
 	}
@@ -170,7 +170,7 @@ func TestUnenforced(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		if got, want := s.Unenforced(), []string{"disk", "network", "connections"}; !slices.Equal(got, want) {
+		if got, want := s.Unenforced(), []string{"swap", "disk", "network", "connections", "egress"}; !slices.Equal(got, want) {
 			t.Errorf("not enforced are %v, want %v", got, want)
 		}
 	})
@@ -196,7 +196,7 @@ func TestAttachAndRemove(t *testing.T) {
 		defer s.Close()
 		// The cloud is no Remover, so its instance is found and stopped; one that is not there is removed already.
 		for _, id := range []sandbox.ID{"x", "y"} {
-			if err := b.Remove(t.Context(), id, 0); err != nil {
+			if err := b.Remove(t.Context(), id, backends.AnyEpoch, 0); err != nil {
 				t.Errorf("Remove: %v", err)
 			}
 		}

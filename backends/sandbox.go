@@ -42,7 +42,7 @@ func (b *Backend) connect(ctx context.Context, inst Instance, spec sandbox.Spec)
 	}
 	return &Sandbox{
 		Client: client, id: spec.ID, backend: b, instance: inst,
-		unenforced: unenforced(spec.Limits, b.enforces()),
+		unenforced: unenforced(spec, b.enforces()),
 	}, nil
 }
 
@@ -103,6 +103,9 @@ func (s *Sandbox) Wait(ctx context.Context) (sandbox.Exit, error) {
 // Stop ends the sandbox for good, as Instance.Stop says, and the client with it.
 func (s *Sandbox) Stop(ctx context.Context, grace time.Duration) error {
 	err := s.instance.Stop(ctx, grace)
+	if err == nil {
+		s.backend.release(s.id)
+	}
 	s.backend.log.Info("sandbox stopped", "id", s.id, "err", err)
 	return s.backend.wrap("Stop", s.id, join(err, s.Client.Close()))
 }

@@ -20,6 +20,7 @@ type Spec struct {
 	Env       map[string]string // of every process in the sandbox; values are byte-exact and never logged
 	Setup     Setup
 	Limits    Limits
+	Egress    Egress // what programs in the sandbox may connect to
 
 	// OrphanAfter is how long the sandbox lives without a controller; 0 means 10 minutes, negative for ever.
 	OrphanAfter time.Duration
@@ -36,21 +37,6 @@ type Setup struct {
 	GitEmail   string            // user.email; "" leaves it
 	NoScripts  bool              // do not run .openhands/setup.sh, do not install .openhands/pre-commit.sh
 }
-
-// Limits bound what a sandbox may use. Zero is the default, where the driver can enforce it; a limit that is named is
-// enforced, or the start is refused as Unsupported. A negative number means no limit.
-type Limits struct {
-	CPU           float64       `json:"cpu,omitempty"`            // cores; default 1
-	Memory        int64         `json:"memory,omitempty"`         // bytes; default 2 GB
-	Disk          int64         `json:"disk,omitempty"`           // bytes; default 10 GB
-	Network       int64         `json:"network,omitempty"`        // bit/s; default 100 Mbit/s
-	Connections   int           `json:"connections,omitempty"`    // at a time; default 100
-	Processes     int           `json:"processes,omitempty"`      // processes and threads; default 1024
-	ActionTimeout time.Duration `json:"action_timeout,omitempty"` // of an action that brings none; default 600 s; nanoseconds in JSON
-}
-
-// DefaultProcesses is the process limit where none is named: enough for a parallel build, far too few to hurt a host.
-const DefaultProcesses = 1024
 
 // Check says whether s makes sense by itself, whatever the driver. Code: Invalid, naming the field.
 func (s Spec) Check() error {
@@ -73,6 +59,12 @@ func (s Spec) Check() error {
 	}
 	if err := checkRepository(s.Setup.Repository); err != nil {
 		return invalid("setup.repository", err)
+	}
+	if err := s.Limits.Check(); err != nil {
+		return invalid("limits", err)
+	}
+	if err := s.Egress.Check(); err != nil {
+		return invalid("egress", err)
 	}
 	return nil
 }

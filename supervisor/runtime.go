@@ -60,6 +60,21 @@ func (r *Runtime) AddEnv(ctx context.Context, vars map[string]string) error {
 	return r.steward.AddEnv(ctx, vars)
 }
 
+// SetEgress changes what programs in the sandbox may connect to, now and whenever the sandbox is started again;
+// connections that they have and may no longer have are cut. Codes: Invalid, Unsupported (the backend cannot).
+func (r *Runtime) SetEgress(ctx context.Context, e sandbox.Egress) error {
+	return r.steward.SetEgress(ctx, e)
+}
+
+// Traffic is what the sandbox has had of the network since this process has driven it. Code: Unsupported.
+func (r *Runtime) Traffic(ctx context.Context) (t sandbox.Traffic, err error) {
+	err = r.with(ctx, func(s actors.Sandbox) error {
+		t, err = s.Traffic()
+		return err
+	})
+	return t, err
+}
+
 // Interrupt sends SIGINT to what the action with this id runs in the foreground, or takes it out of the queue. "" is
 // the action in flight. Code: NotFound.
 func (r *Runtime) Interrupt(ctx context.Context, actionID string) error {

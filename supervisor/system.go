@@ -3,6 +3,7 @@ package supervisor
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,8 +30,12 @@ type Config struct {
 	Drivers map[string]backends.Driver
 	// Default names the backend of runtimes that ask for none; "" is the only one there is.
 	Default string
-	// Backend is how every driver is treated.
+	// Backend is how every driver is treated. Without an Admission it gets one, which counts what all processes with the
+	// same StateDir have promised of this host.
 	Backend backends.Config
+	// Overcommit is how many times over this host may be promised to sandboxes whose specs name limits; 0 means 1,
+	// negative any number of times.
+	Overcommit float64
 
 	Sync     string        // journal.SyncProcess or journal.SyncFull
 	LeaseTTL time.Duration // how long a dead process keeps others from its runtimes; 0 means 3 s
@@ -39,6 +44,7 @@ type Config struct {
 	Interval time.Duration // between signs of life of a sandbox; 0 means 2 s
 	Misses   int           // of those in a row that mean death; 0 means 3
 	Grace    time.Duration // for what runs in a sandbox that is ended; 0 means 5 s
+	Janitor  Janitor       // when sandboxes are ended that nobody drives any more
 	// ActionTimeout is that of an action that brings none; 0 means 10 minutes, negative none.
 	ActionTimeout time.Duration
 
@@ -67,6 +73,7 @@ type System struct {
 	backends map[string]*backends.Backend
 	tree     *kit.System
 	runtimes *actors.Runtimes
+	janitors []*actors.Janitor
 
 	closing sync.Once
 	closed  error
@@ -116,7 +123,7 @@ func (s *System) grow() error {
 	}, OneForOne(Restart{Fatal: actors.Fatal, Spent: GiveUp}))
 	up := make(chan struct{})
 	var once sync.Once
-	members = append(members, s.runtimes.Member(), func(*kit.Context[kit.None]) error {
+	members = append(members, s.tend(), s.runtimes.Member(), func(*kit.Context[kit.None]) error {
 		once.Do(func() { close(up) }) // those before it have started; the group may start again
 		return nil
 	})
@@ -157,6 +164,14 @@ func (c Config) filled() (Config, error) {
 	if c.Drivers[c.Default] == nil {
 		return c, invalid("Config.Default", fmt.Errorf("there is no driver %q, only %s", c.Default, strings.Join(names, ", ")))
 	}
+	for _, name := range names {
+		if err := sandbox.ID(name).Check(); err != nil { // it names a part of the tree
+			return c, invalid("Config.Drivers", fmt.Errorf("%q cannot name a backend: %w", name, err))
+		}
+	}
+	if c.Janitor.Grace < 0 {
+		return c, invalid("Config.Janitor.Grace", fmt.Errorf("%v is negative", c.Janitor.Grace))
+	}
 	if err := c.Restart.Check(); err != nil {
 		return c, err
 	}
@@ -168,6 +183,13 @@ func (c Config) filled() (Config, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	c.Backend.Log = cmp.Or(c.Backend.Log, c.Log)
+	if c.Backend.Admission == nil {
+		a, err := backends.OpenAdmission(backends.AdmissionConfig{Dir: filepath.Join(c.StateDir, "admission"), Overcommit: c.Overcommit})
+		if err != nil {
+			return c, invalid("Config.Overcommit", err)
+		}
+		c.Backend.Admission = a
+	}
 	return c, nil
 }
 
@@ -286,6 +308,30 @@ func (s *System) Find(ctx context.Context, id sandbox.ID) (*Runtime, error) {
 	return &Runtime{s: s, id: id, steward: steward, timeout: s.cfg.ActionTimeout}, nil
 }
 
+// recording bounds how long an event of the network waits for a steward, which answers at once.
+const recording = 5 * time.Second
+
+// RecordConnection puts on record, as an event of type "audit", what a runtime's sandbox did on the network. It is what
+// drivers want as their backends.Options.OnConnection. Of a runtime that is not driven here nothing is recorded.
+func (s *System) RecordConnection(id sandbox.ID, c sandbox.Connection) {
+	ctx, cancel := context.WithTimeout(context.Background(), recording)
+	defer cancel()
+	body, err := json.Marshal(struct {
+		Audit string `json:"audit"`
+		sandbox.Connection
+	}{"connection", c})
+	var r *Runtime
+	if err == nil {
+		r, err = s.Find(ctx, id)
+	}
+	if err == nil {
+		err = r.Record(ctx, journal.TypeAudit, body)
+	}
+	if err != nil {
+		s.cfg.Log.Debug("a connection is not on record", "id", id, "err", err)
+	}
+}
+
 // Listed is a runtime as the journal and its backend know it.
 type Listed struct {
 	journal.RuntimeRow
@@ -300,6 +346,9 @@ func (s *System) List(ctx context.Context) ([]Listed, error) {
 	}
 	alive := map[string]map[sandbox.ID]bool{}
 	for name, b := range s.backends {
+		if !slices.ContainsFunc(rows, func(r journal.RuntimeRow) bool { return r.Backend == name }) {
+			continue // it need not even be there
+		}
 		list, err := b.List(ctx, "")
 		if err != nil {
 			return nil, err
@@ -338,7 +387,7 @@ func (s *System) Remove(ctx context.Context, id sandbox.ID) error {
 	if err != nil {
 		return err
 	}
-	if err := b.Remove(ctx, id, s.cfg.Grace); err != nil {
+	if err := b.Remove(ctx, id, lease.Epoch(), s.cfg.Grace); err != nil {
 		return errors.Join(err, lease.Release(context.WithoutCancel(ctx)))
 	}
 	return s.journal.RemoveRuntime(ctx, id, lease.Epoch())

@@ -35,7 +35,7 @@ func stateDir(t testing.TB) string {
 		}
 		list, err := d.List(context.Background(), "")
 		for _, l := range list {
-			err = errors.Join(err, d.Remove(context.Background(), l.ID, 0))
+			err = errors.Join(err, d.Remove(context.Background(), l.ID, backends.AnyEpoch, 0))
 		}
 		if err := errors.Join(err, d.Close(), os.RemoveAll(dir)); err != nil {
 			t.Error(err)

@@ -50,6 +50,21 @@ func ended(process string) bool {
 	return errors.Is(err, errZombie) || err == nil && start != f[3]
 }
 
+// lives says whether it is certain that process, as self gave it, has not ended.
+func lives(process string) bool {
+	f := strings.Fields(process)
+	here, err := place()
+	if err != nil || len(f) != 4 || here != f[0]+" "+f[1] {
+		return false
+	}
+	pid, err := strconv.Atoi(f[2])
+	if err != nil {
+		return false
+	}
+	start, err := startTime(pid)
+	return err == nil && start == f[3]
+}
+
 var errZombie = errors.New("ended, but not yet waited for")
 
 func place() (string, error) {

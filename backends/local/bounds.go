@@ -37,6 +37,9 @@ func (d *Driver) Enforces() []string {
 	return nil
 }
 
+// Resident says that the sandboxes use up this host.
+func (d *Driver) Resident() bool { return true }
+
 // bind decides what holds the processes of the sandbox together and bounds their number, and names the group in l.
 func bind(l *label) (bounds, error) {
 	n := l.Limits.Processes

@@ -94,7 +94,7 @@ func (i *instance) Halt(ctx context.Context) error {
 }
 
 func (i *instance) end(ctx context.Context, op string, grace time.Duration, after func(*Driver, context.Context, home) error) error {
-	if err := i.d.end(ctx, i.home, i, grace, after); err != nil {
+	if err := i.d.end(ctx, i.home, i, 0, grace, after); err != nil {
 		return failed(op, i.label.ID, err)
 	}
 	return nil

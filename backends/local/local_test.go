@@ -34,7 +34,7 @@ func opened(t testing.TB, dir, mode string) *Driver {
 			t.Error(err)
 		}
 		for _, l := range l {
-			if err := d.Remove(context.Background(), l.ID, 0); err != nil {
+			if err := d.Remove(context.Background(), l.ID, backends.AnyEpoch, 0); err != nil {
 				t.Error(err)
 			}
 		}
@@ -174,7 +174,7 @@ func TestReusedNumber(t *testing.T) {
 			t.Errorf("listed as %+v, %v", l, err)
 		}
 	}
-	if err := d.Remove(t.Context(), "x", 0); err != nil {
+	if err := d.Remove(t.Context(), "x", backends.AnyEpoch, 0); err != nil {
 		t.Error(err)
 	}
 	if !stranger.process.alive() {
@@ -424,13 +424,13 @@ func TestRemoveThatFailsCanBeRepeated(t *testing.T) {
 	if l.Socket = filepath.Join(dir, "sock"); i.home.write(l) != nil {
 		t.Fatal("the label cannot be written")
 	}
-	if err := d.Remove(t.Context(), "x", 0); err == nil {
+	if err := d.Remove(t.Context(), "x", backends.AnyEpoch, 0); err == nil {
 		t.Error("removed in spite of what is left")
 	}
 	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Remove(t.Context(), "x", 0); err != nil {
+	if err := d.Remove(t.Context(), "x", backends.AnyEpoch, 0); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(dir); err == nil {
@@ -467,7 +467,7 @@ func TestRemoveEndsNotedSessions(t *testing.T) {
 	if l.Cgroup = ""; i.home.write(l) != nil {
 		t.Fatal("the label cannot be written")
 	}
-	if err := d.Remove(t.Context(), "x", 0); err != nil {
+	if err := d.Remove(t.Context(), "x", backends.AnyEpoch, 0); err != nil {
 		t.Error(err)
 	}
 	if group != "" {

@@ -18,20 +18,20 @@ import (
 const gonePrefix = ".gone-"
 
 // Remove stops the sandbox and removes it, also if its server is dead. No such sandbox is no error.
-func (d *Driver) Remove(ctx context.Context, id sandbox.ID, grace time.Duration) error {
+func (d *Driver) Remove(ctx context.Context, id sandbox.ID, epoch uint64, grace time.Duration) error {
 	if err := id.Check(); err != nil {
 		return err
 	}
-	if err := d.end(ctx, d.home(id), nil, grace, (*Driver).remove); err != nil {
+	if err := d.end(ctx, d.home(id), nil, epoch, grace, (*Driver).remove); err != nil {
 		return failed("local.Remove", id, err)
 	}
 	return nil
 }
 
 // end ends what runs in a sandbox and then calls after, under the lock. If i is set and the home has another mark, it is
-// not the sandbox that is meant, which is gone already; if it has a higher epoch, whoever has i has been replaced, and
-// what runs there is another's. When ctx ends so does the grace; the rest has its own time.
-func (d *Driver) end(ctx context.Context, h home, i *instance, grace time.Duration, after func(*Driver, context.Context, home) error) error {
+// not the sandbox that is meant, which is gone already; if it has a higher epoch (without i, than epoch), whoever asks has
+// been replaced, and what runs there is another's. When ctx ends so does the grace; the rest has its own time.
+func (d *Driver) end(ctx context.Context, h home, i *instance, epoch uint64, grace time.Duration, after func(*Driver, context.Context, home) error) error {
 	unlock, err := d.lock(ctx, h, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -51,6 +51,8 @@ func (d *Driver) end(ctx context.Context, h home, i *instance, grace time.Durati
 		return nil
 	case i != nil && l.Epoch > i.epoch.Load():
 		return l.fenced(i.epoch.Load())
+	case i == nil && l.Epoch > epoch:
+		return l.fenced(epoch)
 	}
 	p, err := d.server(h)
 	if err == nil {

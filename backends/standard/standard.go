@@ -4,12 +4,16 @@ package standard
 
 import (
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/docker"
+	"github.com/sandtree/sandtree/backends/jail"
 	"github.com/sandtree/sandtree/backends/local"
 )
 
 // Drivers gives a fresh map of the drivers by name.
 func Drivers() map[string]backends.OpenFunc {
 	return map[string]backends.OpenFunc{
-		"local": local.Open,
+		"docker": docker.Open,
+		"jail":   jail.Open,
+		"local":  local.Open,
 	}
 }

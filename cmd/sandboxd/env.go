@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -84,7 +85,11 @@ func overlay(base, extra []string) []string {
 
 // readEnv reads variables that are each ended by a NUL byte, the only one that no value has.
 func readEnv(file string) ([]string, error) {
-	b, err := os.ReadFile(file)
+	read := func() ([]byte, error) { return os.ReadFile(file) }
+	if file == "-" {
+		read = func() ([]byte, error) { return io.ReadAll(os.Stdin) }
+	}
+	b, err := read()
 	if err != nil {
 		return nil, invalid("--env-file", err)
 	}

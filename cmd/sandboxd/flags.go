@@ -35,6 +35,7 @@ type flags struct {
 	cgroup      string
 	processes   int
 	readyFD     int
+	spare       int
 	logFormat   string
 	logLevel    slog.Level
 	version     bool
@@ -86,7 +87,7 @@ func parse(args []string, environ []string) (*flags, error) {
 	s.StringVar(&f.stateDir, "state-dir", "", "`directory` for what the next sandboxd must know should this one be killed; none: nothing")
 	s.StringVar(&f.keyFile, "key-file", "", "`file` with the key that requests must bring")
 	s.StringArrayVar(&f.hosts, "host", nil, "`name` by which the server may be asked over TCP without a key; may be given again")
-	s.StringVar(&f.envFile, "env-file", "", "`file` of variables for programs, KEY=VALUE each ended by a NUL byte; read once")
+	s.StringVar(&f.envFile, "env-file", "", "`file` of variables for programs, KEY=VALUE each ended by a NUL byte; read once; - is standard input")
 	s.StringVar(&f.owner, "owner", "", "`name` of the controller that this sandbox is for")
 	s.Uint64Var(&f.epoch, "epoch", 0, "`number` of the controller's activation; requests with a lower one are refused")
 	s.DurationVar(&f.orphanAfter, "orphan-after", 10*time.Minute, "end when nobody has asked for anything for this `time`")
@@ -95,6 +96,7 @@ func parse(args []string, environ []string) (*flags, error) {
 	s.StringVar(&f.cgroup, "cgroup", "", "`directory` of the cgroup that programs are put into")
 	s.IntVar(&f.processes, "processes", 0, "most processes of this user while there is no cgroup: a `number` for RLIMIT_NPROC")
 	s.IntVar(&f.readyFD, "ready-fd", -1, "`descriptor` to write a byte to when the server answers")
+	s.IntVar(&f.spare, "spare-threads", 0, "`number` of threads to have before any program runs, which may leave none to be made")
 	s.StringVar(&f.logFormat, "log-format", "", "json or text")
 	level := s.String("log-level", "", "debug, info, warn or error")
 	s.StringVar(&f.username, "username", "", "`user` that programs run as, made if missing; only root can")
@@ -223,6 +225,9 @@ func (f *flags) config(environ []string, key string, log *slog.Logger) (server.C
 	if f.envFile != "" {
 		extra, err := readEnv(f.envFile)
 		if err != nil {
+			return c, err
+		}
+		if extra, err = f.told(extra, &c); err != nil {
 			return c, err
 		}
 		c.Mark = variable(extra, server.EnvMark)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -13,10 +14,15 @@ import (
 )
 
 // listen opens the address, unix:PATH or tcp:HOST:PORT. A Unix socket is for this user only, and takes the place of one
-// that a dead server has left. Codes: Invalid, Conflict (somebody listens there).
+// that a dead server has left. /dev/fd/N is a socket that listens already, handed down by whoever has started us: the
+// programs of the sandbox need not even see where it is. Codes: Invalid, Conflict (somebody listens there).
 func listen(address string) (net.Listener, error) {
 	network, where, _ := strings.Cut(address, ":")
+	fd, inherited := strings.CutPrefix(address, "/dev/fd/")
 	switch {
+	case inherited:
+		ln, err := listenInherited(fd)
+		return ln, listenError(address, err)
 	case network == "tcp" && where != "":
 		ln, err := net.Listen("tcp", where)
 		return ln, listenError(address, err)
@@ -25,6 +31,19 @@ func listen(address string) (net.Listener, error) {
 		return ln, listenError(address, err)
 	}
 	return nil, invalid("--listen", fmt.Errorf("%q: want unix:PATH or tcp:HOST:PORT", address))
+}
+
+func listenInherited(fd string) (net.Listener, error) {
+	n, err := strconv.ParseUint(fd, 10, 16)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(n), "listener")
+	if f == nil {
+		return nil, os.ErrClosed
+	}
+	defer f.Close()
+	return net.FileListener(f)
 }
 
 func listenUnix(path string) (net.Listener, error) {

@@ -25,9 +25,6 @@ import (
 var version = "dev" // set by the linker
 
 func main() {
-	// Before the first program is started the runtime starts a process to see what the kernel can do. That is the shell's
-	// time, so it is done while the flags are read.
-	go os.FindProcess(os.Getpid())
 	os.Exit(cli.Main("sandboxd", run))
 }
 
@@ -35,6 +32,12 @@ func main() {
 const stopTime = 20 * time.Second
 
 func run(ctx context.Context, c cli.Call) error {
+	if len(c.Args) == 1 && c.Args[0] == "stage" {
+		return runStage(ctx, c)
+	}
+	// Before the first program is started the runtime starts a process to see what the kernel can do. That is the shell's
+	// time, so it is done while the flags are read.
+	go os.FindProcess(os.Getpid())
 	defer inheritNoIgnored()()
 	environ, key := takeKey(os.Environ())
 	f, err := parse(c.Args, environ)
@@ -48,11 +51,13 @@ func run(ctx context.Context, c cli.Call) error {
 		fmt.Fprintln(c.Stdout, "sandboxd", version)
 		return nil
 	}
-	letGo(f.readyFD)
+	letGo(c.Args, f.readyFD)
 	log := logger(c.Stderr, f)
 	for _, note := range f.notes {
 		log.Warn(note)
 	}
+	hideMemory(log)
+	spareThreads(f.spare)
 	config, err := f.config(environ, key, log)
 	if err != nil {
 		return err
@@ -137,7 +142,9 @@ func tellReady(fd int) error {
 	if f == nil {
 		return fmt.Errorf("descriptor %d is none", fd)
 	}
-	defer f.Close()
+	if fd > 2 { // what is opened next must not become the standard output
+		defer f.Close()
+	}
 	_, err := f.Write([]byte{'\n'})
 	return err
 }

@@ -68,7 +68,7 @@ func examine(ctx context.Context, a *app) []finding {
 	}
 	all := []finding{found("configuration", detail, nil), stateDirectory(c), history(c)}
 	all = append(all, backend(ctx, a, c)...)
-	return append(all,
+	return append(all, orphans(ctx, a),
 		tool("bash", failing, "every sandbox of the local backend has one as its shell"),
 		tool("git", noted, "needed to clone repositories into a workspace"))
 }
@@ -113,7 +113,18 @@ func backend(ctx context.Context, a *app, c *config.Loaded) []finding {
 	if c.Backend == "local" {
 		all = append(all, finding{"isolation", noted, unisolated})
 	}
+	if i, ok := driver.(interface{ Isolation() (string, error) }); ok {
+		all = append(all, isolation(i.Isolation()))
+	}
 	return append(all, limits(driver))
+}
+
+// isolation tells how well sandboxes are isolated, and why no better.
+func isolation(tier string, lacks error) finding {
+	if lacks != nil {
+		return finding{"isolation", noted, tier + "; not " + lacks.Error()}
+	}
+	return finding{"isolation", fine, tier}
 }
 
 func limits(d backends.Driver) finding {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
@@ -60,6 +62,8 @@ func (l *listing) describe(r journal.Record) (what, below string) {
 		return l.status(r.Body), ""
 	case journal.TypeRestart:
 		return l.restart(r.Body), ""
+	case journal.TypeAudit:
+		return l.audit(r.Body), ""
 	}
 	return "", ""
 }
@@ -95,6 +99,40 @@ func (l *listing) status(body json.RawMessage) string {
 	}
 	if len(s.Unenforced) > 0 {
 		words += l.p.dim("  limits not enforced: " + strings.Join(s.Unenforced, ", "))
+	}
+	return words
+}
+
+// audit tells of a connection.
+func (l *listing) audit(body json.RawMessage) string {
+	var s struct {
+		Audit string `json:"audit"`
+		sandbox.Connection
+	}
+	if json.Unmarshal(body, &s) != nil || s.Audit != "connection" {
+		return ""
+	}
+	words := string(s.Kind)
+	if s.Kind == sandbox.ConnectionDenied || s.Kind == sandbox.ConnectionCut || s.Kind == sandbox.ConnectionFailed {
+		words = l.p.red(words)
+	}
+	if s.Name != "" {
+		words += "  " + firstLine(s.Name)
+	}
+	if s.Addr.IsValid() {
+		words += "  " + s.Addr.String()
+	}
+	if s.Port != 0 {
+		words += fmt.Sprintf("  port %d", s.Port)
+	}
+	if s.Why != "" {
+		words += "  " + firstLine(string(s.Why))
+	}
+	if s.Kind == sandbox.ConnectionClosed || s.Kind == sandbox.ConnectionCut {
+		words += l.p.dim(fmt.Sprintf("  %s out, %s in, %s", humanize.Bytes(uint64(max(0, s.Sent))), humanize.Bytes(uint64(max(0, s.Received))), took(s.Took)))
+	}
+	if s.Untold > 0 {
+		words += l.p.dim(fmt.Sprintf("  (and %d before that are not told)", s.Untold))
 	}
 	return words
 }

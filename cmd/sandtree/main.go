@@ -96,7 +96,7 @@ and the signal's number if a signal ended it.`,
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misuse(cmd, "%w", err) })
 	a.flags(cmd.PersistentFlags())
 	cmd.AddCommand(
-		runCommand(a), shellCommand(a), eventsCommand(a), lsCommand(a), rmCommand(a), cpCommand(a),
+		runCommand(a), shellCommand(a), eventsCommand(a), lsCommand(a), rmCommand(a), cpCommand(a), gcCommand(a),
 		configCommand(a), doctorCommand(a), versionCommand(a),
 	)
 	cmd.InitDefaultCompletionCmd(args...)

@@ -150,3 +150,24 @@ func TestWords(t *testing.T) {
 		}
 	}
 }
+
+func TestAuditIsTold(t *testing.T) {
+	var out strings.Builder
+	l := listing{w: &out}
+	for _, body := range []string{
+		`{"audit":"connection","kind":"closed","name":"a.test","addr":"192.0.2.1","port":443,"sent":1000,"received":2000000,"took":1500000000,"untold":3}`,
+		`{"audit":"connection","kind":"denied","name":"b.test\u001b[31m","why":"name"}`,
+		`{"audit":"other","x":1}`,
+	} {
+		if err := l.show(journal.Record{Type: journal.TypeAudit, Body: []byte(body)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{
+		"closed  a.test  192.0.2.1  port 443  1.0 kB out, 2.0 MB in, 1.5s  (and 3 before that are not told)", "denied  b.test^[[31m  name\n", `{"audit":"other","x":1}`,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("want %q in\n%s", want, out.String())
+		}
+	}
+}

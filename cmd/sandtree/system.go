@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
@@ -28,8 +29,14 @@ func (a *app) system(ctx context.Context, onStatus func(supervisor.StatusChange)
 		return nil, err
 	}
 	opened := map[string]backends.Driver{}
+	var system atomic.Pointer[supervisor.System] // which is opened after its drivers
+	connected := func(id sandbox.ID, c sandbox.Connection) {
+		if s := system.Load(); s != nil {
+			s.RecordConnection(id, c)
+		}
+	}
 	for name, open := range standard.Drivers() {
-		d, err := open(backends.Options{StateDir: c.StateDir, Environ: a.env, Values: c.Backends[name], Log: a.log()})
+		d, err := open(backends.Options{StateDir: c.StateDir, Environ: a.env, Values: c.Backends[name], OnConnection: connected, Log: a.log()})
 		switch {
 		case err == nil:
 			opened[name] = d
@@ -39,7 +46,9 @@ func (a *app) system(ctx context.Context, onStatus func(supervisor.StatusChange)
 			a.log().Info("a backend cannot be opened", "backend", name, "err", err)
 		}
 	}
-	return supervisor.Open(ctx, systemConfig(c, opened, onStatus, a))
+	s, err := supervisor.Open(ctx, systemConfig(c, opened, onStatus, a))
+	system.Store(s)
+	return s, err
 }
 
 func systemConfig(c *config.Loaded, drivers map[string]backends.Driver, onStatus func(supervisor.StatusChange), a *app) supervisor.Config {
@@ -50,7 +59,8 @@ func systemConfig(c *config.Loaded, drivers map[string]backends.Driver, onStatus
 			Intensity: cmp.Or(c.Restart.Intensity, -1), Window: c.Restart.Window, // where 0 is the default, and -1 none
 			Base: cmp.Or(c.Restart.Base, -1), Cap: c.Restart.Cap,
 		},
-		ActionTimeout: c.Action.Timeout, OnStatus: onStatus, Log: a.log(),
+		Janitor:    supervisor.Janitor{Grace: c.Janitor.Grace, Interval: cmp.Or(c.Janitor.Interval, -1)},
+		Overcommit: c.Admission.Overcommit, ActionTimeout: c.Action.Timeout, OnStatus: onStatus, Log: a.log(),
 	}
 }
 

@@ -7,8 +7,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/sandtree/sandtree/actors/journal"
@@ -28,13 +30,16 @@ type Config struct {
 	// Queue is how many actions may wait at one runtime; one more is Exhausted. Default 1024, at least 1.
 	Queue int `koanf:"queue"`
 
-	Journal Journal `koanf:"journal"`
-	Lease   Lease   `koanf:"lease"`
-	Restart Restart `koanf:"restart"`
-	Action  Action  `koanf:"action"`
-	Limits  Limits  `koanf:"limits"`
-	Git     Git     `koanf:"git"`
-	Log     Log     `koanf:"log"`
+	Journal   Journal   `koanf:"journal"`
+	Lease     Lease     `koanf:"lease"`
+	Restart   Restart   `koanf:"restart"`
+	Action    Action    `koanf:"action"`
+	Limits    Limits    `koanf:"limits"`
+	Egress    Egress    `koanf:"egress"`
+	Admission Admission `koanf:"admission"`
+	Janitor   Janitor   `koanf:"janitor"`
+	Git       Git       `koanf:"git"`
+	Log       Log       `koanf:"log"`
 
 	// Env is given to every process in every runtime; values are secret.
 	Env map[string]string `koanf:"env" secret:"true"`
@@ -77,11 +82,42 @@ type Action struct {
 // is named is enforced, or the runtime is refused; negative means no limit.
 type Limits struct {
 	CPU         float64  `koanf:"cpu"`         // cores
+	CPUShares   int      `koanf:"cpu_shares"`  // weight where CPU time is short; the kernel's own is 1024
+	Affinity    string   `koanf:"affinity"`    // CPUs to run on, as in "0-3,7"
 	Memory      Quantity `koanf:"memory"`      // bytes
+	Swap        Quantity `koanf:"swap"`        // bytes besides the memory
+	Swappiness  int      `koanf:"swappiness"`  // 1 to 100
 	Disk        Quantity `koanf:"disk"`        // bytes
-	Network     Quantity `koanf:"network"`     // bit/s
+	Files       Quantity `koanf:"files"`       // and directories
+	DiskRead    Quantity `koanf:"disk_read"`   // bytes/s
+	DiskWrite   Quantity `koanf:"disk_write"`  // bytes/s
+	Network     Quantity `koanf:"network"`     // bit/s, each way
 	Connections int      `koanf:"connections"` // at a time
+	Ports       string   `koanf:"ports"`       // that may be connected to, as in "80,443,8000-8999"
 	Processes   int      `koanf:"processes"`   // and threads
+}
+
+// Egress is the part [egress]: what a runtime may connect to. In an environment variable a list has commas.
+type Egress struct {
+	// Mode is "allow-all", "deny-all" or "allow-list"; "" is the first where the backend can enforce it.
+	Mode    string   `koanf:"mode"`
+	Domains []string `koanf:"domains"` // names, for "allow-list": "example.com", "*.example.com"
+	CIDRs   []string `koanf:"cidrs"`   // addresses, for "allow-list"; and those parts of private ranges that are open
+}
+
+// Admission is the part [admission]: whether this host has room for one more runtime.
+type Admission struct {
+	// Overcommit is how many times over the host may be promised to runtimes whose limits are named; default 1, negative
+	// any number of times.
+	Overcommit float64 `koanf:"overcommit"`
+}
+
+// Janitor is the part [janitor]: when sandboxes are ended that nobody drives any more.
+type Janitor struct {
+	// Grace is how long one is left alone after it was driven last, if its orphan_after is not longer; default 0.
+	Grace time.Duration `koanf:"grace"`
+	// Interval is the time between looks for such sandboxes; default 1m, 0 does not look.
+	Interval time.Duration `koanf:"interval"`
 }
 
 // Git is the part [git]: who commits in a runtime, and who clones into it.
@@ -105,6 +141,9 @@ func defaults() Config {
 		Lease:   Lease{TTL: 3 * time.Second},
 		Restart: Restart{Intensity: 5, Window: time.Minute, Base: 200 * time.Millisecond, Cap: 30 * time.Second},
 		Log:     Log{Level: "error", Format: "text"},
+
+		Admission: Admission{Overcommit: 1},
+		Janitor:   Janitor{Interval: time.Minute},
 	}
 }
 
@@ -123,6 +162,12 @@ func (c Config) check() (string, error) {
 		return "backend", fmt.Errorf("want the name of a backend, have %q", c.Backend)
 	case c.Queue < 1:
 		return "queue", fmt.Errorf("want at least 1, have %d", c.Queue)
+	case c.Admission.Overcommit == 0:
+		return "admission.overcommit", errors.New("want more than 0, or less to promise any number of times")
+	case c.Janitor.Grace < 0:
+		return "janitor.grace", fmt.Errorf("want 0 or more, have %v", c.Janitor.Grace)
+	case c.Janitor.Interval < 0:
+		return "janitor.interval", fmt.Errorf("want more than 0, or 0 not to look, have %v", c.Janitor.Interval)
 	case c.Lease.TTL < 100*time.Millisecond:
 		return "lease.ttl", fmt.Errorf("want at least 100ms, have %v: it is renewed three times as often", c.Lease.TTL)
 	case c.Restart.Intensity < 0:
@@ -143,7 +188,21 @@ func (c Config) check() (string, error) {
 			return w.key, err
 		}
 	}
+	if err := c.SandboxLimits().Check(); err != nil {
+		return keyOf("limits", err)
+	}
+	if err := c.SandboxEgress().Check(); err != nil {
+		return keyOf("egress", err)
+	}
 	return "", nil
+}
+
+// keyOf splits what a Check says of a part into the key and the rest.
+func keyOf(part string, err error) (string, error) {
+	if name, rest, ok := strings.Cut(err.Error(), ": "); ok {
+		return part + "." + name, errors.New(rest)
+	}
+	return part, err
 }
 
 // JournalConfig is where the journal is, and how safe.
@@ -159,7 +218,15 @@ func (c Config) JournalConfig() journal.Config {
 func (c Config) SandboxLimits() sandbox.Limits {
 	l := c.Limits
 	return sandbox.Limits{
-		CPU: l.CPU, Memory: int64(l.Memory), Disk: int64(l.Disk), Network: int64(l.Network),
-		Connections: l.Connections, Processes: l.Processes, ActionTimeout: c.Action.Timeout,
+		CPU: l.CPU, CPUShares: l.CPUShares, Affinity: l.Affinity,
+		Memory: int64(l.Memory), Swap: int64(l.Swap), Swappiness: l.Swappiness,
+		Disk: int64(l.Disk), Files: int64(l.Files), DiskRead: int64(l.DiskRead), DiskWrite: int64(l.DiskWrite),
+		Network: int64(l.Network), Connections: l.Connections, Ports: l.Ports,
+		Processes: l.Processes, ActionTimeout: c.Action.Timeout,
 	}
+}
+
+// SandboxEgress is what a runtime may connect to.
+func (c Config) SandboxEgress() sandbox.Egress {
+	return sandbox.Egress{Mode: sandbox.EgressMode(c.Egress.Mode), Domains: c.Egress.Domains, CIDRs: c.Egress.CIDRs}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,18 @@ memory = "2 GB"
 disk = 1000
 network = "100M"
 cpu = 2
+cpu_shares = 512
+affinity = "0-1"
+swap = "1 GB"
+swappiness = 20
+files = "100k"
+disk_read = "10 MB"
+disk_write = "5 MB"
+ports = "80,443"
+[egress]
+mode = "allow-list"
+domains = ["example.com", "*.example.org"]
+cidrs = ["192.0.2.0/24"]
 [env]
 GREETING = "hello $USER"
 [backends.local]
@@ -99,7 +112,10 @@ orphan_after: 1h
 journal: {sync: full}
 lease: {ttl: 4s}
 restart: {}
-limits: {memory: 2 GB, disk: 1000, network: 100M, cpu: 2}
+limits:
+  {memory: 2 GB, disk: 1000, network: 100M, cpu: 2, cpu_shares: 512, affinity: 0-1, swap: 1 GB, swappiness: 20,
+   files: 100k, disk_read: 10 MB, disk_write: 5 MB, ports: "80,443"}
+egress: {mode: allow-list, domains: [example.com, "*.example.org"], cidrs: 192.0.2.0/24}
 env: {GREETING: "hello $USER"}
 backends: {local: {program: bin/x, key: s3cret}}
 `
@@ -119,8 +135,16 @@ backends: {local: {program: bin/x, key: s3cret}}
 		if c.Backend != "a" || c.Queue != 9 || c.Lease.TTL != 5*time.Second || c.OrphanAfter != time.Hour || c.StateDir != "/work/s" {
 			t.Errorf("%s: %+v", name, c)
 		}
-		if c.Limits != (Limits{CPU: 2, Memory: 2e9, Disk: 1000, Network: 100e6}) || c.JournalConfig().Sync != journal.SyncFull {
+		if c.Limits != (Limits{
+			CPU: 2, CPUShares: 512, Affinity: "0-1", Memory: 2e9, Swap: 1e9, Swappiness: 20, Disk: 1000, Files: 100e3,
+			DiskRead: 10e6, DiskWrite: 5e6, Network: 100e6, Ports: "80,443",
+		}) || c.JournalConfig().Sync != journal.SyncFull {
 			t.Errorf("%s: %+v", name, c)
+		}
+		if want := (sandbox.Egress{
+			Mode: sandbox.EgressAllowList, Domains: []string{"example.com", "*.example.org"}, CIDRs: []string{"192.0.2.0/24"},
+		}); !reflect.DeepEqual(c.SandboxEgress(), want) {
+			t.Errorf("%s: egress %+v", name, c.SandboxEgress())
 		}
 		if c.Env["GREETING"] != "hello $USER" || c.Env["Mixed"] != "a=b" || len(c.Env) != 2 {
 			t.Errorf("%s: env %v", name, c.Env)
@@ -169,6 +193,13 @@ func TestMistakesAreNamed(t *testing.T) {
 		{file("[lease]\nttl = 3"), []string{"lease.ttl", "duration"}},
 		{file("[lease]\nttl = \"1ms\""), []string{"lease.ttl", "100ms"}},
 		{file("[limits]\nmemory = \"lots\""), []string{"limits.memory", "2 GB"}},
+		{file("[limits]\naffinity = \"0-x\""), []string{"limits.affinity", "0-x"}},
+		{file("[limits]\nports = \"0\""), []string{"limits.ports", "1 to 65535"}},
+		{file("[egress]\nmode = \"allow\""), []string{"egress.mode", "allow-all"}},
+		{file("[egress]\nmode = \"allow-list\"\ndomains = [\"https://example.com/\"]"), []string{"egress.domains", "without scheme"}},
+		{file("[admission]\novercommit = 0"), []string{"admission.overcommit", "more than 0"}},
+		{file("[egress]\ndomains = [3]"), []string{"egress.domains", "list of texts"}},
+		{env("SANDTREE_EGRESS_CIDRS=192.0.2.0/24,x"), []string{"SANDTREE_EGRESS_CIDRS", "egress.cidrs"}},
 		{file("[restart]\ncap = \"1ms\""), []string{"restart.cap", "restart.base"}},
 		{file("[restart]\nwindow = 0"), []string{"restart.window"}},
 		{file("[journal]\nsync = \"sometimes\""), []string{"journal.sync", "process or full"}},

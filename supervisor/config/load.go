@@ -35,7 +35,7 @@ type Setting struct{ Key, Value, Flag string }
 // A Value is one thing that can be set, as it was settled.
 type Value struct {
 	Key    string `json:"key"`
-	Value  any    `json:"value"` // a number, text, boolean; a secret one is masked
+	Value  any    `json:"value"` // a number, text, boolean, list of texts; a secret one is masked
 	From   string `json:"from"`  // "default", or the file, variable or flag
 	Secret bool   `json:"secret,omitempty"`
 }

@@ -36,6 +36,8 @@ func (k key) parse(v any, r resolver) (any, error) {
 		return duration(v)
 	case reflect.TypeFor[Quantity]():
 		return quantity(v)
+	case reflect.TypeFor[[]string]():
+		return list(v)
 	}
 	switch k.typ.Kind() {
 	case reflect.String:
@@ -87,6 +89,30 @@ func quantity(v any) (any, error) {
 		}
 	}
 	return nil, fmt.Errorf(`want a number or a size such as "2 GB", have %s`, show(v))
+}
+
+// list reads texts: a list of them, or one text with commas, as an environment variable has it.
+func list(v any) (any, error) {
+	words := []string{}
+	switch v := v.(type) {
+	case string:
+		for w := range strings.SplitSeq(v, ",") {
+			if w = strings.TrimSpace(w); w != "" {
+				words = append(words, w)
+			}
+		}
+		return words, nil
+	case []any:
+		for _, w := range v {
+			s, ok := w.(string)
+			if !ok {
+				return nil, fmt.Errorf("want a list of texts in quotes, have %s in it", show(w))
+			}
+			words = append(words, s)
+		}
+		return words, nil
+	}
+	return nil, fmt.Errorf("want a list of texts, have %s", show(v))
 }
 
 func boolean(v any) (any, error) {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/actors/journal"
+	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/backends/local"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
@@ -290,7 +291,7 @@ func (f *field) remove() {
 	}
 	defer driver.Close()
 	for _, id := range f.ids {
-		if err := driver.Remove(context.Background(), id, time.Second); err != nil {
+		if err := driver.Remove(context.Background(), id, backends.AnyEpoch, time.Second); err != nil {
 			f.t.Error(err)
 		}
 	}

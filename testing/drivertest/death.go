@@ -2,6 +2,8 @@ package drivertest
 
 import (
 	"context"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -65,7 +67,7 @@ func testKilledThenRemoved(t *testing.T, w *world) {
 	s := w.start(b, sandbox.Spec{ID: "dead"})
 	pids := w.escapees(s)
 	w.kill(s)
-	if err := other.Remove(w.context(), "dead", grace); err != nil {
+	if err := other.Remove(w.context(), "dead", backends.AnyEpoch, grace); err != nil {
 		t.Fatalf("Remove: %v", err)
 	}
 	w.wantDead(pids)
@@ -90,11 +92,15 @@ func testHung(t *testing.T, w *world) {
 	}
 	w.run(s, "echo kept >file")
 	pids := w.escapees(s)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	_, err := s.Do(ctx, sandbox.Action{Args: sandbox.RunArgs{Command: "kill -STOP $SANDBOXD_PID", Blocking: true}}, nil)
-	cancel()
-	if err == nil {
-		t.Log("it answered before it stopped")
+	if pid := w.server(s); pid > 0 {
+		w.signal(pid, syscall.SIGSTOP)
+	} else {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		_, err := s.Do(ctx, sandbox.Action{Args: sandbox.RunArgs{Command: "kill -STOP $SANDBOXD_PID", Blocking: true}}, nil)
+		cancel()
+		if err == nil {
+			t.Log("it answered before it stopped")
+		}
 	}
 	if err := s.Halt(w.context()); err != nil {
 		t.Fatalf("Halt: %v", err)
@@ -121,9 +127,15 @@ func testLedger(t *testing.T, w *world) {
 	if _, err := s.Do(w.context(), done, nil); err != nil {
 		t.Fatalf("Do: %v", err)
 	}
+	pid := w.server(s)
 	cut := sandbox.Action{ID: "cut", Args: sandbox.RunArgs{
-		Command: "echo x >>cuts; kill -9 $SANDBOXD_PID; sleep 100006; echo x >>cuts", Blocking: true}}
-	w.lastAction(s, cut)
+		Command: "echo x >>cuts; echo begun; kill -9 $SANDBOXD_PID; sleep 100006; echo x >>cuts", Blocking: true}}
+	var once sync.Once
+	w.lastAction(s, cut, func(int64, []byte) {
+		if pid > 0 {
+			once.Do(func() { w.signal(pid, syscall.SIGKILL) })
+		}
+	})
 
 	s = w.start(b, sandbox.Spec{ID: "ledger", Epoch: 2})
 	o, err := s.Do(w.context(), done, nil)

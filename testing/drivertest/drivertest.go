@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -87,7 +88,7 @@ func (w *world) open() *backends.Backend {
 			w.t.Errorf("List: %v", err)
 		}
 		for _, l := range left {
-			if err := b.Remove(ctx, l.ID, 0); err != nil {
+			if err := b.Remove(ctx, l.ID, backends.AnyEpoch, 0); err != nil {
 				w.t.Errorf("Remove %s: %v", l.ID, err)
 			}
 		}
@@ -144,21 +145,31 @@ func (w *world) run(s *backends.Sandbox, command string) string {
 	return strings.TrimSpace(o.Content)
 }
 
-// kill ends the sandbox's server by SIGKILL, from inside, and waits until that is seen.
+// kill ends the sandbox's server by SIGKILL, from inside if it can be, and waits until that is seen.
 func (w *world) kill(s *backends.Sandbox) sandbox.Exit {
 	w.t.Helper()
-	return w.lastAction(s, sandbox.Action{Args: sandbox.RunArgs{Command: "kill -9 $SANDBOXD_PID"}})
+	if pid := w.server(s); pid > 0 {
+		w.signal(pid, syscall.SIGKILL)
+		return w.wait(s)
+	}
+	return w.lastAction(s, sandbox.Action{Args: sandbox.RunArgs{Command: "kill -9 $SANDBOXD_PID"}}, nil)
 }
 
-// lastAction does what ends the sandbox, and returns how that is seen.
-func (w *world) lastAction(s *backends.Sandbox, a sandbox.Action) sandbox.Exit {
+// lastAction does what ends the sandbox, with the help of seen, which is called with its output; and returns how it is
+// seen that the sandbox has ended.
+func (w *world) lastAction(s *backends.Sandbox, a sandbox.Action, seen sandbox.Output) sandbox.Exit {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.context())
 	var doing sync.WaitGroup
-	doing.Go(func() { s.Do(ctx, a, nil) }) // its answer cannot come, and the client may try for long to get it
+	doing.Go(func() { s.Do(ctx, a, seen) }) // its answer cannot come, and the client may try for long to get it
+	defer doing.Wait()
+	defer cancel()
+	return w.wait(s)
+}
+
+func (w *world) wait(s *backends.Sandbox) sandbox.Exit {
+	w.t.Helper()
 	exit, err := s.Wait(w.context())
-	cancel()
-	doing.Wait()
 	if err != nil {
 		w.t.Fatalf("Wait: %v", err)
 	}

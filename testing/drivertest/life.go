@@ -37,7 +37,14 @@ func testEpoch(t *testing.T, w *world) {
 		w.wantCode("Halt of the one who was replaced", s.Halt(w.context()), sandbox.Conflict)
 	}
 	w.wantCode("Stop of the one who was replaced", s.Stop(w.context(), grace), sandbox.Conflict)
+	if _, ok := newest.Instance().(backends.Labeler); ok {
+		w.wantCode("Remove by the one who was replaced", b.Remove(w.context(), "epoch", 5, grace), sandbox.Conflict)
+	}
 	w.run(newest, "true")
+	if err := b.Remove(w.context(), "epoch", 6, grace); err != nil {
+		t.Errorf("Remove by the newest: %v", err)
+	}
+	w.wantNone(a, "epoch")
 }
 
 func testAttach(t *testing.T, w *world) {
@@ -69,7 +76,7 @@ func testWholeNames(t *testing.T, w *world) {
 	if l := w.list(b, "o"); len(l) != 1 || l["a"].ID != "a" {
 		t.Errorf("owner o has %+v", l)
 	}
-	if err := b.Remove(w.context(), "a", grace); err != nil {
+	if err := b.Remove(w.context(), "a", backends.AnyEpoch, grace); err != nil {
 		t.Fatalf("Remove: %v", err)
 	}
 	l := w.list(b, "")

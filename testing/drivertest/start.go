@@ -37,7 +37,7 @@ func testStart(t *testing.T, w *world) {
 	if err := s.Stop(w.context(), grace); err != nil {
 		t.Errorf("second Stop: %v", err)
 	}
-	if err := b.Remove(w.context(), "one", grace); err != nil {
+	if err := b.Remove(w.context(), "one", backends.AnyEpoch, grace); err != nil {
 		t.Errorf("Remove of what is gone: %v", err)
 	}
 	// The name is free again, and nothing is known of the one who had it.
@@ -180,7 +180,7 @@ func testRefused(t *testing.T, w *world) {
 		if spec.ID != "ok" {
 			_, err = d.Attach(t.Context(), spec.ID)
 			w.wantCode("driver's Attach", err, sandbox.Invalid, sandbox.NotFound)
-			w.wantCode("Remove", b.Remove(t.Context(), spec.ID, 0), sandbox.Invalid)
+			w.wantCode("Remove", b.Remove(t.Context(), spec.ID, backends.AnyEpoch, 0), sandbox.Invalid)
 		}
 	}
 	for _, workspace := range []string{file, filepath.Join(file, "below"), filepath.Join(filepath.Dir(file), "missing")} {
@@ -195,6 +195,25 @@ func testRefused(t *testing.T, w *world) {
 	w.wantCode("Attach", err, sandbox.NotFound)
 }
 
+// specs name one limit each.
+var specs = map[string]sandbox.Spec{
+	backends.LimitCPU:         {Limits: sandbox.Limits{CPU: 1}},
+	backends.LimitCPUShares:   {Limits: sandbox.Limits{CPUShares: 512}},
+	backends.LimitAffinity:    {Limits: sandbox.Limits{Affinity: "0"}},
+	backends.LimitMemory:      {Limits: sandbox.Limits{Memory: 1 << 30}},
+	backends.LimitSwap:        {Limits: sandbox.Limits{Swap: 1 << 20}},
+	backends.LimitSwappiness:  {Limits: sandbox.Limits{Swappiness: 10}},
+	backends.LimitDisk:        {Limits: sandbox.Limits{Disk: 1 << 30}},
+	backends.LimitFiles:       {Limits: sandbox.Limits{Files: 10000}},
+	backends.LimitDiskRead:    {Limits: sandbox.Limits{DiskRead: 10 << 20}},
+	backends.LimitDiskWrite:   {Limits: sandbox.Limits{DiskWrite: 10 << 20}},
+	backends.LimitNetwork:     {Limits: sandbox.Limits{Network: 1e6}},
+	backends.LimitConnections: {Limits: sandbox.Limits{Connections: 10}},
+	backends.LimitPorts:       {Limits: sandbox.Limits{Ports: "80,443"}},
+	backends.LimitProcesses:   {Limits: sandbox.Limits{Processes: 200}},
+	backends.LimitEgress:      {Egress: sandbox.Egress{Mode: sandbox.EgressDenyAll}},
+}
+
 func testLimits(t *testing.T, w *world) {
 	d := w.into()
 	b := backends.Open("test", d, backends.Config{})
@@ -203,11 +222,12 @@ func testLimits(t *testing.T, w *world) {
 	if l, ok := d.(backends.Limiter); ok {
 		enforced = l.Enforces()
 	}
-	for name, l := range map[string]sandbox.Limits{
-		backends.LimitCPU: {CPU: 1}, backends.LimitMemory: {Memory: 1 << 30}, backends.LimitDisk: {Disk: 1 << 30},
-		backends.LimitNetwork: {Network: 1e6}, backends.LimitConnections: {Connections: 10}, backends.LimitProcesses: {Processes: 200},
-	} {
-		spec := sandbox.Spec{ID: "limits", Limits: l}
+	for _, name := range backends.LimitNames {
+		spec, ok := specs[name]
+		if !ok {
+			t.Fatalf("no spec names the limit %s", name)
+		}
+		spec.ID = "limits"
 		if slices.Contains(enforced, name) {
 			if err := b.Supports(spec); err != nil {
 				t.Errorf("%s: %v", name, err)

@@ -19,7 +19,8 @@ import (
 )
 
 // Binary is the path of sandboxd, built from this tree; once for a test binary. The file stays where it is, one for each
-// copy of the tree, so that the next run need not link it again if nothing has changed.
+// copy of the tree, so that the next run need not link it again if nothing has changed. Whoever runs tests as a user that
+// has no Go, or may not see the tree, builds it first and says where it is by SANDTREE_TEST_SANDBOXD.
 func Binary(t testing.TB) string {
 	t.Helper()
 	path, err := build()
@@ -30,6 +31,9 @@ func Binary(t testing.TB) string {
 }
 
 var build = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("SANDTREE_TEST_SANDBOXD"); path != "" {
+		return path, nil
+	}
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the module: %w", err)

@@ -1,0 +1,134 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/dockerd"
+	"github.com/sandtree/sandtree/testing/leak"
+	"github.com/sandtree/sandtree/testing/need"
+)
+
+// A policy outlives who set it: the next process finds it, and lets out what it allows.
+func TestEgressOutlivesItsController(t *testing.T) {
+	need.Root(t)
+	dockerd.Host(t)
+	leak.Check(t)
+	c := testConfig(t)
+	c.Network = networkFiltered
+	var mu sync.Mutex
+	var heard []sandbox.Connection
+	c.OnConnection = func(id sandbox.ID, s sandbox.Connection) {
+		mu.Lock()
+		defer mu.Unlock()
+		heard = append(heard, s)
+	}
+	to := greeter(t)
+	opened := func() *backends.Backend {
+		d, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return backends.Open("test", d, backends.Config{})
+	}
+	greets := func(s *backends.Sandbox) bool {
+		t.Helper()
+		o, err := s.Do(t.Context(), sandbox.Action{Args: sandbox.RunArgs{Blocking: true, Command: fmt.Sprintf(
+			"timeout 10 bash -c 'exec 3<>/dev/tcp/%s/%d && read -r -t 10 line <&3 && echo got $line'", to.Addr(), to.Port())}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(o.Content, "got hello")
+	}
+	first := opened()
+	s, err := first.Start(t.Context(), sandbox.Spec{ID: "a", Egress: sandbox.Egress{Mode: sandbox.EgressDenyAll}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if greets(s) {
+		t.Error("it gets out where nothing is allowed")
+	}
+	policy := sandbox.Egress{CIDRs: []string{to.Addr().String()}}
+	if err := s.SetEgress(t.Context(), policy); err != nil {
+		t.Fatal(err)
+	}
+	if !greets(s) {
+		t.Error("it does not get out where it is allowed")
+	}
+	second := opened()
+	also, err := second.Attach(t.Context(), "a", 0) // while the first is there
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	if !greets(also) {
+		t.Error("it does not get out through the second process")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := also.Halt(ctx); err != nil {
+		t.Error(err)
+	}
+	again, err := second.Start(ctx, sandbox.Spec{ID: "a", Egress: policy}) // another run of the container
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !greets(again) {
+		t.Error("it does not get out after its revival")
+	}
+	if err := again.Stop(ctx, 0); err != nil {
+		t.Error(err)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+	if len(heard) < 4 || heard[0].Kind != sandbox.ConnectionDenied {
+		t.Errorf("heard %+v", heard)
+	}
+}
+
+// greeter is a server at an address of this host that is not of its loopback.
+func greeter(t *testing.T) netip.AddrPort {
+	t.Helper()
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		n, ok := a.(*net.IPNet)
+		if !ok || n.IP.To4() == nil || n.IP.IsLoopback() || n.IP.IsLinkLocalUnicast() {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort(n.IP.String(), "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(c, "hello\n")
+				c.Close()
+			}
+		})
+		t.Cleanup(func() { l.Close(); wg.Wait() })
+		return netip.MustParseAddrPort(l.Addr().String())
+	}
+	t.Skip("this host has no address but that of its loopback")
+	return netip.AddrPort{}
+}

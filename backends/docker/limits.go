@@ -1,0 +1,118 @@
+package docker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/system"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// facts are what the engine says of itself, once it has been asked with success.
+type facts struct {
+	mu   sync.Mutex
+	info *system.Info
+}
+
+func (d *Driver) info(ctx context.Context) (*system.Info, error) {
+	d.facts.mu.Lock()
+	defer d.facts.mu.Unlock()
+	if d.facts.info != nil {
+		return d.facts.info, nil
+	}
+	info, err := d.engine.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.facts.info = &info
+	return &info, nil
+}
+
+// Enforces names the limits that the engine can enforce; where it does not answer, those that every engine can, since no
+// start will get further.
+//
+// Not among them: the disk, since only a few file systems can bound a container's layer, and none a mounted workspace;
+// the network, which the engine cannot bound at all, but for one that is filtered; reading and writing, which control groups of version 1 bound only
+// for programs that go around the page cache.
+func (d *Driver) Enforces() []string {
+	always := []string{backends.LimitCPU, backends.LimitCPUShares, backends.LimitAffinity, backends.LimitMemory, backends.LimitProcesses}
+	var can []string
+	if d.filtered() {
+		can = []string{backends.LimitNetwork, backends.LimitConnections, backends.LimitPorts, backends.LimitEgress}
+	}
+	ctx, cancel := context.WithTimeout(d.life, 2*time.Second)
+	defer cancel()
+	info, err := d.info(ctx)
+	if err != nil {
+		return append(can, always...)
+	}
+	for name, is := range map[string]bool{
+		backends.LimitCPU: info.CPUCfsQuota, backends.LimitCPUShares: info.CPUShares, backends.LimitAffinity: info.CPUSet,
+		backends.LimitMemory: info.MemoryLimit, backends.LimitSwap: info.MemoryLimit && info.SwapLimit,
+		backends.LimitSwappiness: info.MemoryLimit && info.CgroupVersion == "1", backends.LimitProcesses: info.PidsLimit,
+	} {
+		if is {
+			can = append(can, name)
+		}
+	}
+	return can
+}
+
+// Resident says whether the sandboxes use up this host.
+func (d *Driver) Resident() bool { return d.config.shared() }
+
+// resources are the limits as the engine knows them; those of which nothing was said have their defaults.
+func (d *Driver) resources(l sandbox.Limits) container.Resources {
+	r := container.Resources{CpusetCpus: l.Affinity, CPUShares: int64(l.CPUShares)}
+	cpu, memory, processes := l.CPU, l.Memory, int64(l.Processes)
+	if cpu == 0 {
+		cpu = sandbox.DefaultCPU
+	}
+	if memory == 0 {
+		memory = sandbox.DefaultMemory
+	}
+	if processes == 0 {
+		processes = sandbox.DefaultProcesses
+	}
+	if cpu > 0 {
+		r.NanoCPUs = d.cores(cpu)
+	}
+	if memory > 0 {
+		r.Memory, r.MemorySwap = memory, memory+max(0, l.Swap)
+		if l.Swap < 0 {
+			r.MemorySwap = -1
+		}
+		if l.Swappiness > 0 {
+			s := int64(l.Swappiness)
+			r.MemorySwappiness = &s
+		}
+	}
+	if processes > 0 {
+		processes += serverThreads
+		r.PidsLimit = &processes
+	}
+	return r
+}
+
+// serverThreads is how many threads sandboxd has besides the processes of the sandbox, in whose control group it is: those it
+// uses, 8 to 12, and spareThreads that it makes before any program runs. A Go program that cannot make a thread ends.
+const (
+	spareThreads  = 24
+	serverThreads = spareThreads + 12
+)
+
+// cores gives so many processors as the engine counts them. More than there are it refuses, and all that there are is
+// what whoever asks for more will get.
+func (d *Driver) cores(n float64) int64 {
+	d.facts.mu.Lock()
+	info := d.facts.info
+	d.facts.mu.Unlock()
+	if info != nil && info.NCPU > 0 {
+		n = min(n, float64(info.NCPU))
+	}
+	return max(int64(n*1e9), 10_000_000) // the engine's least is a hundredth of one
+}

@@ -1,0 +1,163 @@
+package jail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sandtree/sandtree/internal/doors"
+	"github.com/sandtree/sandtree/internal/egress"
+	"github.com/sandtree/sandtree/internal/held"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// way is how the programs of one living sandbox get out, through this process. Without one that serves it, what they try
+// waits, and fails when they lose patience.
+type way struct {
+	once  sync.Once
+	proxy atomic.Pointer[egress.Proxy] // nil if err is not
+	err   error
+}
+
+// doorsLimit is how long the first process of a jail may take to give its doors, which it does at once or never.
+const doorsLimit = 5 * time.Second
+
+// letOut makes this process let out what the sandbox's policy allows. It does nothing if it does so already.
+func (d *Driver) letOut(ctx context.Context, h home, l label, p *held.Process) error {
+	w, err := d.way(p)
+	if err != nil {
+		return err
+	}
+	w.once.Do(func() {
+		var proxy *egress.Proxy
+		proxy, w.err = d.openWay(ctx, h, l)
+		w.proxy.Store(proxy)
+	})
+	if w.err == nil {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ways[p.Identity] == w { // the next one tries again
+		delete(d.ways, p.Identity)
+	}
+	return w.err
+}
+
+// way gives that of a process, which may not have been opened yet.
+func (d *Driver) way(p *held.Process) (*way, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, held.ErrClosed
+	}
+	if d.living[p.Identity] != p {
+		return nil, held.ErrEnded
+	}
+	w := d.ways[p.Identity]
+	if w == nil {
+		w = &way{}
+		d.ways[p.Identity] = w
+	}
+	return w, nil
+}
+
+// close ends it, and returns when all of it has ended.
+func (w *way) close() {
+	w.once.Do(func() { w.err = held.ErrClosed })
+	if p := w.proxy.Load(); p != nil {
+		p.Close()
+	}
+}
+
+func (d *Driver) openWay(ctx context.Context, h home, l label) (*egress.Proxy, error) {
+	set, err := h.askDoors(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("its doors: %w", err)
+	}
+	if set.Missing != nil {
+		d.log.Warn("only programs that heed HTTP_PROXY get out of a sandbox", "id", l.ID, "err", set.Missing)
+	}
+	c := egress.Config{Policy: l.Egress, Limits: l.Limits, Log: d.log.With("id", l.ID)}
+	if hear := d.config.OnConnection; hear != nil {
+		c.OnConnection = func(s sandbox.Connection) { hear(l.ID, s) }
+	}
+	p, err := egress.New(c)
+	if err != nil {
+		set.Close()
+		return nil, err
+	}
+	var open egress.Doors
+	if open.Connect, open.Transparent, open.DNS, err = set.Listeners(); err == nil {
+		err = p.Serve(open)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func (h home) askDoors(ctx context.Context) (doors.Set, error) {
+	ctx, cancel := context.WithTimeout(ctx, doorsLimit)
+	defer cancel()
+	path, done, err := h.socket(doorsSocket)
+	if err != nil {
+		return doors.Set{}, err
+	}
+	defer done()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+	if err != nil {
+		return doors.Set{}, err
+	}
+	defer conn.Close()
+	until, _ := ctx.Deadline()
+	conn.SetDeadline(until)
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	return doors.Receive(conn.(*net.UnixConn))
+}
+
+// SetEgress changes what programs in the sandbox may connect to.
+func (i *instance) SetEgress(ctx context.Context, e sandbox.Egress) error {
+	err := i.relabel(ctx, func(l *label) (bool, error) {
+		if epoch := i.epoch.Load(); l.Epoch > epoch {
+			return false, l.fenced(epoch)
+		}
+		l.Egress = e
+		return true, nil
+	})
+	if err == nil {
+		err = i.d.letOut(ctx, i.home, i.label, i.process)
+	}
+	var w *way
+	if err == nil {
+		w, err = i.d.way(i.process)
+	}
+	if err == nil {
+		err = held.ErrClosed
+		if p := w.proxy.Load(); p != nil {
+			err = p.SetPolicy(e)
+		}
+	}
+	if err != nil {
+		return failed("jail.SetEgress", i.label.ID, err)
+	}
+	return nil
+}
+
+// Traffic is what has gone through this process.
+func (i *instance) Traffic() sandbox.Traffic {
+	i.d.mu.Lock()
+	w := i.d.ways[i.process.Identity]
+	i.d.mu.Unlock()
+	if w == nil {
+		return sandbox.Traffic{}
+	}
+	if p := w.proxy.Load(); p != nil {
+		return p.Traffic()
+	}
+	return sandbox.Traffic{}
+}

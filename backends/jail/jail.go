@@ -1,0 +1,312 @@
+// Package jail places a sandbox in a jail of this machine's kernel: namespaces of its own, a root of its own that cannot be
+// written to, no capabilities, no way to get any, a filter for system calls, control groups. It needs no daemon, no image and
+// no root, and costs some milliseconds more than a plain process; docs/isolation.md says what it promises and what not.
+//
+// The first process of a jail is `sandboxd stage`, which gives the jail its shape (see internal/stage) and goes on as its
+// server. Whatever kills it kills everything in the jail, by the kernel, so nothing can be left over: no process, and no
+// mount, which are the jail's own. What is outside of it is a directory below the state directory (see home), a control group,
+// and a listening socket that is made here and handed down, so that no program in the jail can put another in its place.
+//
+// Started by root, a jail has user numbers of its own, and its root is nobody on the host. A workspace that the caller
+// names is shown through a mapping, so that what is made there belongs, on the host, to whoever owns the workspace.
+// Started by an ordinary user, a jail has that user's number and no other.
+package jail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/held"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// Config says how sandboxes are placed. Only StateDir is needed.
+type Config struct {
+	// StateDir is the directory below which the sandboxes are, in jail/ID; made if it is missing. Whoever uses the
+	// same directory shares the sandboxes.
+	StateDir string `koanf:"-"`
+	// Sandboxd is the path of the server's program; "" looks beside the running program, then on PATH.
+	Sandboxd string `koanf:"sandboxd"`
+	// Root is a directory with a root file system, say an unpacked image; "" shows the programs of the host: /usr and what
+	// of /etc they need. It cannot be written to, unless Overlay is set.
+	Root string `koanf:"root"`
+	// Overlay lets Root be written to: what is written is held in memory and ends with the server.
+	Overlay bool `koanf:"overlay"`
+	// Paths are further files and directories of the host to be shown at the same place, for reading.
+	Paths []string `koanf:"paths"`
+	// User is whom programs run as: "sandbox", which is the default and has number 1000, or "root", who in a jail has no
+	// more rights than the other, but the number 0.
+	User string `koanf:"user"`
+	// Storage is where a sandbox has its workspace, unless that is named, its home and its server's state: in a "directory"
+	// of the host, which is the default and not bounded, or in an "image", which has the size of the limit of the disk, and
+	// which the host does not see into. Images need root and mkfs.ext4.
+	Storage string `koanf:"storage"`
+	// Least is the weakest isolation that will do, one of Tiers; "" is the first. Where the machine cannot give it, every
+	// start is Unsupported.
+	Least string `koanf:"least"`
+	// Environ is where LANG and TZ of the sandboxes are taken from, as KEY=VALUE; what it lacks has the values of a fresh
+	// login. Nothing else of it reaches a sandbox.
+	Environ []string `koanf:"-"`
+	// OnConnection, if not nil, hears what sandboxes do on the network; see backends.Options.
+	OnConnection func(id sandbox.ID, c sandbox.Connection) `koanf:"-"`
+	// Log is told what a caller would not see; nil discards.
+	Log *slog.Logger `koanf:"-"`
+}
+
+// Driver places sandboxes in jails.
+type Driver struct {
+	config Config
+	root   string // the directory of the homes
+	log    *slog.Logger
+	locker held.Locker
+	tree   func() cgroup.Tree
+
+	mu     sync.Mutex
+	closed bool
+	living map[held.Identity]*held.Process
+	ways   map[held.Identity]*way // out, of those that live
+	wg     sync.WaitGroup         // what begin has begun; grows only under mu, while not closed
+}
+
+var (
+	_ backends.Driver   = (*Driver)(nil)
+	_ backends.Limiter  = (*Driver)(nil)
+	_ backends.Remover  = (*Driver)(nil)
+	_ backends.Checker  = (*Driver)(nil)
+	_ backends.Resident = (*Driver)(nil)
+)
+
+// Open opens the driver from a configuration file's values. Code: Invalid.
+func Open(o backends.Options) (backends.Driver, error) {
+	c := Config{StateDir: o.StateDir, Environ: o.Environ, OnConnection: o.OnConnection, Log: o.Log}
+	if err := backends.Decode(o.Values, &c); err != nil {
+		return nil, err
+	}
+	return New(c)
+}
+
+// New opens the driver. Code: Invalid, naming the field.
+func New(c Config) (*Driver, error) {
+	if err := c.check(); err != nil {
+		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "jail.Open", Err: err}
+	}
+	dir, err := filepath.Abs(c.StateDir)
+	if err != nil {
+		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "jail.Open", Err: err}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &Driver{config: c, root: filepath.Join(dir, "jail"), log: c.Log, living: map[held.Identity]*held.Process{}, ways: map[held.Identity]*way{}, tree: tree}
+	d.locker = held.Locker{Begin: d.begin}
+	if err := os.MkdirAll(d.root, 0o700); err != nil {
+		code := sandbox.Invalid
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+			code = sandbox.Denied
+		}
+		return nil, &sandbox.Error{Code: code, Op: "jail.Open", Err: fmt.Errorf("give another state directory or change its permissions: %w", err)}
+	}
+	d.removeGone()
+	d.removeClaims()
+	return d, nil
+}
+
+// check says what of c cannot be; the error names the field.
+func (c Config) check() error {
+	switch {
+	case c.StateDir == "":
+		return errors.New("StateDir is not set")
+	case c.Root != "" && !filepath.IsAbs(c.Root):
+		return fmt.Errorf("%q as Root is not an absolute path", c.Root)
+	case c.Overlay && c.Root == "":
+		return errors.New("there is Overlay without Root: the programs of the host are never written to, nor over")
+	case c.User != "" && c.User != ordinary.name && c.User != superuser.name:
+		return fmt.Errorf("%q as User is neither %q nor %q", c.User, ordinary.name, superuser.name)
+	case c.Storage != "" && !slices.Contains(storages, c.Storage):
+		return fmt.Errorf("%q as Storage is none of %q", c.Storage, storages)
+	case c.Least != "" && !isTier(c.Least):
+		return fmt.Errorf("%q as Least is none of %q", c.Least, Tiers)
+	}
+	for _, p := range c.Paths {
+		if !filepath.IsAbs(p) {
+			return fmt.Errorf("%q in Paths is not an absolute path", p)
+		}
+	}
+	return nil
+}
+
+// Resident says that the sandboxes use up this machine.
+func (d *Driver) Resident() bool { return true }
+
+// Attach finds a sandbox whose server lives.
+func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, error) {
+	if err := id.Check(); err != nil {
+		return nil, err
+	}
+	h := d.home(id)
+	l, err := h.read()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errRemoved
+	}
+	var p *held.Process
+	if err == nil {
+		p, err = d.server(h)
+	}
+	var key string
+	if err == nil {
+		key, err = h.key()
+	}
+	if err == nil {
+		err = d.thaw(ctx, l)
+	}
+	if err != nil {
+		return nil, failed("jail.Attach", id, err)
+	}
+	if err := d.letOut(ctx, h, l, p); err != nil { // what asks for it cannot be helped by refusing the rest
+		d.log.Warn("the programs of a sandbox cannot get out", "id", id, "err", err)
+	}
+	return d.instance(h, l, p, key), nil
+}
+
+// List names the sandboxes of owner, or all.
+func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error) {
+	entries, err := os.ReadDir(d.root)
+	if err != nil {
+		return nil, failed("jail.List", "", err)
+	}
+	var list []backends.Listed
+	for _, e := range entries {
+		id := sandbox.ID(e.Name())
+		if id.Check() != nil {
+			continue // being removed
+		}
+		h := d.home(id)
+		l, err := h.read()
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) { // else it is being made, or removed
+				d.log.Warn("the label of a sandbox cannot be read", "id", id, "err", err)
+			}
+			continue
+		}
+		if owner != "" && l.Owner != owner {
+			continue
+		}
+		list = append(list, backends.Listed{
+			ID: l.ID, Owner: l.Owner, Epoch: l.Epoch, Created: l.Created, Workspace: l.Workspace, Exited: h.exited(),
+		})
+	}
+	return list, nil
+}
+
+// Close lets go of all sandboxes, which live on. Idempotent.
+func (d *Driver) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	living, ways := d.living, d.ways
+	d.living, d.ways = nil, nil
+	d.mu.Unlock()
+	for _, w := range ways {
+		w.close()
+	}
+	for _, p := range living {
+		p.Close()
+	}
+	d.wg.Wait()
+	return nil
+}
+
+func (d *Driver) home(id sandbox.ID) home { return home(filepath.Join(d.root, string(id))) }
+
+// begin runs f in a goroutine that Close waits for; false if there was a Close already.
+func (d *Driver) begin(f func()) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return false
+	}
+	d.wg.Go(f)
+	return true
+}
+
+// server gives the living server of a home. held.ErrEnded if there is none.
+func (d *Driver) server(h home) (*held.Process, error) {
+	id, ok := h.server()
+	if !ok {
+		return nil, held.ErrEnded
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, held.ErrClosed
+	}
+	if p, ok := d.living[id]; ok {
+		if !p.Alive() {
+			return nil, held.ErrEnded
+		}
+		return p, nil
+	}
+	p, err := held.Open(id, h.exitFile())
+	if err != nil {
+		return nil, err
+	}
+	d.keepLocked(p)
+	return p, nil
+}
+
+// keep takes p into those held, and watches it.
+func (d *Driver) keep(p *held.Process) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return held.ErrClosed
+	}
+	d.keepLocked(p)
+	return nil
+}
+
+func (d *Driver) keepLocked(p *held.Process) {
+	d.living[p.Identity] = p
+	d.wg.Go(func() {
+		p.Watch()
+		d.mu.Lock()
+		w := d.ways[p.Identity]
+		delete(d.living, p.Identity) // of a closed driver they are nil, which is fine
+		delete(d.ways, p.Identity)
+		d.mu.Unlock()
+		if w != nil {
+			w.close()
+		}
+	})
+}
+
+// removeGone removes the homes that a process was removing when it ended.
+func (d *Driver) removeGone() {
+	entries, _ := os.ReadDir(d.root)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), gonePrefix) {
+			if err := held.RemoveTree(filepath.Join(d.root, e.Name())); err != nil {
+				d.log.Warn("what is left of a sandbox cannot be removed", "dir", e.Name(), "err", err)
+			}
+		}
+	}
+}
+
+// lock gets the lock of a home.
+func (d *Driver) lock(ctx context.Context, h home, make bool) (unlock func(), err error) {
+	unlock, err = d.locker.Lock(ctx, string(h), make)
+	if err != nil && ctx.Err() != nil {
+		err = coded{sandbox.Canceled, fmt.Errorf("another start or stop of it is under way: %w", err)}
+	}
+	return unlock, err
+}

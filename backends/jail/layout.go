@@ -1,0 +1,144 @@
+package jail
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/doors"
+	"github.com/sandtree/sandtree/internal/stage"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// Where things are in every jail.
+const (
+	workDir  = "/workspace"
+	stateDir = "/run/sandtree/state"
+	diskDir  = "/run/sandtree/disk"
+)
+
+// hostPaths are what a jail without a root of its own shows of the host, as far as it is there: programs, and the files
+// that they read to know where they are. Of /etc it is these alone, since what else is there may be secret.
+var hostPaths = []string{
+	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+	"/etc/alternatives", "/etc/bash.bashrc", "/etc/ca-certificates", "/etc/ca-certificates.conf", "/etc/chromium", "/etc/chromium.d",
+	"/etc/debian_version", "/etc/environment", "/etc/fonts", "/etc/gitconfig", "/etc/inputrc", "/etc/java", "/etc/ld.so.cache",
+	"/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/magic", "/etc/mime.types", "/etc/nsswitch.conf", "/etc/os-release",
+	"/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/profile", "/etc/profile.d", "/etc/protocols", "/etc/python3", "/etc/services",
+	"/etc/skel", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/terminfo", "/etc/timezone", "/etc/vim", "/etc/xdg",
+	"/sys/devices/system/cpu",
+}
+
+// layout says what the jail of a sandbox looks like, but for what the stage is handed down by descriptors, in o.
+func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) {
+	raw, err := filter()
+	if err != nil {
+		return nil, err
+	}
+	share := d.memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
+	s := &stage.Spec{Hostname: "sandbox", Filter: raw, OOMScore: oomScore, OpenFiles: openFiles, Doors: doorsFD}
+	if s.Root = o.root; s.Root == nil {
+		if s.Mounts, s.Links, err = hostTree(hostPaths); err != nil {
+			return nil, err
+		}
+		s.Files = append(s.Files, d.accounts()...)
+	}
+	for _, p := range d.config.Paths {
+		s.Mounts = append(s.Mounts, stage.Mount{Source: p, Target: p})
+	}
+	s.Files = append(s.Files,
+		stage.File{Path: "/etc/hosts", Content: []byte("127.0.0.1 localhost sandbox\n::1 localhost ip6-localhost\n")},
+		stage.File{Path: "/etc/hostname", Content: []byte("sandbox\n")},
+		stage.File{Path: "/etc/resolv.conf", Content: []byte(doors.ResolvConf)})
+	s.Mounts = append(s.Mounts,
+		stage.Mount{Kind: stage.Proc, Target: "/proc"},
+		stage.Mount{Kind: stage.Devices, Target: "/dev", Size: share},
+		stage.Mount{Kind: stage.Tmpfs, Target: "/tmp", Size: share, Mode: 0o1777},
+		stage.Mount{Kind: stage.Tmpfs, Target: "/var/tmp", Size: share, Mode: 0o1777},
+		stage.Mount{Kind: stage.Tmpfs, Target: "/run", Size: share})
+	if dir := g.Dir(cgroup.Memory); dir != "" { // its own alone, so that it sees how near the end is
+		s.Mounts = append(s.Mounts, stage.Mount{Source: dir, Target: "/sys/fs/cgroup/memory", Optional: true})
+	}
+	s.Mounts = append(s.Mounts, o.mounts...)
+	return s, nil
+}
+
+const (
+	// Should the machine run out of memory, sandboxes go before what looks after them.
+	oomScore = 500
+	// openFiles is what a process may have open: as much as databases and browsers ask for, and of 1024 such processes the
+	// memory ends before the machine's own table of files does.
+	openFiles = 65536
+)
+
+// hostTree shows paths of the host at the same places. What is a link there is one here: /bin is often usr/bin.
+func hostTree(paths []string) (mounts []stage.Mount, links []stage.Link, err error) {
+	for _, p := range paths {
+		info, err := os.Lstat(p)
+		switch {
+		case os.IsNotExist(err):
+		case err != nil:
+			return nil, nil, err
+		case info.Mode()&os.ModeSymlink != 0:
+			target, err := os.Readlink(p)
+			if err != nil {
+				return nil, nil, err
+			}
+			links = append(links, stage.Link{Path: p, Target: target})
+		default:
+			mounts = append(mounts, stage.Mount{Source: p, Target: p, Optional: true})
+		}
+	}
+	return mounts, links, nil
+}
+
+// accounts are the files of users and groups of a jail that shows the host's programs: those that are there, and nobody else.
+func (d *Driver) accounts() []stage.File {
+	passwd, group := "", ""
+	for _, a := range []account{superuser, ordinary} {
+		passwd += fmt.Sprintf("%s:x:%d:%d::%s:/bin/bash\n", a.name, a.id, a.id, a.home)
+		group += fmt.Sprintf("%s:x:%d:\n", a.name, a.id)
+	}
+	passwd += fmt.Sprintf("nobody:x:%d:%d::/nonexistent:/usr/sbin/nologin\n", nobody, nobody)
+	group += fmt.Sprintf("tty:x:5:\nnogroup:x:%d:\n", nobody)
+	return []stage.File{{Path: "/etc/passwd", Content: []byte(passwd)}, {Path: "/etc/group", Content: []byte(group)}}
+}
+
+// The descriptors that a stage is handed down, besides that of its Spec. Those of mounts come after them.
+const (
+	readyFD   = stage.SpecFD + 1 + iota // it writes a byte to it when it serves
+	keyFD                               // it reads its key, which the home has too, for the next process
+	envFD                               // it reads the environment of its programs, which is secret and written nowhere
+	listenFD                            // it serves
+	doorsFD                             // it gives its doors
+	programFD                           // it is executed from
+	mountFD
+)
+
+func descriptor(n int) string { return "/dev/fd/" + strconv.Itoa(n) }
+
+// arguments are the command line of the server.
+func (d *Driver) arguments(spec sandbox.Spec) []string {
+	args := []string{
+		"--listen", descriptor(listenFD),
+		"--working-dir", workDir,
+		"--state-dir", stateDir,
+		"--key-file", descriptor(keyFD),
+		"--env-file", descriptor(envFD),
+		"--owner", spec.Owner,
+		"--epoch", strconv.FormatUint(spec.Epoch, 10),
+		"--ready-fd", strconv.Itoa(readyFD),
+		"--plugins", "agent_skills", // what a kernel has beside IPython; costs nothing before there is one
+	}
+	switch {
+	case spec.OrphanAfter < 0:
+		args = append(args, "--keep")
+	case spec.OrphanAfter > 0:
+		args = append(args, "--orphan-after", spec.OrphanAfter.String())
+	}
+	if n := processes(spec.Limits); n > 0 {
+		args = append(args, "--processes", strconv.Itoa(n))
+	}
+	return args
+}

@@ -1,0 +1,163 @@
+package jail
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/internal/stage"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// open gives the root, if it is not the host's, and what a jail sees of the home and the workspace. Root opens them here
+// and hands them down, since the jail's user may look into none of them; an ordinary user's jail is the same user, and
+// opens them itself.
+func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
+	o.mounts = []stage.Mount{
+		{Source: h.stateDir(), Target: stateDir, Writable: true},
+		{Source: h.homeDir(), Target: d.user().home, Writable: true},
+		{Source: l.Workspace, Target: workDir, Writable: true},
+	}
+	if l.Imaged {
+		o.mounts = []stage.Mount{
+			{Source: h.imageFile(), Target: diskDir, Writable: true},
+			{Within: diskDir + "/state", Target: stateDir},
+			{Within: diskDir + "/home", Target: d.user().home},
+			{Within: diskDir + "/workspace", Target: workDir},
+		}
+		if l.Named {
+			o.mounts[3] = stage.Mount{Source: l.Workspace, Target: workDir, Writable: true}
+		}
+	}
+	if d.config.Root != "" {
+		o.root = &stage.Mount{Source: d.config.Root, Writable: d.config.Overlay, Size: d.memory(l.Limits) / 2}
+	}
+	if l.FirstID == 0 {
+		return o, nil
+	}
+	defer func() {
+		if err != nil {
+			closeAll(o.files)
+		}
+	}()
+	for i, m := range o.mounts {
+		switch {
+		case m.Within != "":
+			continue
+		case m.Source == h.imageFile():
+			var tree *os.File
+			if tree, err = d.mountImage(h, l); err == nil {
+				o.mounts[i].FD = o.keep(tree)
+			}
+		default:
+			o.mounts[i].FD, err = o.add(m.Source)
+		}
+		if err != nil {
+			return o, err
+		}
+	}
+	if l.Named {
+		err = d.mapOwner(o.files[len(o.files)-1], l, program)
+	}
+	if err == nil && o.root != nil {
+		if o.root.FD, err = o.add(d.config.Root); err == nil {
+			err = mapTree(o.files[len(o.files)-1], d.config.Root, l.mappings(), l.mappings(), program)
+		}
+	}
+	return o, err
+}
+
+// opened is what is handed down to a stage.
+type opened struct {
+	root   *stage.Mount
+	mounts []stage.Mount
+	files  []*os.File // from descriptor mountFD on
+}
+
+// add opens a directory, and gives the number that it has in the first process of the jail.
+func (o *opened) add(dir string) (int, error) {
+	f, err := openTree(dir)
+	if err != nil {
+		return 0, err
+	}
+	return o.keep(f), nil
+}
+
+func (o *opened) keep(f *os.File) int {
+	o.files = append(o.files, f)
+	return mountFD + len(o.files) - 1
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// openTree gives a mount of a directory that is nowhere yet, with all that is mounted below it.
+func openTree(dir string) (*os.File, error) {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return nil, &os.PathError{Op: "open_tree", Path: dir, Err: err}
+	}
+	return os.NewFile(uintptr(fd), dir), nil
+}
+
+// mapOwner shows the files of the workspace's owner as the jail's user's, and what the jail's user makes is the owner's on
+// the host. Files of others are nobody's in the jail. Code: Unsupported.
+func (d *Driver) mapOwner(tree *os.File, l label, program *os.File) error {
+	var info unix.Stat_t
+	if err := unix.Fstat(int(tree.Fd()), &info); err != nil {
+		return &os.PathError{Op: "stat", Path: l.Workspace, Err: err}
+	}
+	inside := int(l.FirstID) + d.user().id
+	return mapTree(tree, l.Workspace, own(int(info.Uid), inside), own(int(info.Gid), inside), program)
+}
+
+// mapTree shows the files of a tree as those of others. Code: Unsupported.
+func mapTree(tree *os.File, dir string, uids, gids []syscall.SysProcIDMap, program *os.File) error {
+	ns, err := mapping(program, uids, gids)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())}
+	err = unix.MountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+		return coded{sandbox.Unsupported, fmt.Errorf("the file system of %s cannot show its files as another user's (%w): "+
+			"take a directory on ext4, xfs, btrfs or tmpfs, or start sandtree as the user that owns it", dir, err)}
+	}
+	return os.NewSyscallError("mount_setattr", err)
+}
+
+// mapping makes a user namespace for nothing but its mapping. There must be a process to make one; it is killed before it
+// does anything.
+func mapping(program *os.File, uids, gids []syscall.SysProcIDMap) (*os.File, error) {
+	r, w, err := os.Pipe() // it would wait for its end
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	cmd := exec.Command("/proc/self/fd/" + strconv.Itoa(stage.SpecFD+1))
+	cmd.Args = []string{"sandboxd", "stage"}
+	cmd.Env = []string{}
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{r, program}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: uids, GidMappings: gids, Setsid: true}
+	err = cmd.Start()
+	r.Close()
+	if err != nil {
+		return nil, fmt.Errorf("a user namespace: %w", err)
+	}
+	ns, err := os.Open(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "ns/user"))
+	return ns, errors.Join(err, cmd.Process.Kill(), ignore(cmd.Wait()))
+}
+
+// ignore is for the end of what was killed.
+func ignore(error) error { return nil }

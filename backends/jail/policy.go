@@ -1,0 +1,160 @@
+package jail
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/elastic/go-seccomp-bpf/arch"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// allowed are the system calls that programs may make: what compilers, interpreters, databases and browsers need. What is
+// not here does not exist for them, as if the kernel were older (ENOSYS), so that they fall back on what is.
+const allowed = `
+	accept accept4 access adjtimex alarm arch_prctl bind brk cachestat capget capset chdir chmod chown clock_getres
+	clock_gettime clock_nanosleep close close_range connect copy_file_range creat dup dup2 dup3 epoll_create epoll_create1
+	epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 execve execveat exit
+	exit_group faccessat faccessat2 fadvise64 fallocate fchdir fchmod fchmodat fchmodat2 fchown fchownat fcntl fdatasync
+	fgetxattr flistxattr flock fork fremovexattr fsetxattr fstat fstatfs fsync ftruncate futex futex_requeue futex_wait
+	futex_waitv futex_wake futimesat getcpu getcwd getdents getdents64 getegid geteuid getgid getgroups getitimer
+	getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid getrlimit get_robust_list
+	getrusage getsid getsockname getsockopt get_thread_area gettid gettimeofday getuid getxattr inotify_add_watch
+	inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents io_pgetevents io_setup io_submit
+	ioprio_get ioprio_set kill landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lgetxattr link
+	linkat listen listxattr llistxattr lremovexattr lseek lsetxattr lstat madvise map_shadow_stack membarrier
+	memfd_create memfd_secret mincore mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap modify_ldt mprotect
+	mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink mremap mseal msgctl msgget msgrcv msgsnd msync
+	munlock munlockall munmap nanosleep newfstatat open openat openat2 pause pidfd_open pidfd_send_signal pipe pipe2
+	pkey_alloc pkey_free pkey_mprotect poll ppoll prctl pread64 preadv preadv2 prlimit64 process_mrelease
+	process_vm_readv process_vm_writev pselect6 ptrace pwrite64 pwritev pwritev2 read readahead readlink readlinkat
+	readv recvfrom recvmmsg recvmsg remap_file_pages removexattr rename renameat renameat2 restart_syscall rmdir
+	riscv_flush_icache rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend
+	rt_sigtimedwait rt_tgsigqueueinfo sched_getaffinity sched_getattr sched_getparam sched_get_priority_max
+	sched_get_priority_min sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam
+	sched_setscheduler sched_yield seccomp select semctl semget semop semtimedop sendfile sendmmsg sendmsg sendto
+	setfsgid setfsuid setgid setgroups setitimer setpgid setpriority setregid setresgid setresuid setreuid setrlimit
+	set_robust_list setsid setsockopt set_thread_area set_tid_address setuid setxattr shmat shmctl shmdt shmget shutdown
+	sigaltstack signalfd signalfd4 socketpair splice stat statfs statx symlink symlinkat sync sync_file_range syncfs
+	sysinfo tee tgkill time timer_create timer_delete timerfd_create timerfd_gettime timerfd_settime timer_getoverrun
+	timer_gettime timer_settime times tkill truncate umask uname unlink unlinkat utime utimensat utimes vfork vmsplice
+	wait4 waitid write writev`
+
+// denied are those that a program may know how to do without if it is told that it may not (EPERM). Most need a capability
+// besides, which nothing in a jail has; but of the kernel's errors that were found in them, many came before it asked for one.
+const denied = `
+	acct add_key bpf chroot clock_adjtime clock_settime create_module delete_module fanotify_init fanotify_mark
+	finit_module fsconfig fsmount fsopen fspick get_mempolicy init_module io_uring_enter io_uring_register io_uring_setup
+	ioperm iopl kcmp kexec_file_load kexec_load keyctl listmount lookup_dcookie lsm_get_self_attr lsm_list_modules
+	lsm_set_self_attr mbind migrate_pages mount mount_setattr move_mount move_pages name_to_handle_at nfsservctl
+	open_by_handle_at open_tree open_tree_attr perf_event_open pidfd_getfd pivot_root process_madvise quotactl
+	quotactl_fd reboot request_key set_mempolicy set_mempolicy_home_node setdomainname sethostname setns settimeofday
+	statmount swapoff swapon syslog umount umount2 unshare userfaultfd ustat vhangup`
+
+// namespaces are the flags of clone that make some, besides CLONE_NEWTIME, which is no flag of it.
+const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWIPC |
+	unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
+
+// domains are the kinds of sockets that programs may have. Others reach parts of the kernel that few have looked at, or leave
+// the network namespace (AF_VSOCK).
+var domains = []uint32{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK}
+
+// personalities are those that change nothing but how a program sees itself: see personality(2).
+var personalities = []uint32{0x0, 0x8, 0x20000, 0x20008, 0x40000, 0xffffffff}
+
+// filter gives the seccomp filter, as struct sock_filter one after the other. It is assembled once: it is the same for
+// every jail, and takes longer to make than to load.
+var filter = sync.OnceValues(func() ([]byte, error) {
+	info, err := arch.GetInfo("")
+	if err != nil {
+		return nil, fmt.Errorf("seccomp: %w", err)
+	}
+	raw, err := bpf.Assemble(program(info))
+	if err != nil {
+		return nil, fmt.Errorf("seccomp: %w", err)
+	}
+	out := make([]byte, 0, 8*len(raw))
+	for _, r := range raw {
+		out = append(out, byte(r.Op), byte(r.Op>>8), r.Jt, r.Jf, byte(r.K), byte(r.K>>8), byte(r.K>>16), byte(r.K>>24))
+	}
+	return out, nil
+})
+
+// Where in struct seccomp_data the number of the call, the processor's kind and the arguments are, in bytes. Of an argument
+// the lower half comes first on the processors that we know, which are little-endian.
+const (
+	numberAt, archAt, argumentsAt = 0, 4, 16
+
+	x32 = 0x40000000 // set in the number of a call of the x32 kind, which nobody uses and some filters overlook
+)
+
+// program is put together here and not by the policies of go-seccomp-bpf, of which only the tables are used: after a condition
+// that does not hold, those compare the argument with the numbers of the calls that follow.
+func program(info *arch.Info) []bpf.Instruction {
+	p := []bpf.Instruction{
+		bpf.LoadAbsolute{Off: archAt, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(info.ID), SkipTrue: 1},
+		failWith(unix.ENOSYS), // 32-bit programs
+		bpf.LoadAbsolute{Off: numberAt, Size: 4},
+	}
+	if info.ID == arch.X86_64.ID {
+		p = append(p, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: x32, SkipFalse: 1}, failWith(unix.ENOSYS))
+	}
+	number := func(name string) (uint32, bool) { n, ok := info.SyscallNames[name]; return uint32(n), ok }
+	for _, c := range conditions() {
+		if n, ok := number(c.name); ok {
+			p = append(p, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: n, SkipTrue: uint8(len(c.decide))})
+			p = append(p, c.decide...)
+		}
+	}
+	for _, list := range []struct {
+		names  string
+		result bpf.Instruction
+	}{{allowed, allow}, {denied, failWith(unix.EPERM)}} {
+		for _, name := range strings.Fields(list.names) {
+			if n, ok := number(name); ok { // not every processor has each
+				p = append(p, bpf.JumpIf{Cond: bpf.JumpEqual, Val: n, SkipFalse: 1}, list.result)
+			}
+		}
+	}
+	// Also clone3, whose flags are in memory, where a filter cannot look: libc falls back on clone.
+	return append(p, failWith(unix.ENOSYS))
+}
+
+var allow = bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}
+
+func failWith(e unix.Errno) bpf.Instruction {
+	return bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(e)}
+}
+
+// A condition is a call that is decided by its arguments: each way through decide ends with a result.
+type condition struct {
+	name   string
+	decide []bpf.Instruction
+}
+
+// conditions look at the lower half of an argument alone, as the kernel does with those that are int: a program that sets
+// the upper half would else get past (CVE-2019-7303).
+func conditions() []condition {
+	lower := func(argument uint32) bpf.Instruction { return bpf.LoadAbsolute{Off: argumentsAt + 8*argument, Size: 4} }
+	// only allows a call whose argument is one of the values, or none of them.
+	only := func(argument uint32, values []uint32, are bool, otherwise unix.Errno) []bpf.Instruction {
+		hit, miss := bpf.Instruction(allow), failWith(otherwise)
+		if !are {
+			hit, miss = miss, hit
+		}
+		out := []bpf.Instruction{lower(argument)}
+		for _, v := range values {
+			out = append(out, bpf.JumpIf{Cond: bpf.JumpEqual, Val: v, SkipFalse: 1}, hit)
+		}
+		return append(out, miss)
+	}
+	return []condition{
+		{"clone", []bpf.Instruction{lower(0), bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: namespaces, SkipFalse: 1}, failWith(unix.EPERM), allow}},
+		// On a terminal: to type for the one who is at it, and to paste on a console.
+		{"ioctl", only(1, []uint32{unix.TIOCSTI, unix.TIOCLINUX}, false, unix.EPERM)},
+		{"socket", only(0, domains, true, unix.EAFNOSUPPORT)},
+		{"personality", only(0, personalities, true, unix.EPERM)},
+	}
+}

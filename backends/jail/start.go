@@ -1,0 +1,243 @@
+package jail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/held"
+	"github.com/sandtree/sandtree/internal/reap"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// Start starts a sandbox, revives it if its server has died, or gives the living one. It returns when the server
+// serves. When ctx ends before, what was begun is undone.
+func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
+	if err := d.admits(spec); err != nil {
+		return nil, err
+	}
+	h := d.home(spec.ID)
+	unlock, err := d.lock(ctx, h, true)
+	if err != nil {
+		return nil, failed("jail.Start", spec.ID, err)
+	}
+	defer unlock()
+	inst, err := d.start(ctx, h, spec)
+	if err != nil {
+		return nil, failed("jail.Start", spec.ID, err)
+	}
+	return inst, nil
+}
+
+// admits says whether spec can be started at all. Nothing has been made yet. Codes: Invalid, Unsupported, Denied.
+func (d *Driver) admits(spec sandbox.Spec) error {
+	if err := check(spec); err != nil {
+		return err
+	}
+	refuse := func(code sandbox.Code, field string, err error) error {
+		return &sandbox.Error{Code: code, Op: field, ID: spec.ID, Err: err}
+	}
+	switch disk := spec.Limits.Disk; {
+	case disk > 0 && spec.Workspace != "":
+		return refuse(sandbox.Unsupported, "limits.disk", errors.New("the workspace is a directory of the host, which is not bounded: leave it to the sandbox, or disk"))
+	case disk > 0 && disk < leastDisk:
+		return refuse(sandbox.Invalid, "limits.disk", fmt.Errorf("want at least %d bytes, have %d", leastDisk, disk))
+	}
+	return nil
+}
+
+// check says whether the workspace can be one.
+func check(spec sandbox.Spec) error {
+	if err := spec.Check(); err != nil || spec.Workspace == "" {
+		return err
+	}
+	info, err := os.Stat(spec.Workspace)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a directory", spec.Workspace)
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return &sandbox.Error{Code: sandbox.Denied, Op: "spec.workspace", ID: spec.ID, Err: err}
+	case err != nil:
+		return &sandbox.Error{Code: sandbox.Invalid, Op: "spec.workspace", ID: spec.ID, Err: err}
+	}
+	return nil
+}
+
+// start does it, under the home's lock.
+func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instance, error) {
+	l, err := h.read()
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !fresh {
+		return nil, err
+	}
+	if !fresh {
+		if err := l.conflicts(spec); err != nil {
+			return nil, err
+		}
+		switch p, err := d.server(h); {
+		case err == nil:
+			return d.found(ctx, h, l, p, spec)
+		case !errors.Is(err, held.ErrEnded):
+			return nil, err
+		}
+		sweeping, cancel := context.WithTimeout(ctx, reap.Patience)
+		err := d.ungroup(sweeping, l) // a new one counts from zero, and takes other limits in any order
+		cancel()
+		if err != nil {
+			return nil, err
+		}
+	}
+	l = d.renewed(h, l, spec)
+	inst, err := d.place(ctx, h, &l, spec)
+	if err == nil {
+		inst.fresh = fresh
+		return inst, nil
+	}
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
+	defer cancel()
+	if fresh {
+		return nil, errors.Join(err, d.clear(cleanup, h, l))
+	}
+	return nil, errors.Join(err, d.sweep(cleanup, l))
+}
+
+// found labels a living sandbox for the one who asks for it now.
+func (d *Driver) found(ctx context.Context, h home, l label, p *held.Process, spec sandbox.Spec) (*instance, error) {
+	key, err := h.key()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.thaw(ctx, l); err != nil {
+		return nil, err
+	}
+	if l.Owner != spec.Owner || l.Epoch != spec.Epoch {
+		l.Owner, l.Epoch = spec.Owner, spec.Epoch
+		if err := h.write(l); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.letOut(ctx, h, l, p); err != nil { // the sandbox is none the worse for it
+		d.log.Warn("the programs of a sandbox cannot get out", "id", l.ID, "err", err)
+	}
+	i := d.instance(h, l, p, key)
+	i.found = true
+	return i, nil
+}
+
+// conflicts says why spec cannot be had where the sandbox labelled l is.
+func (l label) conflicts(spec sandbox.Spec) error {
+	if spec.Epoch < l.Epoch {
+		return l.fenced(spec.Epoch)
+	}
+	if spec.Workspace != "" && filepath.Clean(spec.Workspace) != l.Workspace {
+		return coded{sandbox.Conflict, fmt.Errorf("it works in %s, not in %s", l.Workspace, spec.Workspace)}
+	}
+	if size := spec.Limits.Disk; size > 0 && size != l.DiskSize {
+		return coded{sandbox.Conflict, fmt.Errorf("its disk has %d bytes, and cannot be made one of %d", l.DiskSize, size)}
+	}
+	return nil
+}
+
+func (l label) fenced(epoch uint64) error {
+	return coded{sandbox.Conflict, fmt.Errorf("epoch %d holds it, which is newer than %d", l.Epoch, epoch)}
+}
+
+// renewed is the label of a sandbox that is to be started by spec; l is the old one, or zero for a new sandbox.
+func (d *Driver) renewed(h home, l label, spec sandbox.Spec) label {
+	l.ID, l.Owner, l.Epoch, l.Limits, l.Egress = spec.ID, spec.Owner, spec.Epoch, spec.Limits, spec.Egress
+	if l.Mark != "" {
+		return l
+	}
+	l.Created = time.Now().UTC()
+	l.Mark = string(spec.ID) + "." + sandbox.RandomHex(8)
+	if l.Imaged = d.imaged(spec.Limits); l.Imaged {
+		l.DiskSize = diskSize(spec.Limits)
+	}
+	switch {
+	case spec.Workspace != "":
+		l.Workspace, l.Named = filepath.Clean(spec.Workspace), true
+	case !l.Imaged: // else the host does not see it
+		l.Workspace = h.ownWork()
+	}
+	return l
+}
+
+// place starts a server and gives it what it needs, of which it notes in l what is not in the home. It leaves to the
+// caller to undo what it made.
+func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec) (*instance, error) {
+	program, err := d.sandboxd()
+	if err == nil {
+		err = d.suffices()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := d.claim(l); err != nil {
+		return nil, err
+	}
+	if err := h.write(*l); err != nil { // from here on, the next process finds all that there is
+		return nil, err
+	}
+	key, err := d.furnish(h, *l)
+	if err != nil {
+		return nil, err
+	}
+	s, err := d.spawn(h, *l, program, d.arguments(spec))
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if err := s.await(ctx, key, d.programs(spec, l.Mark)); err != nil {
+		s.kill()
+		return nil, fmt.Errorf("%w%s", err, lastWords(h.logFile()))
+	}
+	if err := d.letOut(ctx, h, *l, s.process); err != nil {
+		s.kill()
+		return nil, err
+	}
+	i := d.instance(h, *l, s.process, key)
+	i.served = true
+	return i, nil
+}
+
+// furnish makes what the jail is made of, and gives the key.
+func (d *Driver) furnish(h home, l label) (key string, err error) {
+	if l.Imaged {
+		if err := d.makeImage(h, l); err != nil {
+			return "", err
+		}
+		return h.makeKey()
+	}
+	dirs := []string{h.stateDir(), h.homeDir()}
+	if !l.Named {
+		dirs = append(dirs, h.ownWork())
+	}
+	for _, dir := range dirs {
+		switch err := os.Mkdir(dir, 0o700); {
+		case errors.Is(err, fs.ErrExist): // it is revived, and what stands there is its user's
+		case err != nil:
+			return "", err
+		case l.FirstID != 0:
+			inside := int(l.FirstID) + d.user().id
+			if err := os.Lchown(dir, inside, inside); err != nil {
+				return "", err
+			}
+		}
+	}
+	return h.makeKey()
+}
+
+// makeKey gives the key of the home, which is made once: a revived server has the one that clients know.
+func (h home) makeKey() (string, error) {
+	if key, err := h.key(); err == nil && key != "" {
+		return key, nil
+	}
+	key := sandbox.RandomHex(32)
+	return key, held.Replace(h.keyFile(), []byte(key+"\n"))
+}

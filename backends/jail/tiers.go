@@ -1,0 +1,127 @@
+package jail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/held"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// Tiers are how well a jail can isolate, the weakest first. docs/isolation.md says what each promises. A jail is never
+// weaker than the first; what the machine has besides is used and told.
+var Tiers = []string{TierNamespaces, TierBounded}
+
+const (
+	// TierNamespaces has all the kernel's namespaces, a root of its own, no capabilities and a filter for system calls.
+	TierNamespaces = "namespaces"
+	// TierBounded has control groups besides, for CPU, memory and processes, and user numbers that are nobody's on the
+	// host. It needs root.
+	TierBounded = "bounded"
+)
+
+func isTier(name string) bool { return slices.Contains(Tiers, name) }
+
+// advice is for a machine that does not let jails be made.
+const advice = "a container needs seccomp=unconfined and systempaths=unconfined; on a machine users must be allowed user namespaces " +
+	"(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)"
+
+// bounded says what is missing for TierBounded; nil if nothing is.
+func (d *Driver) bounded() error {
+	if os.Geteuid() != 0 {
+		return errors.New("it needs root: an ordinary user can make no control groups, and has one user number")
+	}
+	for _, c := range []string{cgroup.PIDs, cgroup.Memory, cgroup.CPU, cgroup.Freezer} {
+		if !d.tree().Has(c) {
+			return fmt.Errorf("there are no control groups for %s that this process could make: mount /sys/fs/cgroup for writing", c)
+		}
+	}
+	return nil
+}
+
+// suffices refuses where the machine cannot give what the configuration asks for: the least tier, and images. Code: Unsupported.
+func (d *Driver) suffices() error {
+	if d.config.Storage == storageImage {
+		if err := canImage(); err != nil {
+			return coded{sandbox.Unsupported, fmt.Errorf("backends.jail.storage is %q: %w", storageImage, err)}
+		}
+	}
+	if d.config.Least != TierBounded {
+		return nil
+	}
+	if err := d.bounded(); err != nil {
+		return coded{sandbox.Unsupported, fmt.Errorf("backends.jail.least is %q, which this machine cannot give: %w", TierBounded, err)}
+	}
+	return nil
+}
+
+// Isolation says how well sandboxes are isolated here, and why no better: lacks is what the tiers above need. Whether a jail
+// can be made at all, Check finds out.
+func (d *Driver) Isolation() (tier string, lacks error) {
+	if err := d.bounded(); err != nil {
+		return TierNamespaces, fmt.Errorf("%s: %w", TierBounded, err)
+	}
+	return TierBounded, nil
+}
+
+// Check makes a jail, in which nothing runs, and says whether that could be done. Codes: Invalid (sandboxd is not there),
+// Unsupported, Canceled.
+func (d *Driver) Check(ctx context.Context) error {
+	program, err := d.sandboxd()
+	if err == nil {
+		err = d.suffices()
+	}
+	if err == nil {
+		err = d.try(ctx, program)
+	}
+	if err != nil {
+		return failed("jail.Check", "", err)
+	}
+	return nil
+}
+
+// try makes a jail whose first process ends when all is in place.
+func (d *Driver) try(ctx context.Context, program string) (err error) {
+	dir, err := os.MkdirTemp(d.root, gonePrefix) // should this process end before, the next one removes it
+	if err != nil {
+		return err
+	}
+	h := home(dir)
+	l := label{ID: sandbox.ID(filepath.Base(dir)), Mark: "try." + sandbox.RandomHex(8), Workspace: h.ownWork()}
+	defer func() {
+		cleanup := context.WithoutCancel(ctx)
+		err = errors.Join(err, d.ungroup(cleanup, l), d.disclaim(l), held.RemoveTree(dir))
+	}()
+	if err := d.claim(&l); err != nil {
+		return err
+	}
+	if _, err := d.furnish(h, l); err != nil {
+		return err
+	}
+	s, err := d.spawn(h, l, program, nil)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if _, err := s.stage.Write(s.spec); err != nil {
+		s.kill()
+		return err
+	}
+	s.close()
+	select {
+	case <-s.process.Done():
+	case <-ctx.Done():
+		s.kill()
+		return context.Cause(ctx)
+	}
+	if exit, ok := s.process.Ended(); !ok || exit.Code != 0 {
+		return coded{sandbox.Unsupported, fmt.Errorf("no jail can be made here%s\n%s", strings.TrimRight(lastWords(h.logFile()), "\n"), advice)}
+	}
+	return nil
+}

@@ -1,0 +1,254 @@
+package egress
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/leak"
+)
+
+func TestPolicyChanges(t *testing.T) {
+	w := newWorld(t)
+	w.server(echo, "allowed.test", "a.sub.test")
+	p := w.proxy(Config{Policy: allowTest})
+	door, _ := w.doors(p)
+	stays, r, _, _ := w.tunnel(door, "a.sub.test:1")
+	goes, gone, _, _ := w.tunnel(door, "allowed.test:1")
+	fmt.Fprintln(goes, "1")
+	if line, _ := gone.ReadString('\n'); line != "1\n" {
+		t.Fatalf("%q", line)
+	}
+	if err := p.SetPolicy(sandbox.Egress{Mode: "x"}); sandbox.CodeOf(err) != sandbox.Invalid {
+		t.Errorf("a policy that is none: %v", err)
+	}
+	next := allowTest
+	next.Domains = []string{"*.sub.test"}
+	if err := p.SetPolicy(next); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gone.ReadByte(); err == nil || err == io.EOF {
+		t.Errorf("a connection that is no longer allowed: %v, want a reset", err)
+	}
+	fmt.Fprintln(stays, "2")
+	if line, err := r.ReadString('\n'); line != "2\n" {
+		t.Errorf("one that is: %q, %v", line, err)
+	}
+	if _, _, status, _ := w.tunnel(door, "allowed.test:1"); status != 403 {
+		t.Errorf("again: %d", status)
+	}
+	if c := w.wait(sandbox.Connection{Kind: sandbox.ConnectionCut}); c.Name != "allowed.test" || c.Why != sandbox.CauseName || c.Sent != 2 {
+		t.Errorf("told %+v", c)
+	}
+	if err := p.SetPolicy(sandbox.Egress{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, status, _ := w.tunnel(door, "allowed.test:1"); status != 200 {
+		t.Errorf("allowed again: %d", status)
+	}
+	if err := p.SetPolicy(sandbox.Egress{Mode: sandbox.EgressDenyAll}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.ReadByte(); err == nil {
+		t.Error("nothing is allowed, and a connection lives")
+	}
+}
+
+func TestConnectionLimit(t *testing.T) {
+	w := newWorld(t)
+	w.server(echo, "allowed.test")
+	p := w.proxy(Config{Limits: sandbox.Limits{Connections: 2}})
+	door, _ := w.doors(p)
+	first, _, status, _ := w.tunnel(door, "allowed.test:1")
+	if status != 200 {
+		t.Fatal(status)
+	}
+	idle, err := net.Dial("tcp", door) // one that asks for nothing counts too
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	if _, _, status, text := w.tunnel(door, "allowed.test:1"); status != 0 {
+		t.Errorf("one too many: %d %s", status, text)
+	}
+	w.wait(sandbox.Connection{Kind: sandbox.ConnectionDenied, Why: sandbox.CauseConnections})
+	first.Close()
+	w.wait(sandbox.Connection{Kind: sandbox.ConnectionClosed})
+	for p.Traffic().Connections > 1 { // the end is told just before it is counted
+		time.Sleep(time.Millisecond)
+	}
+	if _, _, status, text := w.tunnel(door, "allowed.test:1"); status != 200 {
+		t.Errorf("one in place of another: %d %s", status, text)
+	}
+}
+
+// A server that is closed or refuses, and a proxy that is closed while somebody waits.
+func TestEnds(t *testing.T) {
+	w := newWorld(t)
+	w.server(func(net.Conn) {}, "short.test")
+	w.zone["nobody.test"] = []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.2")}
+	p := w.proxy(Config{})
+	door, dns := w.doors(p)
+	_, r, status, _ := w.tunnel(door, "short.test:1")
+	if _, err := r.ReadByte(); status != 200 || err != io.EOF {
+		t.Errorf("a server that closes: %d, %v", status, err)
+	}
+	if _, _, status, text := w.tunnel(door, "nobody.test:1"); status != 502 || len(w.dialled) != 3 {
+		t.Errorf("nobody answers: %d %s, after %v", status, text, w.dialled)
+	}
+	w.wait(sandbox.Connection{Kind: sandbox.ConnectionFailed, Name: "nobody.test", Why: sandbox.CauseDial})
+	w.zone["slow.test"] = []netip.Addr{netip.MustParseAddr("203.0.113.3")}
+	w.server(func(c net.Conn) { io.Copy(io.Discard, c) }, "open.test")
+	open, r, _, _ := w.tunnel(door, "open.test:1")
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.ReadByte(); err == nil {
+		t.Error("the proxy is closed, and a connection lives")
+	}
+	open.Close()
+	for _, a := range []string{door, dns} {
+		if c, err := net.Dial("tcp", a); err == nil {
+			c.Close()
+			t.Errorf("the door %s is open", a)
+		}
+	}
+	l, _ := net.Listen("tcp", "127.0.0.1:0")
+	if err := p.Serve(Doors{Connect: l}); sandbox.CodeOf(err) != sandbox.Conflict {
+		t.Errorf("Serve after Close: %v", err)
+	}
+	if err := p.SetPolicy(sandbox.Egress{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A program that has gone does not keep a connection that its server keeps.
+func TestNobodyWaitsForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		leak.Check(t)
+		events := make(chan sandbox.Connection, 9)
+		far, outside := halves()
+		inside, near := halves()
+		p, err := New(Config{OnConnection: func(c sandbox.Connection) { events <- c }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		p.begin(inside, func(f *flow) {
+			f.target = target{name: "a.test", port: 1}
+			f.join(outside, public)
+			f.pump(nil)
+		})
+		begun := time.Now()
+		go near.CloseWrite()
+		if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the server reads %v", err)
+		}
+		time.Sleep(patience - time.Second)
+		go far.Write([]byte("x")) // which is a sign of life
+		if _, err := near.Read(make([]byte, 1)); err != nil {
+			t.Errorf("the program reads %v", err)
+		}
+		if c := <-events; c.Kind != sandbox.ConnectionClosed || c.Received != 1 {
+			t.Errorf("told %+v", c)
+		}
+		if d := time.Since(begun); d != 2*patience-time.Second {
+			t.Errorf("after %v", d)
+		}
+		far.Close()
+		near.Close()
+	})
+}
+
+// halves is a connection in memory of which each end can be closed for writing alone.
+func halves() (half, half) {
+	a, b := net.Pipe()
+	c, d := net.Pipe()
+	return half{a, d}, half{c, b}
+}
+
+// half reads from one pipe and writes to another.
+type half struct {
+	net.Conn
+	out net.Conn
+}
+
+func (h half) Write(b []byte) (int, error) { return h.out.Write(b) }
+func (h half) CloseWrite() error           { return h.out.Close() }
+func (h half) Close() error                { h.out.Close(); return h.Conn.Close() }
+
+// Whoever listens slowly does not hold anybody up, and learns how much it missed.
+func TestEventsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	var told, untold atomic.Int64
+	release := make(chan struct{})
+	p := w.proxy(Config{Policy: sandbox.Egress{Mode: sandbox.EgressDenyAll}, OnConnection: func(c sandbox.Connection) {
+		<-release
+		told.Add(1)
+		untold.Add(c.Untold)
+	}})
+	const all = 2000
+	for i := range all {
+		p.reply(question{name: fmt.Sprintf("n%d.test", i), typ: typeA, class: classIN, raw: make([]byte, dnsHeader+1)})
+	}
+	close(release)
+	p.Close()
+	if n := told.Load(); n < 100 || n > toldAtOnce+toldPerSecond || p.Traffic().Denied != all {
+		t.Errorf("told of %d, denied %+v", n, p.Traffic())
+	}
+	_ = untold.Load() // the last are not followed by one that could tell of them
+}
+
+// The rate is that of the limit, both ways, and together for all connections.
+func TestRate(t *testing.T) {
+	const (
+		rate  = 20_000_000 // bit/s
+		bytes = rate / 8 * 2
+	)
+	w := newWorld(t)
+	got := make(chan time.Duration, 2)
+	measure := func(c io.Reader) {
+		warm := int64(rate / 8 / 2) // what may be caught up with in the beginning, five times
+		if _, err := io.CopyN(io.Discard, c, warm); err != nil {
+			t.Error(err)
+		}
+		begun := time.Now()
+		if _, err := io.CopyN(io.Discard, c, bytes); err != nil {
+			t.Error(err)
+		}
+		got <- time.Since(begun)
+	}
+	w.server(func(c net.Conn) {
+		done := make(chan struct{})
+		go func() { defer close(done); io.Copy(c, zeros{}) }()
+		measure(c)
+		<-done
+	}, "allowed.test")
+	p := w.proxy(Config{Limits: sandbox.Limits{Network: rate}})
+	door, _ := w.doors(p)
+	c, r, _, _ := w.tunnel(door, "allowed.test:1")
+	sent := make(chan struct{})
+	go func() { defer close(sent); io.Copy(c, zeros{}) }()
+	measure(r)
+	up := <-got
+	down := <-got
+	c.Close()
+	<-sent
+	for _, d := range []time.Duration{up, down} {
+		if mbit := bytes * 8 / d.Seconds() / 1e6; mbit < 19 || mbit > 21 {
+			t.Errorf("%.2f Mbit/s, want 20 within 5 %%", mbit)
+		} else {
+			t.Logf("%.2f Mbit/s", mbit)
+		}
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { return len(b), nil }

@@ -1,0 +1,98 @@
+package stage
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// SpecFD is the descriptor from which the first process of a jail reads its Spec: a pipe, which whoever made the jail
+// closes behind it. What comes to its end without a Spec ends: nobody wants the jail any more.
+const SpecFD = 3
+
+// maxSpec bounds what is read, in bytes: a Spec has some ten kilobytes, most of them the filter and small files.
+const maxSpec = 1 << 20
+
+// Spec says what the jail looks like. It comes from outside of the jail, before anything else runs in it.
+type Spec struct {
+	Args     []string `json:"args,omitzero"` // command line of the server, without its name; empty: only try whether all works
+	Hostname string   `json:"hostname,omitzero"`
+	Root     *Mount   `json:"root,omitzero"`   // the root file system, under an overlay that can be written to if it is Writable; nil is an empty one
+	Mounts   []Mount  `json:"mounts,omitzero"` // in this order, so that what is below another comes after it
+	Files    []File   `json:"files,omitzero"`
+	Links    []Link   `json:"links,omitzero"`
+	Filter   []byte   `json:"filter,omitzero"` // seccomp: struct sock_filter, one after the other; empty is none
+	// OpenFiles is how many descriptors a process may have at most; 0 leaves it.
+	OpenFiles uint64 `json:"open_files,omitzero"`
+	// OOMScore is added to what the kernel thinks of the processes when the machine is short of memory, 0 to 1000.
+	OOMScore int `json:"oom_score,omitzero"`
+	// Doors is the descriptor of a listening Unix socket, at which whoever connects is given the doors; 0 is none.
+	Doors int `json:"doors,omitzero"`
+}
+
+// Kinds of mounts besides the zero one, which shows a part of the host.
+const (
+	Tmpfs   = "tmpfs"
+	Proc    = "proc"
+	Devices = "devices"
+)
+
+// Mount is one place in the jail.
+type Mount struct {
+	Kind   string `json:"kind,omitzero"`   // "" binds Source or FD
+	Source string `json:"source,omitzero"` // path on the host
+	Within string `json:"within,omitzero"` // path in the jail, of what was mounted before, instead of a Source
+	// FD is the number of a descriptor, of a mount that whoever made the jail has opened where the jail may not look;
+	// 0 is none. It is closed.
+	FD       int    `json:"fd,omitzero"`
+	Target   string `json:"target,omitzero"` // absolute; made if missing, for a file as a file
+	Writable bool   `json:"writable,omitzero"`
+	Optional bool   `json:"optional,omitzero"` // nothing is there if the source is not there
+	Size     int64  `json:"size,omitzero"`     // bytes, of a tmpfs and of an overlay's upper; 0 is the kernel's default, half of the memory
+	Files    int64  `json:"files,omitzero"`    // inodes, of the same
+	Mode     uint32 `json:"mode,omitzero"`     // of a tmpfs; 0 is 0755
+	// Overlay lays a tmpfs over the source: it can be written to, and nothing of it reaches the source or outlives the jail.
+	Overlay bool `json:"overlay,omitzero"`
+}
+
+// File is one with a content of its own.
+type File struct {
+	Path    string `json:"path,omitzero"`
+	Content []byte `json:"content,omitzero"`
+	Mode    uint32 `json:"mode,omitzero"` // 0 is 0644
+}
+
+// Link is a symbolic one.
+type Link struct {
+	Path   string `json:"path,omitzero"`
+	Target string `json:"target,omitzero"`
+}
+
+// errUnwanted says that whoever began to make the jail has ended.
+var errUnwanted = errors.New("whoever makes the jail has ended before it said what it should be")
+
+// Receive reads the Spec from SpecFD.
+func Receive() (*Spec, error) {
+	unix.CloseOnExec(SpecFD)
+	f := os.NewFile(SpecFD, "spec")
+	if f == nil {
+		return nil, fmt.Errorf("descriptor %d is none: a stage is started by the jail backend, and not by hand", SpecFD)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSpec))
+	if err != nil {
+		return nil, fmt.Errorf("read what the jail should be: %w", err)
+	}
+	if len(b) == 0 {
+		return nil, errUnwanted
+	}
+	var s Spec
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, fmt.Errorf("what the jail should be: %w", err)
+	}
+	return &s, nil
+}

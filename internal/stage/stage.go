@@ -1,0 +1,80 @@
+// Package stage is the first process of a jail, from its birth in new namespaces to the point from which on strangers'
+// programs may run in it: it gives the jail its own root, network and name and then gives up every privilege.
+//
+// It runs in sandboxd itself, which goes on as the server and the jail's process 1: to execute it again would cost as much
+// as all that is done here three times over. Hence the care in confine.go. Credentials belong to a thread and a Go program
+// has several, so each of these calls is made on all of them, or the stage refuses to go on.
+//
+// Everything that it does is said by a Spec, which comes through a pipe from the backend that has made the namespaces.
+// Nothing of it is secret from the jail.
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/internal/doors"
+)
+
+// Enter makes this process, which is the first of its namespaces, that of the jail, and gives the jail's doors if the Spec
+// says where they are asked for. When it fails, the process must end.
+func Enter(s *Spec) (doors.Set, error) {
+	// In a network, process or mount namespace that is not its own it would take the host's apart.
+	if os.Getpid() != 1 {
+		return doors.Set{}, errors.New("it is not the first process of a jail")
+	}
+	set, err := enter(s)
+	if err != nil {
+		return doors.Set{}, fmt.Errorf("stage: %w", err)
+	}
+	return set, nil
+}
+
+func enter(s *Spec) (doors.Set, error) {
+	if err := build(s); err != nil {
+		return doors.Set{}, err
+	}
+	if err := unix.Sethostname([]byte(s.Hostname)); err != nil {
+		return doors.Set{}, fmt.Errorf("host name: %w", err)
+	}
+	set, err := network(s)
+	if err == nil {
+		err = bound(s)
+	}
+	if err == nil {
+		err = confine(s.Filter)
+	}
+	return set, err
+}
+
+// bound sets what every process of the jail inherits.
+func bound(s *Spec) error {
+	// It was executed by a descriptor's number, which would be its name.
+	if err := os.WriteFile("/proc/self/comm", []byte("sandboxd"), 0); err != nil {
+		return fmt.Errorf("comm: %w", err)
+	}
+	if s.OOMScore > 0 {
+		if err := os.WriteFile("/proc/self/oom_score_adj", fmt.Append(nil, s.OOMScore), 0); err != nil {
+			return fmt.Errorf("oom_score_adj: %w", err)
+		}
+	}
+	core := unix.Rlimit{Max: 0} // a core would be written wherever the host's core_pattern says, outside of the jail
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &core); err != nil {
+		return fmt.Errorf("RLIMIT_CORE: %w", err)
+	}
+	if s.OpenFiles == 0 {
+		return nil
+	}
+	var now unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
+		return fmt.Errorf("RLIMIT_NOFILE: %w", err)
+	}
+	limit := unix.Rlimit{Cur: min(now.Cur, s.OpenFiles), Max: min(now.Max, s.OpenFiles)}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("RLIMIT_NOFILE: %w", err)
+	}
+	return nil
+}

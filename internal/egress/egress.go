@@ -41,7 +41,7 @@ type Config struct {
 	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
 	// Dial connects to an address that has been checked; nil does it from this process.
 	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
-	// OnConnection, if not nil, hears what happens, one call at a time, at most some hundred per second: what it is not
+	// OnConnection, if not nil, hears what happens, one call at a time, at most some ten per second: what it is not
 	// told of it hears as Untold. It may take its time, within reason: connections do not wait for it, but Close does.
 	OnConnection func(sandbox.Connection)
 	Log          *slog.Logger // nil discards

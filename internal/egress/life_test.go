@@ -205,48 +205,49 @@ func TestEventsAreBounded(t *testing.T) {
 	_ = untold.Load() // the last are not followed by one that could tell of them
 }
 
-// The rate is that of the limit, both ways, and together for all connections.
+// The rate is that of the limit, both ways at once. A machine that does much else can make it lower and never higher, so that
+// one of three rounds decides.
 func TestRate(t *testing.T) {
-	const (
-		rate  = 20_000_000 // bit/s
-		bytes = rate / 8 * 2
-	)
+	const rate = 20_000_000 // bit/s
 	w := newWorld(t)
-	got := make(chan time.Duration, 2)
-	measure := func(c io.Reader) {
-		warm := int64(rate / 8 / 2) // what may be caught up with in the beginning, five times
-		if _, err := io.CopyN(io.Discard, c, warm); err != nil {
-			t.Error(err)
+	got := make(chan float64, 2)
+	w.server(func(c net.Conn) { exchange(c, rate, got) }, "allowed.test")
+	door, _ := w.doors(w.proxy(Config{Limits: sandbox.Limits{Network: rate}}))
+	for round := range 3 {
+		c, _, _, _ := w.tunnel(door, "allowed.test:1")
+		exchange(c, rate, got)
+		up, down := <-got, <-got
+		c.Close()
+		t.Logf("%.2f and %.2f Mbit/s", up, down)
+		if max(up, down) > 21 {
+			t.Fatal("want at most 20 within 5 %")
 		}
-		begun := time.Now()
-		if _, err := io.CopyN(io.Discard, c, bytes); err != nil {
-			t.Error(err)
+		if min(up, down) > 19 {
+			return
 		}
-		got <- time.Since(begun)
+		if round == 2 {
+			t.Error("want at least 20 within 5 %")
+		}
 	}
-	w.server(func(c net.Conn) {
-		done := make(chan struct{})
-		go func() { defer close(done); io.Copy(c, zeros{}) }()
-		measure(c)
-		<-done
-	}, "allowed.test")
-	p := w.proxy(Config{Limits: sandbox.Limits{Network: rate}})
-	door, _ := w.doors(p)
-	c, r, _, _ := w.tunnel(door, "allowed.test:1")
+}
+
+// exchange sends and receives at the same time for two seconds at the rate, and tells at what rate it received, in Mbit/s.
+func exchange(c net.Conn, rate int64, got chan<- float64) {
 	sent := make(chan struct{})
-	go func() { defer close(sent); io.Copy(c, zeros{}) }()
-	measure(r)
-	up := <-got
-	down := <-got
-	c.Close()
+	go func() {
+		defer close(sent)
+		io.Copy(c, zeros{})
+	}()
+	warm, bytes := rate/8/2, rate/8*2 // first what may be caught up with in the beginning, five times
+	io.CopyN(io.Discard, c, warm)
+	begun := time.Now()
+	n, _ := io.CopyN(io.Discard, c, bytes)
+	got <- float64(n) * 8 / time.Since(begun).Seconds() / 1e6
+	c.(*net.TCPConn).SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.(*net.TCPConn).SetWriteDeadline(time.Now()) // enough sent
 	<-sent
-	for _, d := range []time.Duration{up, down} {
-		if mbit := bytes * 8 / d.Seconds() / 1e6; mbit < 19 || mbit > 21 {
-			t.Errorf("%.2f Mbit/s, want 20 within 5 %%", mbit)
-		} else {
-			t.Logf("%.2f Mbit/s", mbit)
-		}
-	}
+	c.(*net.TCPConn).CloseWrite()
+	io.Copy(io.Discard, c)
 }
 
 type zeros struct{}

@@ -34,6 +34,9 @@ import (
 // Config says what a sandbox may. The zero Config is that of the zero sandbox.Spec.
 type Config struct {
 	Policy sandbox.Egress
+	// Changed, if not nil, is asked before each connection and each question for a name whether another process has changed
+	// the policy, and to what: two may serve the same sandbox while one takes over from the other. It has to be quick.
+	Changed func() (sandbox.Egress, bool)
 	// Limits has Network, Connections and Ports; zero is the default of each, negative none. No limit of the connections
 	// is maxFlows.
 	Limits sandbox.Limits

@@ -72,6 +72,7 @@ func (p *Proxy) tolerates(what string, err error) bool {
 
 // begin serves a connection, if there may be one more.
 func (p *Proxy) begin(c net.Conn, serve func(*flow)) {
+	p.refresh()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || len(p.flows) >= p.limit {

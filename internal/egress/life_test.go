@@ -1,10 +1,13 @@
 package egress
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -57,6 +60,48 @@ func TestPolicyChanges(t *testing.T) {
 	}
 	if _, err := r.ReadByte(); err == nil {
 		t.Error("nothing is allowed, and a connection lives")
+	}
+}
+
+// A policy that another process sets holds here too, before the next connection.
+func TestPolicyOfAnother(t *testing.T) {
+	w := newWorld(t)
+	w.server(echo, "allowed.test")
+	path := filepath.Join(t.TempDir(), "policy")
+	set := func(mode sandbox.EgressMode) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(path+".new", []byte(mode), 0o600), os.Rename(path+".new", path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reads := 0
+	p := w.proxy(Config{Changed: Watched(path, func() (sandbox.Egress, error) {
+		reads++
+		b, err := os.ReadFile(path)
+		return sandbox.Egress{Mode: sandbox.EgressMode(b)}, err
+	})})
+	door, _ := w.doors(p)
+	ask := func(want int) net.Conn {
+		t.Helper()
+		c, _, status, text := w.tunnel(door, "allowed.test:1")
+		if status != want {
+			t.Errorf("%d %s, want %d", status, text, want)
+		}
+		return c
+	}
+	ask(200) // there is no file
+	set(sandbox.EgressAllowAll)
+	c := ask(200)
+	ask(200)
+	set(sandbox.EgressDenyAll)
+	ask(403)
+	if _, err := c.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
+		t.Errorf("an earlier connection: %v", err)
+	}
+	set("nonsense")
+	ask(403)
+	if reads != 3 {
+		t.Errorf("it was read %d times, want 3", reads)
 	}
 }
 

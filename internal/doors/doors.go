@@ -48,10 +48,21 @@ type Set struct {
 	Transparent *os.File // TCP: what was on its way elsewhere arrives here; nil where the kernel cannot redirect
 	DNS         *os.File // UDP: questions for names; nil where Transparent is
 	Missing     error    // why those are nil
+
+	rules *os.File // by which the kernel was told to redirect, and through which nothing else can be told without privileges
+}
+
+// Settle ends what Open has begun, for which the kernel waits some 10 ms. Close does so too: this is for one who keeps the
+// set and is in a hurry, to be called where nobody waits, also without privileges.
+func (s Set) Settle() {
+	if s.rules != nil {
+		s.rules.Close()
+	}
 }
 
 // Close closes them in this process. Idempotent.
 func (s Set) Close() {
+	s.Settle()
 	for _, f := range s.files() {
 		f.Close()
 	}

@@ -100,6 +100,10 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 		OomScoreAdj: outOfMemoryFirst,
 		Resources:   d.resources(spec.Limits),
 	}
+	if d.config.shared() && d.option("userns") {
+		// An engine that gives containers user numbers of their own would give the mounted directories to nobody there.
+		host.UsernsMode = "host"
+	}
 	host.DeviceRequests = devices
 	if d.filtered() {
 		host.DNS = []string{"127.0.0.1"} // a door

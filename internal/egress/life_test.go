@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -60,6 +61,46 @@ func TestPolicyChanges(t *testing.T) {
 	}
 	if _, err := r.ReadByte(); err == nil {
 		t.Error("nothing is allowed, and a connection lives")
+	}
+}
+
+// A policy that changes while a connection is being made decides about it.
+func TestPolicyChangesInTheMiddle(t *testing.T) {
+	w := newWorld(t)
+	w.server(echo, "allowed.test")
+	w.zone["private.test"] = []netip.Addr{netip.MustParseAddr("10.0.0.1")}
+	w.servers[netip.MustParseAddr("10.0.0.1")] = w.servers[public]
+	var p *Proxy
+	next := make(chan sandbox.Egress, 1)
+	p, err := New(Config{
+		Policy: sandbox.Egress{CIDRs: []string{"10.0.0.0/8"}}, Resolve: w.resolve,
+		Dial: func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+			c, err := w.dial(ctx, to)
+			select {
+			case e := <-next:
+				if err := p.SetPolicy(e); err != nil {
+					t.Error(err)
+				}
+			default:
+			}
+			return c, err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	door, _ := w.doors(p)
+	if _, _, status, text := w.tunnel(door, "private.test:1"); status != 200 {
+		t.Errorf("what is open: %d %s", status, text)
+	}
+	next <- sandbox.Egress{}
+	if _, _, status, text := w.tunnel(door, "private.test:1"); status == 200 {
+		t.Errorf("what was shut in the middle: %d %s", status, text)
+	}
+	next <- sandbox.Egress{Mode: sandbox.EgressDenyAll}
+	if _, _, status, text := w.tunnel(door, "allowed.test:1"); status == 200 {
+		t.Errorf("what was denied in the middle: %d %s", status, text)
 	}
 }
 

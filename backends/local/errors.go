@@ -20,6 +20,7 @@ func (c coded) Unwrap() error { return c.error }
 var (
 	errClosed  = coded{sandbox.Unavailable, errors.New("the driver has been closed")}
 	errRemoved = coded{sandbox.NotFound, errors.New("no such sandbox")}
+	errPidfd   = errors.New("the kernel gives no pidfd: Linux 5.3 is needed")
 	errEnded   = coded{sandbox.NotFound, errors.New("its server has ended")}
 )
 

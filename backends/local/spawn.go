@@ -18,23 +18,43 @@ import (
 )
 
 // spawned is a server that has been started and may not serve yet. Its pipes are our ends; the server knows its own as
-// descriptors 3, 4 and 5.
+// descriptors 3, 4 and 5, and 6.
 type spawned struct {
-	process *process
+	child   *os.Process
+	pidfd   int      // of the child, until process has it
+	process *process // nil before it has a home
 	ready   *os.File // it writes a byte when it serves
 	key     *os.File // it reads its key, which the home has too, for the next process
 	env     *os.File // it reads the environment of its programs, which is secret and written nowhere
+	order   *os.File // it reads its command line, if it was started before that was known; else nil
 }
 
-// spawn starts a server.
-func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawned, err error) {
-	log, err := os.OpenFile(h.logFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+// spawn starts the server of a home.
+func (d *Driver) spawn(h home, l label, program string, args []string) (*spawned, error) {
+	log, err := h.openLog()
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	s := &spawned{}
-	var theirs [3]*os.File
+	s, err := launch(program, args, environ(d.base(h, l.Mark)), log)
+	if err != nil {
+		return nil, err
+	}
+	if s.process, err = d.adopt(h, s.child, s.pidfd); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (h home) openLog() (*os.File, error) {
+	return os.OpenFile(h.logFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+}
+
+// launch starts a process of the server's program.
+func launch(program string, args, environ []string, log *os.File) (_ *spawned, err error) {
+	s := &spawned{pidfd: -1}
+	var theirs [4]*os.File
 	defer func() {
 		for _, f := range theirs {
 			f.Close()
@@ -52,19 +72,23 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 	if theirs[2], s.env, err = os.Pipe(); err != nil {
 		return nil, err
 	}
-	fd := -1
+	given := theirs[:3]
+	if args == nil {
+		if theirs[3], s.order, err = os.Pipe(); err != nil {
+			return nil, err
+		}
+		args, given = []string{"await"}, theirs[:]
+	}
 	cmd := exec.Command(program, args...)
 	cmd.Dir = "/" // so that it holds no directory that somebody may want to remove or unmount
-	cmd.Env = environ(d.base(h, l.Mark))
+	cmd.Env = environ
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = theirs[:]
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, PidFD: &fd}
+	cmd.ExtraFiles = given
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, PidFD: &s.pidfd}
 	if err = cmd.Start(); err != nil {
 		return nil, err
 	}
-	if s.process, err = d.adopt(h, cmd.Process, fd); err != nil {
-		return nil, err
-	}
+	s.child = cmd.Process
 	return s, nil
 }
 
@@ -107,7 +131,7 @@ func (s *spawned) limit(t time.Time) {
 
 // close closes the pipes; the server goes on.
 func (s *spawned) close() {
-	for _, f := range []*os.File{s.ready, s.key, s.env} {
+	for _, f := range []*os.File{s.ready, s.key, s.env, s.order} {
 		f.Close() // of a nil file, or one closed before, an error that says so
 	}
 }
@@ -120,7 +144,7 @@ const startLimit = time.Minute
 func (d *Driver) adopt(h home, child *os.Process, fd int) (*process, error) {
 	id, err := identify(child.Pid)
 	if err == nil && fd < 0 {
-		err = errors.New("the kernel gives no pidfd: Linux 5.3 is needed")
+		err = errPidfd
 	}
 	if err == nil {
 		err = unix.SetNonblock(fd, true)

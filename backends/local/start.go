@@ -17,6 +17,11 @@ import (
 // Start starts a sandbox, revives it if its server has died, or gives the living one. It returns when the server
 // serves. When ctx ends before, what was begun is undone.
 func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
+	return d.startBy(ctx, spec, nil)
+}
+
+// startBy is Start that makes b the server, if it needs a new one and b is not nil.
+func (d *Driver) startBy(ctx context.Context, spec sandbox.Spec, b *blank) (backends.Instance, error) {
 	if err := check(spec); err != nil {
 		return nil, err
 	}
@@ -26,7 +31,7 @@ func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (backends.Instanc
 		return nil, failed("local.Start", spec.ID, err)
 	}
 	defer unlock()
-	inst, err := d.start(ctx, h, spec)
+	inst, err := d.start(ctx, h, spec, b)
 	if err != nil {
 		return nil, failed("local.Start", spec.ID, err)
 	}
@@ -52,7 +57,7 @@ func check(spec sandbox.Spec) error {
 }
 
 // start does it, under the home's lock.
-func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instance, error) {
+func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec, b *blank) (*instance, error) {
 	l, err := h.read()
 	fresh := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !fresh {
@@ -77,7 +82,7 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 		}
 	}
 	l = l.renewed(h, spec)
-	inst, err := d.place(ctx, h, &l, spec)
+	inst, err := d.place(ctx, h, &l, spec, b)
 	if err == nil {
 		inst.fresh = fresh
 		return inst, nil
@@ -138,7 +143,7 @@ func (l label) renewed(h home, spec sandbox.Spec) label {
 
 // place starts a server and gives it what it needs, of which it notes in l what is not in the home. It leaves to the
 // caller to undo what it made.
-func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec) (*instance, error) {
+func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec, b *blank) (*instance, error) {
 	program, err := d.sandboxd()
 	if err != nil {
 		return nil, err
@@ -154,7 +159,7 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 		return nil, err
 	}
 	// A program takes milliseconds before it looks for what it needs, and that is enough to make it.
-	s, err := d.spawn(h, *l, program, arguments(h, *l, spec, bound))
+	s, err := d.serve(h, *l, program, arguments(h, *l, spec, bound), b)
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,13 @@ func run(ctx context.Context, c cli.Call) error {
 	if len(c.Args) == 1 && c.Args[0] == "stage" {
 		return runStage(ctx, c)
 	}
+	if len(c.Args) == 1 && c.Args[0] == "await" {
+		args, err := await(ctx)
+		if args == nil || err != nil {
+			return err
+		}
+		c.Args = args
+	}
 	defer inheritNoIgnored()()
 	environ, key := takeKey(os.Environ())
 	f, err := parse(c.Args, environ)

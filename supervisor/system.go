@@ -45,6 +45,7 @@ type Config struct {
 	Misses   int           // of those in a row that mean death; 0 means 3
 	Grace    time.Duration // for what runs in a sandbox that is ended; 0 means 5 s
 	Janitor  Janitor       // when sandboxes are ended that nobody drives any more
+	Pool     Pool          // how many are held ready
 	// ActionTimeout is that of an action that brings none; 0 means 10 minutes, negative none.
 	ActionTimeout time.Duration
 
@@ -74,6 +75,7 @@ type System struct {
 	tree     *kit.System
 	runtimes *actors.Runtimes
 	janitors []*actors.Janitor
+	pools    map[string]*actors.Pool // by backend
 
 	closing sync.Once
 	closed  error
@@ -94,9 +96,13 @@ func Open(ctx context.Context, c Config) (*System, error) {
 		return nil, errors.Join(err, closeDrivers(c.Drivers))
 	}
 	s := &System{cfg: c, owner: owner(), journal: j, backends: map[string]*backends.Backend{}}
+	if c.Backend.Claim == nil {
+		c.Backend.Claim = s.claim
+	}
 	for name, d := range c.Drivers {
 		s.backends[name] = backends.Open(name, d, c.Backend)
 	}
+	s.addPools()
 	if err := s.grow(); err != nil {
 		return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 	}
@@ -172,6 +178,9 @@ func (c Config) filled() (Config, error) {
 	if c.Janitor.Grace < 0 {
 		return c, invalid("Config.Janitor.Grace", fmt.Errorf("%v is negative", c.Janitor.Grace))
 	}
+	if err := c.Pool.check(); err != nil {
+		return c, err
+	}
 	if err := c.Restart.Check(); err != nil {
 		return c, err
 	}
@@ -214,7 +223,10 @@ func (s *System) close(ctx context.Context) error {
 	if s.runtimes != nil {
 		errs = append(errs, s.leaveAll(ctx), s.tree.Stop(ctx))
 	}
-	for _, b := range s.backends {
+	for name, b := range s.backends {
+		if p := s.pools[name]; p != nil {
+			errs = append(errs, p.Close())
+		}
 		errs = append(errs, b.Close())
 	}
 	return errors.Join(append(errs, s.journal.Close())...)

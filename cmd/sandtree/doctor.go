@@ -68,7 +68,7 @@ func examine(ctx context.Context, a *app) []finding {
 	}
 	all := []finding{found("configuration", detail, nil), stateDirectory(c), history(c)}
 	all = append(all, backend(ctx, a, c)...)
-	return append(all, orphans(ctx, a),
+	return append(all, orphans(ctx, a), pool(c),
 		tool("bash", failing, "every sandbox of the local backend has one as its shell"),
 		tool("git", noted, "needed to clone repositories into a workspace"))
 }
@@ -141,6 +141,14 @@ func limits(d backends.Driver) finding {
 		detail = "enforced: " + strings.Join(enforced, ", ") + "; " + detail
 	}
 	return finding{"limits", noted, detail}
+}
+
+// pool tells how many warm sandboxes a process that drives runtimes holds.
+func pool(c *config.Loaded) finding {
+	if c.Pool.Most == 0 {
+		return finding{"pool", fine, "none: pool.most says how many warm sandboxes to hold"}
+	}
+	return finding{"pool", fine, fmt.Sprintf("%d to %d warm sandboxes in each process that drives runtimes", c.Pool.Least, c.Pool.Most)}
 }
 
 func tool(name, state, why string) finding {

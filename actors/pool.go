@@ -1,0 +1,308 @@
+package actors
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sandtree/sandtree/actors/kit"
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// A pool holds warm sandboxes of one backend, started before anybody asked. Each is used once. How many there are follows
+// demand: as many of a shape as were asked for lately, between bounds. They are started one at a time, and not while
+// there is no room, so that a pool never takes the place of somebody who asks.
+//
+// The warm ones lie in the handle and not in the actor: taking one waits for nobody, and they outlive the actor's failure.
+
+// Messages.
+type (
+	poolMsg interface{ poolMsg() } // sealed: those below and no other
+	look    struct{}               // command: compare what there is with what is wanted
+	lookDue struct{}               // event, from the timer
+	warmed  struct{ err error }    // event: one was started, or not
+)
+
+func (look) poolMsg()    {}
+func (lookDue) poolMsg() {}
+func (warmed) poolMsg()  {}
+
+// PoolConfig says how many warm sandboxes are held.
+type PoolConfig struct {
+	Backend Heater
+	Least   int           // of the shape of a spec that asks for nothing special, whether or not anybody asks
+	Most    int           // of all shapes together; not positive: there is no pool
+	Recent  time.Duration // how long a request counts; 0 means 1 minute
+	Log     *slog.Logger
+}
+
+// Heater is the part of a backend that a pool needs.
+type Heater interface {
+	Name() string
+	Shape(spec sandbox.Spec) (shape string, ok bool)
+	Warm(ctx context.Context, spec sandbox.Spec) (backends.Blank, error)
+}
+
+// Pool is how others reach a pool. Safe for concurrent use.
+type Pool struct {
+	cfg PoolConfig
+
+	mu     sync.Mutex
+	shapes map[string]*shape
+	ref    kit.Ref[poolMsg] // zero before it has started
+	closed bool
+}
+
+// shape is what a pool has of one.
+type shape struct {
+	like   sandbox.Spec // one with this shape
+	least  int
+	blanks []backends.Blank
+	asked  []time.Time // requests that count, the oldest first
+}
+
+// Stock is what a pool has of one shape.
+type Stock struct {
+	Backend, Shape string
+	Warm           int // that wait
+	Wanted         int
+}
+
+// NewPool makes a pool, to be started as a Member.
+func NewPool(cfg PoolConfig) *Pool {
+	cfg.Recent = cmp.Or(cfg.Recent, time.Minute)
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)).With("backend", cfg.Backend.Name())
+	p := &Pool{cfg: cfg, shapes: map[string]*shape{}}
+	if name, ok := cfg.Backend.Shape(sandbox.Spec{}); ok && cfg.Most > 0 && cfg.Least > 0 {
+		p.shapes[name] = &shape{least: min(cfg.Least, cfg.Most)}
+	}
+	return p
+}
+
+// Claim gives a warm sandbox of that shape, for the caller alone, or nil. It does not wait.
+func (p *Pool) Claim(name string, spec sandbox.Spec) backends.Blank {
+	p.mu.Lock()
+	if p.closed || p.cfg.Most <= 0 {
+		p.mu.Unlock()
+		return nil
+	}
+	s := p.shapes[name]
+	if s == nil {
+		s = &shape{}
+		p.shapes[name] = s
+	}
+	s.like = shapeOnly(spec)
+	s.asked = append(s.asked, time.Now())
+	if len(s.asked) > p.cfg.Most { // more are not wanted anyway
+		s.asked = s.asked[len(s.asked)-p.cfg.Most:]
+	}
+	var found backends.Blank
+	for found == nil && len(s.blanks) > 0 {
+		last := len(s.blanks) - 1 // the latest, which is most likely still in the caches
+		if b := s.blanks[last]; b.Alive() {
+			found = b
+		} else {
+			defer b.Stop(context.Background(), 0)
+		}
+		s.blanks = s.blanks[:last]
+	}
+	ref := p.ref
+	p.mu.Unlock()
+	ref.Tell(look{})
+	return found
+}
+
+// shapeOnly leaves out what a shape cannot depend on, as it is settled last: a pool keeps no secret.
+func shapeOnly(s sandbox.Spec) sandbox.Spec {
+	return sandbox.Spec{Limits: s.Limits, Egress: s.Egress}
+}
+
+// Stock tells what there is, by shape.
+func (p *Pool) Stock() []Stock {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []Stock
+	for name, s := range p.shapes {
+		all = append(all, Stock{p.cfg.Backend.Name(), name, len(s.blanks), p.wantedLocked(s)})
+	}
+	slices.SortFunc(all, func(a, b Stock) int { return cmp.Compare(a.Shape, b.Shape) })
+	return all
+}
+
+// wantedLocked is how many of a shape are wanted now. What no longer counts is forgotten.
+func (p *Pool) wantedLocked(s *shape) int {
+	old := time.Now().Add(-p.cfg.Recent)
+	s.asked = slices.DeleteFunc(s.asked, func(t time.Time) bool { return !t.After(old) })
+	return min(p.cfg.Most, max(s.least, len(s.asked)))
+}
+
+// plan says what to start next, if anything, takes out what is dead or too many, and tells when to look again if nobody asks
+// before; 0 is never.
+func (p *Pool) plan() (start *sandbox.Spec, out []backends.Blank, next time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, nil, 0
+	}
+	total, lack := 0, 0
+	for name, s := range p.shapes {
+		out = append(out, s.keepLocked(p.wantedLocked(s))...)
+		total += len(s.blanks)
+		if d := p.wantedLocked(s) - len(s.blanks); d > lack { // the shape that lacks most
+			like := s.like
+			lack, start = d, &like
+		}
+		if len(s.asked) > 0 {
+			if d := max(time.Millisecond, time.Until(s.asked[0].Add(p.cfg.Recent))); next == 0 || d < next {
+				next = d
+			}
+		} else if s.least == 0 {
+			delete(p.shapes, name) // it has no blanks any more
+		}
+	}
+	if total >= p.cfg.Most {
+		start = nil
+	}
+	return start, out, next
+}
+
+// keepLocked keeps n blanks that live, the latest, and takes out the others.
+func (s *shape) keepLocked(n int) (out []backends.Blank) {
+	s.blanks = slices.DeleteFunc(s.blanks, func(b backends.Blank) bool {
+		if !b.Alive() {
+			out = append(out, b)
+			return true
+		}
+		return false
+	})
+	if extra := len(s.blanks) - n; extra > 0 {
+		out = append(out, s.blanks[:extra]...)
+		s.blanks = slices.Delete(s.blanks, 0, extra)
+	}
+	return out
+}
+
+// put adds a warm one; false if it is not wanted any more.
+func (p *Pool) put(like sandbox.Spec, b backends.Blank) bool {
+	name, _ := p.cfg.Backend.Shape(like)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.shapes[name]
+	if p.closed || s == nil {
+		return false
+	}
+	s.blanks = append(s.blanks, b)
+	return true
+}
+
+// Close ends the warm ones; there will be no more. Idempotent.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	var all []backends.Blank
+	for _, s := range p.shapes {
+		all = append(all, s.blanks...)
+	}
+	p.shapes = map[string]*shape{}
+	p.mu.Unlock()
+	return stopAll(all)
+}
+
+func stopAll(blanks []backends.Blank) (err error) {
+	for _, b := range blanks {
+		err = cmp.Or(err, b.Stop(context.Background(), 0))
+	}
+	return err
+}
+
+// Member starts the pool below a group.
+func (p *Pool) Member() kit.Member {
+	return kit.MemberOf("pool", kit.Permanent, func() kit.Actor[poolMsg] { return &pool{p: p} }, func(ref kit.Ref[poolMsg]) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.ref = ref
+	})
+}
+
+// State. Only Receive and what it calls touch it.
+type pool struct {
+	p     *Pool
+	busy  bool          // one is being started
+	pause time.Duration // after a failure; 0 if the last one succeeded
+	stop  func()        // of the timer; nil if there is none
+}
+
+// The pauses after a start that failed: doubled each time, so that what has no room is not pressed.
+const (
+	firstPause = 500 * time.Millisecond
+	lastPause  = time.Minute
+)
+
+// Started looks what is wanted from the beginning.
+func (a *pool) Started(c *kit.Context[poolMsg]) error {
+	a.look(c)
+	return nil
+}
+
+// Receive implements kit.Actor.
+func (a *pool) Receive(c *kit.Context[poolMsg], m poolMsg) error {
+	switch m := m.(type) {
+	case look:
+		if a.pause == 0 { // else the timer comes, and no wish makes it come sooner
+			a.look(c)
+		}
+	case lookDue:
+		a.look(c)
+	case warmed:
+		a.busy = false
+		if m.err == nil {
+			a.pause = 0
+			a.look(c)
+			return nil
+		}
+		a.pause = min(lastPause, max(firstPause, 2*a.pause))
+		a.p.cfg.Log.Info("no warm sandbox could be started", "err", m.err, "pause", a.pause)
+		a.after(c, a.pause)
+	}
+	return nil
+}
+
+// after sets the timer, of which there is one; 0 only stops it.
+func (a *pool) after(c *kit.Context[poolMsg], d time.Duration) {
+	if a.stop != nil {
+		a.stop()
+	}
+	if a.stop = nil; d > 0 {
+		a.stop = c.After(d, lookDue{})
+	}
+}
+
+func (a *pool) look(c *kit.Context[poolMsg]) {
+	if a.busy {
+		return // its end comes here
+	}
+	start, out, next := a.p.plan()
+	a.after(c, next)
+	if start == nil && len(out) == 0 {
+		return
+	}
+	a.busy = true
+	p := a.p
+	c.Task(func(ctx context.Context) poolMsg {
+		if err := stopAll(out); err != nil {
+			p.cfg.Log.Warn("a warm sandbox could not be ended", "err", err)
+		}
+		if start == nil {
+			return warmed{}
+		}
+		b, err := p.cfg.Backend.Warm(ctx, *start)
+		if err == nil && !p.put(*start, b) {
+			err = b.Stop(context.WithoutCancel(ctx), 0)
+		}
+		return warmed{err}
+	})
+}

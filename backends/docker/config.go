@@ -197,8 +197,12 @@ func (c Config) check() error {
 			return fmt.Errorf("%s: %q is no absolute path below /", field, path)
 		}
 	}
-	if _, _, err := c.user(); err != nil {
+	uid, _, err := c.user()
+	if err != nil {
 		return fmt.Errorf("user: %w", err)
+	}
+	if me := os.Geteuid(); me != 0 && uid > 0 && uid != me && c.shared() {
+		return fmt.Errorf("user: only root can have programs run as %d, and reach their server", uid)
 	}
 	if _, err := c.platform(); err != nil {
 		return fmt.Errorf("platform: %w", err)

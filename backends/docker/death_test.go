@@ -224,3 +224,30 @@ func TestNoEngine(t *testing.T) {
 	}
 	var _ backends.Driver = d
 }
+
+// TestHeldOnce has many who ask for the same container.
+func TestHeldOnce(t *testing.T) {
+	d, b := opened(t, testConfig(t))
+	s, _ := started(t, b, sandbox.Spec{ID: "once"})
+	for range 5 {
+		again, err := b.Attach(t.Context(), "once", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.Close()
+	}
+	d.watch.mu.Lock()
+	n := len(d.watch.held)
+	d.watch.mu.Unlock()
+	if n != 1 {
+		t.Errorf("one container is held %d times", n)
+	}
+	if err := s.Stop(t.Context(), time.Second); err != nil {
+		t.Fatal(err)
+	}
+	d.watch.mu.Lock()
+	defer d.watch.mu.Unlock()
+	if n := len(d.watch.held); n != 0 {
+		t.Errorf("after its end it is held %d times", n)
+	}
+}

@@ -69,6 +69,8 @@ func parseMount(text string) (mountSpec, error) {
 		return m, fmt.Errorf("what is below %s is the server's", inside)
 	case !slices.Contains([]string{modeReadWrite, modeReadOnly, modeOverlay}, m.mode):
 		return m, fmt.Errorf("mode %q: want rw, ro or overlay", m.mode)
+	case m.mode == modeOverlay && os.Geteuid() != 0:
+		return m, errors.New("only root can remove what an overlay leaves; copy the directory instead")
 	case m.mode == modeOverlay && m.volume:
 		return m, errors.New("only a directory can have mode overlay")
 	case m.mode == modeOverlay && strings.ContainsAny(m.source, ",\\"):

@@ -43,7 +43,7 @@ func (s *spawned) await(ctx context.Context, key string, env []string) error {
 	case !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE):
 		return err
 	}
-	s.kill() // one that closes its pipes and goes on is as useless as one that ends
+	s.process.Kill() // one that closes its pipes and goes on is as useless as one that ends
 	exit, _ := s.process.Ended()
 	return coded{sandbox.Unavailable, fmt.Errorf("sandboxd %v before it was ready", told(exit))}
 }
@@ -66,12 +66,6 @@ func (s *spawned) close() {
 // startLimit is how long a server may take to serve, if the caller has more patience. The shell gives a .bashrc 20 s, and
 // then starts without it.
 const startLimit = time.Minute
-
-// kill ends the server by force and waits for it.
-func (s *spawned) kill() {
-	s.process.Signal(syscall.SIGKILL)
-	<-s.process.Done()
-}
 
 // lastWords are the last lines of a log, as the end of an error's text.
 func lastWords(file string) string {

@@ -65,7 +65,7 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 	}
 	// A program takes milliseconds before it looks for what it needs, and that is enough to make the rest.
 	if s.spec, err = d.prepare(l, g, opened, args); err != nil {
-		s.kill()
+		s.process.Kill()
 	}
 	return s, err
 }

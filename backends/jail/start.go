@@ -198,11 +198,11 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	go func() { out <- d.letOut(ctx, h, *l, s.process) }()
 	err = s.await(ctx, key, d.programs(spec, l.Mark))
 	if err != nil {
-		s.kill() // which ends the other waiting too
+		s.process.Kill() // which ends the other waiting too
 		err = fmt.Errorf("%w%s", err, lastWords(h.logFile()))
 	}
 	if outErr := <-out; err == nil && outErr != nil {
-		s.kill()
+		s.process.Kill()
 		err = outErr
 	}
 	if err != nil {

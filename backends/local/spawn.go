@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -21,12 +22,12 @@ import (
 // descriptors 3, 4 and 5, and 6.
 type spawned struct {
 	child   *os.Process
-	pidfd   int      // of the child, until process has it
-	process *process // nil before it has a home
-	ready   *os.File // it writes a byte when it serves
-	key     *os.File // it reads its key, which the home has too, for the next process
-	env     *os.File // it reads the environment of its programs, which is secret and written nowhere
-	order   *os.File // it reads its command line, if it was started before that was known; else nil
+	pidfd   int           // of the child, until process has it
+	process *held.Process // nil before it has a home
+	ready   *os.File      // it writes a byte when it serves
+	key     *os.File      // it reads its key, which the home has too, for the next process
+	env     *os.File      // it reads the environment of its programs, which is secret and written nowhere
+	order   *os.File      // it reads its command line, if it was started before that was known; else nil
 }
 
 // spawn starts the server of a home.
@@ -118,8 +119,9 @@ func (s *spawned) await(ctx context.Context, key string, env []string) error {
 	case !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE):
 		return err
 	}
-	s.process.kill() // one that closes its pipes and goes on is as useless as one that ends
-	return coded{sandbox.Unavailable, fmt.Errorf("sandboxd %v before it was ready", s.process.exit)}
+	s.process.Kill() // one that closes its pipes and goes on is as useless as one that ends
+	exit, _ := s.process.Ended()
+	return coded{sandbox.Unavailable, fmt.Errorf("sandboxd %v before it was ready", told(exit))}
 }
 
 // limit bounds the waiting on the pipes.
@@ -141,23 +143,16 @@ func (s *spawned) close() {
 const startLimit = time.Minute
 
 // adopt takes the new child into those held and notes who it is. If it cannot, the child is killed.
-func (d *Driver) adopt(h home, child *os.Process, fd int) (*process, error) {
-	id, err := identify(child.Pid)
-	if err == nil && fd < 0 {
-		err = errPidfd
-	}
+func (d *Driver) adopt(h home, child *os.Process, fd int) (*held.Process, error) {
+	p, err := held.Hold(child.Pid, fd, h.exitFile())
 	if err == nil {
-		err = unix.SetNonblock(fd, true)
-	}
-	if err == nil {
-		err = writeJSON(h.pidFile(), id)
-	}
-	if err == nil {
-		p := hold(id, fd, h.exitFile())
-		if err = d.keep(p); err == nil {
+		if err = held.WriteJSON(h.pidFile(), p.Identity); err == nil {
+			err = d.keep(p)
+		}
+		if err == nil {
 			return p, child.Release()
 		}
-		p.fd.Close()
+		p.Drop()
 	} else if fd >= 0 {
 		unix.Close(fd)
 	}
@@ -191,12 +186,6 @@ func arguments(h home, l label, spec sandbox.Spec, b bounds) []string {
 		args = append(args, "--processes", strconv.Itoa(b.user))
 	}
 	return args
-}
-
-// kill ends the server by force and waits for it.
-func (p *process) kill() {
-	p.signal(syscall.SIGKILL)
-	<-p.letgo
 }
 
 // lastWords are the last lines of a log, as the end of an error's text.

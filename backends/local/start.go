@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -70,7 +71,7 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec, b *blank)
 		switch p, err := d.server(h); {
 		case err == nil:
 			return d.found(h, l, p, spec)
-		case !errors.Is(err, errEnded):
+		case !errors.Is(err, held.ErrEnded):
 			return nil, err
 		}
 		// Before anybody hears that what the dead server ran was interrupted, it is.
@@ -96,7 +97,7 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec, b *blank)
 }
 
 // found labels a living sandbox for the one who asks for it now.
-func (d *Driver) found(h home, l label, p *process, spec sandbox.Spec) (*instance, error) {
+func (d *Driver) found(h home, l label, p *held.Process, spec sandbox.Spec) (*instance, error) {
 	key, err := h.key()
 	if err != nil {
 		return nil, err
@@ -169,7 +170,7 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 		err = s.await(ctx, key, d.programs(h, spec, l.Mark))
 	}
 	if err != nil {
-		s.process.kill()
+		s.process.Kill()
 		return nil, fmt.Errorf("%w%s", err, lastWords(h.logFile()))
 	}
 	i := d.instance(h, *l, s.process, key)
@@ -200,5 +201,5 @@ func (h home) makeKey() (string, error) {
 		return key, nil
 	}
 	key := sandbox.RandomHex(32)
-	return key, replace(h.keyFile(), []byte(key+"\n"))
+	return key, held.Replace(h.keyFile(), []byte(key+"\n"))
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -66,7 +67,7 @@ func (b *blank) Adopt(ctx context.Context, spec sandbox.Spec) (backends.Instance
 }
 
 // Alive says whether it waits.
-func (b *blank) Alive() bool { return !b.used.Load() && !ended(b.s.pidfd) }
+func (b *blank) Alive() bool { return !b.used.Load() && !held.Ended(b.s.pidfd) }
 
 // Stop ends the blank, unless it has been adopted.
 func (b *blank) Stop(context.Context, time.Duration) error {
@@ -120,7 +121,7 @@ func (d *Driver) tell(h home, s *spawned, args []string) (_ *spawned, err error)
 		err = s.order.Close()
 	}
 	if err != nil {
-		s.process.kill()
+		s.process.Kill()
 	}
 	return s, err
 }

@@ -26,6 +26,10 @@ func await(ctx context.Context) (args []string, err error) {
 	defer f.Close()
 	unix.CloseOnExec(orderFD)
 	defer context.AfterFunc(ctx, func() { f.Close() })()
+	// Go forks once to learn what the kernel knows of pidfds, before the first process; here nobody waits for that.
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = self.Release()
+	}
 	b, err := io.ReadAll(f)
 	if ctx.Err() != nil || len(b) == 0 && err == nil {
 		return nil, nil

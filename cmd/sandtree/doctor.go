@@ -109,11 +109,12 @@ func backend(ctx context.Context, a *app, c *config.Loaded) []finding {
 	}
 	b := backends.Open(c.Backend, driver, backends.Config{Log: a.log()})
 	a.closers = append(a.closers, b.Close)
-	all := []finding{found(name, "ready", b.Check(ctx))}
+	unfit := b.Check(ctx)
+	all := []finding{found(name, "ready", unfit)}
 	if c.Backend == "local" {
 		all = append(all, finding{"isolation", noted, unisolated})
 	}
-	if i, ok := driver.(interface{ Isolation() (string, error) }); ok {
+	if i, ok := driver.(interface{ Isolation() (string, error) }); ok && unfit == nil {
 		all = append(all, isolation(i.Isolation()))
 	}
 	return append(all, limits(driver))

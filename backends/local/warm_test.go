@@ -186,5 +186,5 @@ func BenchmarkClaim(b *testing.B) {
 	b.ReportMetric(micro(median(warmFirst)), "µs/claim-to-observation")
 	b.ReportMetric(micro(median(coldFirst)), "µs/start-to-observation")
 	b.ReportMetric(0, "ns/op")
-	floor.Bound(b, claim/start, "×start", 0.85)
+	floor.Bound(b, claim/start, "×start", 0.95)
 }

@@ -34,6 +34,7 @@ test-ordinary: setup ## the jail backend, as a user who is not root
 
 chaos: setup ## exactly-once under fire, the long form: hundreds of kills
 	CHAOS=full $(GO) test -race -count=1 -timeout 20m -run TestChaos -v ./testing/chaos
+	CHAOS=full $(GO) test -race -count=1 -timeout 10m -run TestRounds -v ./backends/docker
 
 check: lint test test-ordinary test-repeat chaos bench ## what CI runs
 

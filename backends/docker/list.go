@@ -135,7 +135,7 @@ func (d *Driver) removeHomeless(ctx context.Context, id sandbox.ID) error {
 	}
 	for name, c := range all {
 		if l, ok := d.homeless(c); ok && l.ID == id {
-			if err := d.removeContainer(ctx, name); err != nil {
+			if err := errors.Join(d.removeContainer(ctx, name), d.removeVolumes(ctx, name)); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package actors
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -25,11 +26,13 @@ type (
 	look    struct{}               // command: compare what there is with what is wanted
 	lookDue struct{}               // event, from the timer
 	warmed  struct{ err error }    // event: one was started, or not
+	cleared struct{}               // event: what was too many has ended
 )
 
 func (look) poolMsg()    {}
 func (lookDue) poolMsg() {}
 func (warmed) poolMsg()  {}
+func (cleared) poolMsg() {}
 
 // PoolConfig says how many warm sandboxes are held.
 type PoolConfig struct {
@@ -140,50 +143,56 @@ func (p *Pool) wantedLocked(s *shape) int {
 	return min(p.cfg.Most, max(s.least, len(s.asked)))
 }
 
-// plan says what to start next, if anything, takes out what is dead or too many, and tells when to look again if nobody asks
-// before; 0 is never.
-func (p *Pool) plan() (start *sandbox.Spec, out []backends.Blank, next time.Duration) {
+// plan is what a look comes to.
+type plan struct {
+	start *sandbox.Spec    // like which one is to be started; nil is none
+	out   []backends.Blank // that are to be ended: too many, or dead
+	died  int              // of those
+	next  time.Duration    // until the next look if nobody asks before; 0 is never
+}
+
+func (p *Pool) plan() (do plan) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, nil, 0
+		return plan{}
 	}
 	total, lack := 0, 0
 	for name, s := range p.shapes {
-		out = append(out, s.keepLocked(p.wantedLocked(s))...)
+		dead, extra := s.keepLocked(p.wantedLocked(s))
+		do.out, do.died = slices.Concat(do.out, dead, extra), do.died+len(dead)
 		total += len(s.blanks)
 		if d := p.wantedLocked(s) - len(s.blanks); d > lack { // the shape that lacks most
 			like := s.like
-			lack, start = d, &like
+			lack, do.start = d, &like
 		}
 		if len(s.asked) > 0 {
-			if d := max(time.Millisecond, time.Until(s.asked[0].Add(p.cfg.Recent))); next == 0 || d < next {
-				next = d
+			if d := max(time.Millisecond, time.Until(s.asked[0].Add(p.cfg.Recent))); do.next == 0 || d < do.next {
+				do.next = d
 			}
 		} else if s.least == 0 {
 			delete(p.shapes, name) // it has no blanks any more
 		}
 	}
 	if total >= p.cfg.Most {
-		start = nil
+		do.start = nil
 	}
-	return start, out, next
+	return do
 }
 
 // keepLocked keeps n blanks that live, the latest, and takes out the others.
-func (s *shape) keepLocked(n int) (out []backends.Blank) {
-	s.blanks = slices.DeleteFunc(s.blanks, func(b backends.Blank) bool {
-		if !b.Alive() {
-			out = append(out, b)
-			return true
+func (s *shape) keepLocked(n int) (dead, extra []backends.Blank) {
+	var alive []backends.Blank
+	for _, b := range s.blanks {
+		if b.Alive() {
+			alive = append(alive, b)
+		} else {
+			dead = append(dead, b)
 		}
-		return false
-	})
-	if extra := len(s.blanks) - n; extra > 0 {
-		out = append(out, s.blanks[:extra]...)
-		s.blanks = slices.Delete(s.blanks, 0, extra)
 	}
-	return out
+	cut := max(0, len(alive)-n)
+	s.blanks = alive[cut:]
+	return dead, alive[:cut:cut]
 }
 
 // put adds a warm one; false if it is not wanted any more.
@@ -257,6 +266,12 @@ func (a *pool) Receive(c *kit.Context[poolMsg], m poolMsg) error {
 		}
 	case lookDue:
 		a.look(c)
+	case cleared:
+		if a.busy = false; a.pause == 0 {
+			a.look(c)
+			return nil
+		}
+		a.after(c, a.pause) // the timer may have come meanwhile
 	case warmed:
 		a.busy = false
 		if m.err == nil {
@@ -264,11 +279,16 @@ func (a *pool) Receive(c *kit.Context[poolMsg], m poolMsg) error {
 			a.look(c)
 			return nil
 		}
-		a.pause = min(lastPause, max(firstPause, 2*a.pause))
-		a.p.cfg.Log.Info("no warm sandbox could be started", "err", m.err, "pause", a.pause)
-		a.after(c, a.pause)
+		a.rest(c, m.err)
 	}
 	return nil
+}
+
+// rest starts nothing for a while.
+func (a *pool) rest(c *kit.Context[poolMsg], why error) {
+	a.pause = min(lastPause, max(firstPause, 2*a.pause))
+	a.p.cfg.Log.Info("no warm sandbox could be started", "err", why, "pause", a.pause)
+	a.after(c, a.pause)
 }
 
 // after sets the timer, of which there is one; 0 only stops it.
@@ -285,22 +305,26 @@ func (a *pool) look(c *kit.Context[poolMsg]) {
 	if a.busy {
 		return // its end comes here
 	}
-	start, out, next := a.p.plan()
-	a.after(c, next)
-	if start == nil && len(out) == 0 {
+	do := a.p.plan()
+	a.after(c, do.next)
+	if do.died > 0 { // what ends as soon as it has been started must not be started all the time
+		do.start = nil
+		a.rest(c, fmt.Errorf("%d have ended by themselves", do.died))
+	}
+	if do.start == nil && len(do.out) == 0 {
 		return
 	}
 	a.busy = true
 	p := a.p
 	c.Task(func(ctx context.Context) poolMsg {
-		if err := stopAll(out); err != nil {
+		if err := stopAll(do.out); err != nil {
 			p.cfg.Log.Warn("a warm sandbox could not be ended", "err", err)
 		}
-		if start == nil {
-			return warmed{}
+		if do.start == nil {
+			return cleared{}
 		}
-		b, err := p.cfg.Backend.Warm(ctx, *start)
-		if err == nil && !p.put(*start, b) {
+		b, err := p.cfg.Backend.Warm(ctx, *do.start)
+		if err == nil && !p.put(*do.start, b) {
 			err = b.Stop(context.WithoutCancel(ctx), 0)
 		}
 		return warmed{err}

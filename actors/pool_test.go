@@ -16,12 +16,13 @@ import (
 
 // heater is a backend whose warm sandboxes take a second to start. A spec's shape is the ports it may connect to.
 type heater struct {
-	mu      sync.Mutex
-	err     error
-	started int
-	blanks  []*fakeBlank
-	atOnce  int // that are being started
-	most    int // of those
+	mu        sync.Mutex
+	err       error
+	started   int
+	blanks    []*fakeBlank
+	stillborn bool
+	atOnce    int // that are being started
+	most      int // of those
 }
 
 func (h *heater) Name() string { return "heater" }
@@ -41,7 +42,7 @@ func (h *heater) Warm(ctx context.Context, s sandbox.Spec) (backends.Blank, erro
 	if h.err != nil {
 		return nil, h.err
 	}
-	b := &fakeBlank{shape: s.Limits.Ports, spec: s, alive: true}
+	b := &fakeBlank{shape: s.Limits.Ports, spec: s, alive: !h.stillborn}
 	h.blanks = append(h.blanks, b)
 	return b, nil
 }
@@ -231,6 +232,24 @@ func TestPoolReplacesTheDead(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		expectStock(t, p, ":2/2 ")
+	})
+}
+
+// One that ends as soon as it is started, say since its program is too old to wait, is not started all the time.
+func TestPoolOfWhatDoesNotLive(t *testing.T) {
+	pooled(t, 2, 4, func(t *testing.T, h *heater, p *Pool) {
+		h.mu.Lock()
+		h.stillborn = true
+		h.mu.Unlock()
+		for range 60 {
+			if ask(p, "") != nil {
+				t.Error("it gives a dead one")
+			}
+			time.Sleep(time.Second)
+		}
+		if started, _ := h.count(); started > 60 {
+			t.Errorf("%d were started in a minute", started)
+		}
 	})
 }
 

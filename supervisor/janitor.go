@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -22,6 +23,14 @@ type Janitor struct {
 	Grace time.Duration
 	// Interval is the time between looks for such sandboxes that nothing gives cause for; 0 means 1 minute, negative none.
 	Interval time.Duration
+}
+
+// check says whether j makes sense. Code: Invalid, naming the field.
+func (j Janitor) check() error {
+	if j.Grace < 0 {
+		return invalid("Config.Janitor.Grace", fmt.Errorf("%v is negative", j.Grace))
+	}
+	return nil
 }
 
 // A Finding is one sandbox as a janitor finds it, and a Rule says which are ended.

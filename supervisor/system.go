@@ -170,18 +170,7 @@ func (c Config) filled() (Config, error) {
 	if c.Drivers[c.Default] == nil {
 		return c, invalid("Config.Default", fmt.Errorf("there is no driver %q, only %s", c.Default, strings.Join(names, ", ")))
 	}
-	for _, name := range names {
-		if err := sandbox.ID(name).Check(); err != nil { // it names a part of the tree
-			return c, invalid("Config.Drivers", fmt.Errorf("%q cannot name a backend: %w", name, err))
-		}
-	}
-	if c.Janitor.Grace < 0 {
-		return c, invalid("Config.Janitor.Grace", fmt.Errorf("%v is negative", c.Janitor.Grace))
-	}
-	if err := c.Pool.check(); err != nil {
-		return c, err
-	}
-	if err := c.Restart.Check(); err != nil {
+	if err := cmp.Or(checkNames(names), c.Janitor.check(), c.Pool.check(), c.Restart.Check()); err != nil {
 		return c, err
 	}
 	c.LeaseTTL = cmp.Or(c.LeaseTTL, defaultLease)
@@ -200,6 +189,16 @@ func (c Config) filled() (Config, error) {
 		c.Backend.Admission = a
 	}
 	return c, nil
+}
+
+// checkNames says whether backends can have these names, which are those of parts of the tree. Code: Invalid.
+func checkNames(names []string) error {
+	for _, name := range names {
+		if err := sandbox.ID(name).Check(); err != nil {
+			return invalid("Config.Drivers", fmt.Errorf("%q cannot name a backend: %w", name, err))
+		}
+	}
+	return nil
 }
 
 // owner names this process, unlike any other.

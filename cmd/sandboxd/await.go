@@ -10,10 +10,20 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/internal/cli"
 )
 
 // orderFD is where a server that waits is told what it is to be.
 const orderFD = 6
+
+// runAwait is run once it is known with which arguments.
+func runAwait(ctx context.Context, c cli.Call) (err error) {
+	if c.Args, err = await(ctx); c.Args == nil || err != nil {
+		return err
+	}
+	return run(ctx, c)
+}
 
 // await is how a server begins that was started before it was known for whom: it has nothing yet, and waits for its command
 // line. That comes as the path of its log, the number of arguments and the arguments, each ended by a NUL byte. If whoever

@@ -34,11 +34,7 @@ func run(ctx context.Context, c cli.Call) error {
 		return runStage(ctx, c)
 	}
 	if len(c.Args) == 1 && c.Args[0] == "await" {
-		args, err := await(ctx)
-		if args == nil || err != nil {
-			return err
-		}
-		c.Args = args
+		return runAwait(ctx, c)
 	}
 	defer inheritNoIgnored()()
 	environ, key := takeKey(os.Environ())

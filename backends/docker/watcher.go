@@ -51,17 +51,6 @@ func newWatcher(d *Driver) *watcher {
 	return &watcher{d: d, held: map[*running]bool{}, changed: make(chan struct{}), again: make(chan struct{}, 1)}
 }
 
-// running is one run of a container: from its start to its end. The next start is another one.
-type running struct {
-	id      string        // of the container
-	started string        // when, as the engine writes it; which run it is. "" while hold looks
-	missed  bool          // there was an event while hold looked
-	shared  bool          // by all instances of the run; else it is somebody's who drops it
-	letgo   chan struct{} // closed when it has ended or is held no more
-	ended   bool          // letgo is closed since it has; set before
-	exit    sandbox.Exit
-}
-
 // share gives the run of a container, by id or name, that is there now, to one who may never let go of it. errEnded if it is
 // not running.
 func (w *watcher) share(ctx context.Context, name string) (*running, container.InspectResponse, error) {
@@ -280,21 +269,4 @@ func (w *watcher) letGo() {
 		delete(w.held, r)
 		close(r.letgo)
 	}
-}
-
-// wait returns how the run ended.
-func (r *running) wait(ctx context.Context) (sandbox.Exit, error) {
-	select {
-	case <-r.letgo: // first, so that an end long past is told to one whose ctx has ended too
-	default:
-		select {
-		case <-r.letgo:
-		case <-ctx.Done():
-			return sandbox.Exit{}, coded{sandbox.Canceled, context.Cause(ctx)}
-		}
-	}
-	if !r.ended {
-		return sandbox.Exit{}, errClosed
-	}
-	return r.exit, nil
 }

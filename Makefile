@@ -9,7 +9,7 @@ STORY   ?= examples/trajectories/fix-a-failing-test.json
 PURE    := ./sandbox ./sandbox/wire ./sandbox/ledger ./transport/breaker ./actors/kit ./supervisor/config ./internal/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build client-test vscode-test test test-repeat check lint vuln fuzz soak bench chaos setup clean
+.PHONY: help run build client-test vscode-test test test-ordinary test-repeat check lint vuln fuzz soak bench chaos setup clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,10 +29,14 @@ test: setup ## all tests, with the race detector
 test-repeat: setup ## the packages that need nothing installed, 20 times in random order
 	$(GO) test -race -count=20 -shuffle=on -timeout 14m $(PURE)
 
+test-ordinary: setup ## the jail backend, as a user who is not root
+	CI_PROMISES_ORDINARY="jail bash busybox ldd" .ci/ordinary ./backends/jail
+
 chaos: setup ## exactly-once under fire, the long form: hundreds of kills
 	CHAOS=full $(GO) test -race -count=1 -timeout 20m -run TestChaos -v ./testing/chaos
+	CHAOS=full $(GO) test -race -count=1 -timeout 10m -run TestRounds -v ./backends/docker
 
-check: lint test test-repeat chaos bench ## what CI runs
+check: lint test test-ordinary test-repeat chaos bench ## what CI runs
 
 lint: setup ## gofmt, vet, staticcheck, shellcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run gofmt -w on the files above'; exit 1; }

@@ -83,7 +83,7 @@ func (cfg JanitorConfig) end(ctx context.Context, f Finding, row journal.LeaseRo
 		}
 		return f
 	}
-	lease, err := cfg.Registry.Acquire(ctx, f.ID, cfg.Owner+"/janitor", cfg.TTL+cfg.Grace)
+	lease, err := cfg.Registry.Acquire(ctx, f.ID, cfg.Owner+"/janitor", cfg.TTL+max(0, cfg.Grace))
 	if err != nil {
 		return fail(err)
 	}

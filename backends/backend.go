@@ -24,7 +24,9 @@ type Config struct {
 	OnBreaker func(id sandbox.ID, from, to string)
 	// Admission, if not nil, is asked before a sandbox is started that would use up this host (see Resident).
 	Admission *Admission
-	Log       *slog.Logger // nil discards
+	// Claim, if not nil, gives a blank of a backend that fits spec and shape, for the caller alone, or nil. It must not wait.
+	Claim func(backend, shape string, spec sandbox.Spec) Blank
+	Log   *slog.Logger // nil discards
 }
 
 const (
@@ -87,7 +89,7 @@ func (b *Backend) Start(ctx context.Context, spec sandbox.Spec) (*Sandbox, error
 		return nil, b.wrap("Start", spec.ID, err)
 	}
 	s, err := retry(ctx, b.config.Attempts, b.retrying("Start", spec.ID), func() (*Sandbox, error) {
-		inst, err := b.driver.Start(ctx, spec)
+		inst, err := b.begin(ctx, spec)
 		if err != nil {
 			return nil, err
 		}

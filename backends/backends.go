@@ -145,7 +145,7 @@ type Options struct {
 	StateDir string         // where it keeps what the next process must find
 	Environ  []string       // KEY=VALUE: this program's environment, from which a driver takes what it needs by name
 	Values   map[string]any // its part of the configuration, for Decode
-	// OnConnection, if not nil, hears what the sandboxes that are Filtered do on the network: at most some hundred events
+	// OnConnection, if not nil, hears what the sandboxes that are Filtered do on the network: at most some ten events
 	// per second and sandbox, one call at a time for each sandbox.
 	OnConnection func(id sandbox.ID, c sandbox.Connection)
 	// OnProgress, if not nil, hears how the pulling and building of images goes. It must not wait.

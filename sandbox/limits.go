@@ -46,6 +46,9 @@ const (
 // The ends of the kernel's cpu.shares.
 const minShares, maxShares = 2, 1 << 18
 
+// maxProcesses is PID_MAX_LIMIT of a 64-bit kernel.
+const maxProcesses = 1 << 22
+
 // Check says whether l makes sense by itself; the error names the limit.
 func (l Limits) Check() error {
 	switch {
@@ -55,6 +58,8 @@ func (l Limits) Check() error {
 		return fmt.Errorf("cpu_shares: want %d to %d, have %d", minShares, maxShares, l.CPUShares)
 	case l.Swappiness < 0 || l.Swappiness > 100:
 		return fmt.Errorf("swappiness: want 1 to 100, have %d", l.Swappiness)
+	case l.Processes > maxProcesses:
+		return fmt.Errorf("processes: want at most %d, which is all that a kernel can number", maxProcesses)
 	case l.Swap > 0 && l.Memory < 0:
 		return errors.New("swap: without a limit of the memory it cannot have one")
 	}

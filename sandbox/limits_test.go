@@ -21,6 +21,7 @@ func TestLimitsCheck(t *testing.T) {
 		"cpu_shares: ": {CPUShares: -1},
 		"swappiness: ": {Swappiness: 101},
 		"swap: ":       {Swap: 1, Memory: -1},
+		"processes: ":  {Processes: 1<<22 + 1},
 		"affinity: ":   {Affinity: "0-"},
 		"ports: ":      {Ports: "0-80"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -24,6 +25,14 @@ type Janitor struct {
 	Interval time.Duration
 }
 
+// check says whether j makes sense. Code: Invalid, naming the field.
+func (j Janitor) check() error {
+	if j.Grace < 0 {
+		return invalid("Config.Janitor.Grace", fmt.Errorf("%v is negative", j.Grace))
+	}
+	return nil
+}
+
 // A Finding is one sandbox as a janitor finds it, and a Rule says which are ended.
 type (
 	Finding = actors.Finding
@@ -32,17 +41,23 @@ type (
 
 const defaultInterval = time.Minute
 
+func (s *System) backendNames() []string { return slices.Sorted(maps.Keys(s.backends)) }
+
 // tend makes the janitors, and the group of each backend.
 func (s *System) tend() kit.Member {
 	c := s.cfg
 	var members []kit.Member
-	for _, name := range slices.Sorted(maps.Keys(s.backends)) {
+	for _, name := range s.backendNames() {
 		j := actors.NewJanitor(actors.JanitorConfig{
 			Estate: s.backends[name], Registry: actors.Keep(s.journal), Runtimes: s.runtimes, Owner: s.owner, TTL: c.LeaseTTL, Grace: c.Grace,
 			Rule: Rule{Grace: c.Janitor.Grace, Since: time.Now()}, Interval: cmp.Or(c.Janitor.Interval, defaultInterval), Log: c.Log,
 		})
 		s.janitors = append(s.janitors, j)
-		group := kit.Group(RestForOne(Restart{Spent: GiveUp}), j.Member())
+		var of []kit.Member
+		if p := s.pools[name]; p != nil {
+			of = append(of, p.Member())
+		}
+		group := kit.Group(OneForOne(Restart{Spent: GiveUp}), append(of, j.Member())...) // neither needs the other
 		members = append(members, kit.MemberOf[kit.None](name, kit.Permanent, group, nil))
 	}
 	return kit.MemberOf[kit.None]("backends", kit.Permanent, kit.Group(OneForOne(Restart{Spent: GiveUp}), members...), nil)

@@ -45,6 +45,7 @@ type Config struct {
 	Misses   int           // of those in a row that mean death; 0 means 3
 	Grace    time.Duration // for what runs in a sandbox that is ended; 0 means 5 s
 	Janitor  Janitor       // when sandboxes are ended that nobody drives any more
+	Pool     Pool          // how many are held ready
 	// ActionTimeout is that of an action that brings none; 0 means 10 minutes, negative none.
 	ActionTimeout time.Duration
 
@@ -74,6 +75,7 @@ type System struct {
 	tree     *kit.System
 	runtimes *actors.Runtimes
 	janitors []*actors.Janitor
+	pools    map[string]*actors.Pool // by backend
 
 	closing sync.Once
 	closed  error
@@ -94,9 +96,13 @@ func Open(ctx context.Context, c Config) (*System, error) {
 		return nil, errors.Join(err, closeDrivers(c.Drivers))
 	}
 	s := &System{cfg: c, owner: owner(), journal: j, backends: map[string]*backends.Backend{}}
+	if c.Backend.Claim == nil {
+		c.Backend.Claim = s.claim
+	}
 	for name, d := range c.Drivers {
 		s.backends[name] = backends.Open(name, d, c.Backend)
 	}
+	s.addPools()
 	if err := s.grow(); err != nil {
 		return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 	}
@@ -164,15 +170,7 @@ func (c Config) filled() (Config, error) {
 	if c.Drivers[c.Default] == nil {
 		return c, invalid("Config.Default", fmt.Errorf("there is no driver %q, only %s", c.Default, strings.Join(names, ", ")))
 	}
-	for _, name := range names {
-		if err := sandbox.ID(name).Check(); err != nil { // it names a part of the tree
-			return c, invalid("Config.Drivers", fmt.Errorf("%q cannot name a backend: %w", name, err))
-		}
-	}
-	if c.Janitor.Grace < 0 {
-		return c, invalid("Config.Janitor.Grace", fmt.Errorf("%v is negative", c.Janitor.Grace))
-	}
-	if err := c.Restart.Check(); err != nil {
+	if err := cmp.Or(checkNames(names), c.Janitor.check(), c.Pool.check(), c.Restart.Check()); err != nil {
 		return c, err
 	}
 	c.LeaseTTL = cmp.Or(c.LeaseTTL, defaultLease)
@@ -191,6 +189,16 @@ func (c Config) filled() (Config, error) {
 		c.Backend.Admission = a
 	}
 	return c, nil
+}
+
+// checkNames says whether backends can have these names, which are those of parts of the tree. Code: Invalid.
+func checkNames(names []string) error {
+	for _, name := range names {
+		if err := sandbox.ID(name).Check(); err != nil {
+			return invalid("Config.Drivers", fmt.Errorf("%q cannot name a backend: %w", name, err))
+		}
+	}
+	return nil
 }
 
 // owner names this process, unlike any other.
@@ -214,7 +222,10 @@ func (s *System) close(ctx context.Context) error {
 	if s.runtimes != nil {
 		errs = append(errs, s.leaveAll(ctx), s.tree.Stop(ctx))
 	}
-	for _, b := range s.backends {
+	for name, b := range s.backends {
+		if p := s.pools[name]; p != nil {
+			errs = append(errs, p.Close())
+		}
 		errs = append(errs, b.Close())
 	}
 	return errors.Join(append(errs, s.journal.Close())...)

@@ -54,6 +54,9 @@ func TestParseMount(t *testing.T) {
 		"cache:/b":           {source: "cache", target: "/b", mode: "rw", volume: true},
 		"volume:cache:/b:ro": {source: "cache", target: "/b", mode: "ro", volume: true},
 	} {
+		if want.mode == modeOverlay && os.Geteuid() != 0 {
+			continue // which only root can clear away
+		}
 		if m, err := parseMount(text); err != nil || m != want {
 			t.Errorf("%s: %+v, %v", text, m, err)
 		}

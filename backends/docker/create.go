@@ -3,7 +3,6 @@ package docker
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -99,6 +98,10 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 		LogConfig:   container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},
 		OomScoreAdj: outOfMemoryFirst,
 		Resources:   d.resources(spec.Limits),
+	}
+	if d.config.shared() && d.option("userns") {
+		// An engine that gives containers user numbers of their own would give the mounted directories to nobody there.
+		host.UsernsMode = "host"
 	}
 	host.DeviceRequests = devices
 	if d.filtered() {
@@ -207,28 +210,6 @@ func (c Config) deviceRequests() ([]container.DeviceRequest, error) {
 	return []container.DeviceRequest{r}, nil
 }
 
-// owned are the members of HostConfig that have fields in Config, or on which the driver rests.
-var owned = []string{"Mounts", "Binds", "NetworkMode", "PortBindings", "Runtime", "ReadonlyRootfs", "RestartPolicy", "AutoRemove", "PidMode",
-	"Memory", "MemorySwap", "NanoCpus", "PidsLimit", "DeviceRequests", "CapAdd", "LogConfig", "ContainerIDFile"}
-
-func (c Config) checkExtra() error {
-	if c.Extra == "" {
-		return nil
-	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(c.Extra), &members); err != nil {
-		return fmt.Errorf("extra: want an object of JSON: %w", err)
-	}
-	for name := range members {
-		for _, o := range owned {
-			if strings.EqualFold(name, o) {
-				return fmt.Errorf("extra: %s is set by the driver", o)
-			}
-		}
-	}
-	return c.addExtra(&container.HostConfig{})
-}
-
 // addExtra sets Config.Extra in h. A member that the engine's API does not have is an error. Code: Invalid.
 func (c Config) addExtra(h *container.HostConfig) error {
 	if c.Extra == "" {
@@ -238,18 +219,6 @@ func (c Config) addExtra(h *container.HostConfig) error {
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(h); err != nil {
 		return coded{sandbox.Invalid, fmt.Errorf("extra: %w", err)}
-	}
-	return nil
-}
-
-func (c Config) checkEnv() error {
-	for name, value := range c.Env {
-		if err := sandbox.CheckEnv(name, value); err != nil {
-			return fmt.Errorf("env: %w", err)
-		}
-		if strings.HasPrefix(name, environmentTaken) {
-			return errors.New("env: names that begin with " + environmentTaken + " are the server's")
-		}
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func TestDriver(t *testing.T) {
 // has changed.
 func TestConformance(t *testing.T) {
 	if os.Getenv("CONFORM") == "" {
-		t.Skip("CONFORM=1 runs it, which takes five minutes")
+		t.Skip("CONFORM=1 runs it, which takes four minutes")
 	}
 	dockerd.Host(t)
 	drivertest.Conform(t, func(t *testing.T) func() backends.Driver {

@@ -79,6 +79,10 @@ func (i *instance) openWay(run string) (*egress.Proxy, error) {
 		d.log.Warn("only programs that heed HTTP_PROXY get out of a sandbox", "id", i.label.ID, "err", set.Missing)
 	}
 	c := egress.Config{Policy: i.label.Egress, Limits: i.label.Limits, Log: d.log.With("id", i.label.ID)}
+	c.Changed = egress.Watched(i.home.labelFile(), func() (sandbox.Egress, error) {
+		l, err := i.home.read()
+		return l.Egress, err
+	})
 	if hear, id := d.config.OnConnection, i.label.ID; hear != nil {
 		c.OnConnection = func(s sandbox.Connection) { hear(id, s) }
 	}

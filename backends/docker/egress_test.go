@@ -69,6 +69,16 @@ func TestEgressOutlivesItsController(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, e := range []sandbox.Egress{{Mode: sandbox.EgressDenyAll}, policy} { // whichever of the two lets it out
+		if err := also.SetEgress(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		for range 8 {
+			if got := greets(also); got != (e.Mode == "") {
+				t.Errorf("it gets out: %v, by %+v", got, e)
+			}
+		}
+	}
 	s.Close()
 	if err := first.Close(); err != nil {
 		t.Error(err)

@@ -1,12 +1,14 @@
 package docker
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
 
 	"github.com/sandtree/sandtree/backends"
@@ -20,10 +22,17 @@ func fromRegistry(t *testing.T, user, password string) (Config, *registryServer)
 	c := testConfig(t)
 	r := newRegistry(t, user, password)
 	c.Image, c.Pull = r.Image(), ""
-	t.Cleanup(func() {
-		dockerd.Client(t, c.Host).ImageRemove(t.Context(), c.Image, image.RemoveOptions{Force: true})
-	})
+	t.Cleanup(func() { removeImage(t, c.Host, c.Image) })
 	return c, r
+}
+
+// removeImage removes an image, if it is there, and those that it was built from.
+func removeImage(t *testing.T, host, name string) {
+	t.Helper()
+	_, err := dockerd.Client(t, host).ImageRemove(context.Background(), name, image.RemoveOptions{Force: true, PruneChildren: true})
+	if err != nil && !errdefs.IsNotFound(err) {
+		t.Error(err)
+	}
 }
 
 func TestPullMissing(t *testing.T) {
@@ -155,9 +164,7 @@ func TestBuild(t *testing.T) {
 	if err != nil || name != tag {
 		t.Fatalf("%q, %v", name, err)
 	}
-	t.Cleanup(func() {
-		dockerd.Client(t, c.Host).ImageRemove(t.Context(), tag, image.RemoveOptions{Force: true, PruneChildren: true})
-	})
+	t.Cleanup(func() { removeImage(t, c.Host, tag) })
 	if text := strings.Join(lines, "\n"); !strings.Contains(text, "RUN echo $WHAT") {
 		t.Errorf("the build says %q", text)
 	}

@@ -58,7 +58,7 @@ func (d *Driver) instance(ctx context.Context, h home, l label) (*instance, erro
 	if err != nil {
 		return nil, err
 	}
-	run, c, err := d.watch.hold(ctx, l.Container)
+	run, c, err := d.watch.share(ctx, l.Container)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func (d *Driver) launch(ctx context.Context, id, key string, spec sandbox.Spec) 
 		return nil, c, err
 	}
 	wg.Go(func() { l.tell(d.told(key, spec)) })
-	r, c, err := d.watch.hold(ctx, id)
+	r, c, err := d.watch.share(ctx, id)
 	if errors.Is(err, errEnded) {
 		err = nil // the connection will say so, and why
 	}

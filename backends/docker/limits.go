@@ -2,6 +2,9 @@ package docker
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,34 +35,37 @@ func (d *Driver) info(ctx context.Context) (*system.Info, error) {
 	return &info, nil
 }
 
+// option says whether the engine has a security option, as far as it has been asked: "rootless", "userns".
+func (d *Driver) option(name string) bool {
+	d.facts.mu.Lock()
+	defer d.facts.mu.Unlock()
+	return d.facts.info != nil && slices.ContainsFunc(d.facts.info.SecurityOptions, func(o string) bool {
+		return o == "name="+name || strings.HasPrefix(o, "name="+name+",")
+	})
+}
+
 // Enforces names the limits that the engine can enforce; where it does not answer, those that every engine can, since no
 // start will get further.
 //
 // Not among them: the disk, since only a few file systems can bound a container's layer, and none a mounted workspace;
-// the network, which the engine cannot bound at all, but for one that is filtered; reading and writing, which control groups of version 1 bound only
-// for programs that go around the page cache.
+// the network, which the engine cannot bound at all, but for one that is filtered; reading and writing, which control
+// groups of version 1 bound only for programs that go around the page cache.
 func (d *Driver) Enforces() []string {
-	always := []string{backends.LimitCPU, backends.LimitCPUShares, backends.LimitAffinity, backends.LimitMemory, backends.LimitProcesses}
-	var can []string
-	if d.filtered() {
-		can = []string{backends.LimitNetwork, backends.LimitConnections, backends.LimitPorts, backends.LimitEgress}
+	can := map[string]bool{backends.LimitCPU: true, backends.LimitCPUShares: true, backends.LimitAffinity: true,
+		backends.LimitMemory: true, backends.LimitProcesses: true}
+	for _, name := range []string{backends.LimitNetwork, backends.LimitConnections, backends.LimitPorts, backends.LimitEgress} {
+		can[name] = d.filtered()
 	}
 	ctx, cancel := context.WithTimeout(d.life, 2*time.Second)
 	defer cancel()
-	info, err := d.info(ctx)
-	if err != nil {
-		return append(can, always...)
+	if info, err := d.info(ctx); err == nil {
+		maps.Copy(can, map[string]bool{
+			backends.LimitCPU: info.CPUCfsQuota, backends.LimitCPUShares: info.CPUShares, backends.LimitAffinity: info.CPUSet,
+			backends.LimitMemory: info.MemoryLimit, backends.LimitSwap: info.MemoryLimit && info.SwapLimit,
+			backends.LimitSwappiness: info.MemoryLimit && info.CgroupVersion == "1", backends.LimitProcesses: info.PidsLimit,
+		})
 	}
-	for name, is := range map[string]bool{
-		backends.LimitCPU: info.CPUCfsQuota, backends.LimitCPUShares: info.CPUShares, backends.LimitAffinity: info.CPUSet,
-		backends.LimitMemory: info.MemoryLimit, backends.LimitSwap: info.MemoryLimit && info.SwapLimit,
-		backends.LimitSwappiness: info.MemoryLimit && info.CgroupVersion == "1", backends.LimitProcesses: info.PidsLimit,
-	} {
-		if is {
-			can = append(can, name)
-		}
-	}
-	return can
+	return slices.DeleteFunc(slices.Clone(backends.LimitNames), func(name string) bool { return !can[name] })
 }
 
 // Resident says whether the sandboxes use up this host.

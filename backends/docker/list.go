@@ -5,12 +5,14 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/client"
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/internal/held"
@@ -51,6 +53,9 @@ func (d *Driver) List(ctx context.Context, owner string) ([]backends.Listed, err
 		return nil, failed("docker.List", "", err)
 	}
 	containers, err := d.containers(ctx)
+	if client.IsErrConnectionFailed(err) && !anyHome(entries) {
+		return nil, nil // most machines have no engine, and whoever looks for orphans asks all drivers
+	}
 	if err != nil {
 		return nil, failed("docker.List", "", err)
 	}
@@ -82,6 +87,10 @@ func (d *Driver) List(ctx context.Context, owner string) ([]backends.Listed, err
 		}
 	}
 	return list, nil
+}
+
+func anyHome(entries []os.DirEntry) bool {
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool { return sandbox.ID(e.Name()).Check() == nil })
 }
 
 // containers are those of this state directory, by name.
@@ -126,7 +135,7 @@ func (d *Driver) removeHomeless(ctx context.Context, id sandbox.ID) error {
 	}
 	for name, c := range all {
 		if l, ok := d.homeless(c); ok && l.ID == id {
-			if err := d.removeContainer(ctx, name); err != nil {
+			if err := errors.Join(d.removeContainer(ctx, name), d.removeVolumes(ctx, name)); err != nil {
 				return err
 			}
 		}

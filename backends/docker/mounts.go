@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +12,10 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/volume"
 
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -69,6 +73,8 @@ func parseMount(text string) (mountSpec, error) {
 		return m, fmt.Errorf("what is below %s is the server's", inside)
 	case !slices.Contains([]string{modeReadWrite, modeReadOnly, modeOverlay}, m.mode):
 		return m, fmt.Errorf("mode %q: want rw, ro or overlay", m.mode)
+	case m.mode == modeOverlay && os.Geteuid() != 0:
+		return m, errors.New("only root can remove what an overlay leaves; copy the directory instead")
 	case m.mode == modeOverlay && m.volume:
 		return m, errors.New("only a directory can have mode overlay")
 	case m.mode == modeOverlay && strings.ContainsAny(m.source, ",\\"):
@@ -146,9 +152,9 @@ func (d *Driver) mountsOf(h home, l label, program string) []mount.Mount {
 			all = append(all, mount.Mount{Type: mount.TypeVolume, Source: m.source, Target: m.target, ReadOnly: m.mode == modeReadOnly})
 		case m.mode == modeOverlay:
 			upper, work := h.overlay(i)
-			// A volume without a name ends with the container.
-			all = append(all, mount.Mount{Type: mount.TypeVolume, Target: m.target, VolumeOptions: &mount.VolumeOptions{
-				NoCopy: true, DriverConfig: &mount.Driver{Name: "local", Options: map[string]string{
+			// One without a name would be left over if somebody else removed the container.
+			all = append(all, mount.Mount{Type: mount.TypeVolume, Source: l.Container + "-" + strconv.Itoa(i), Target: m.target, VolumeOptions: &mount.VolumeOptions{
+				NoCopy: true, Labels: d.volumeLabels(l), DriverConfig: &mount.Driver{Name: "local", Options: map[string]string{
 					"type": "overlay", "device": "overlay", "o": "lowerdir=" + strings.ReplaceAll(m.source, ":", `\:`) + ",upperdir=" + upper + ",workdir=" + work,
 				}}}})
 		default:
@@ -156,4 +162,23 @@ func (d *Driver) mountsOf(h home, l label, program string) []mount.Mount {
 		}
 	}
 	return all
+}
+
+// volumeLabels are those of the volumes that are a sandbox's own.
+func (d *Driver) volumeLabels(l label) map[string]string {
+	return map[string]string{labelPrefix + "system": d.system, labelPrefix + "container": l.Container}
+}
+
+// removeVolumes removes the volumes that are a sandbox's own, whose container is gone.
+func (d *Driver) removeVolumes(ctx context.Context, container string) error {
+	all, err := d.engine.VolumeList(ctx, volume.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelPrefix+"container="+container))})
+	if err != nil {
+		return err
+	}
+	for _, v := range all.Volumes {
+		if err := d.engine.VolumeRemove(ctx, v.Name, false); err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
 }

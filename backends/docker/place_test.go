@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -43,7 +44,11 @@ func TestMounts(t *testing.T) {
 	c.Mounts = append(c.Mounts, "volume:"+name+":/mnt/volume", name+":/mnt/again:ro")
 	c.User = "0"
 	engine := dockerd.Client(t, c.Host)
-	t.Cleanup(func() { engine.VolumeRemove(t.Context(), name, true) })
+	t.Cleanup(func() {
+		if err := engine.VolumeRemove(context.Background(), name, true); err != nil {
+			t.Error(err)
+		}
+	})
 	d, b := opened(t, c)
 	s, i := started(t, b, sandbox.Spec{ID: "mounts"})
 	prints(t, s, "cat /mnt/rw/file /mnt/ro/file /mnt/overlay/file", "host\nhost\nhost")

@@ -97,8 +97,11 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 			}
 		}
 	}
-	l = l.renewed(d, h, spec)
-	inst, err := d.place(ctx, h, &l, spec, there)
+	var inst *instance
+	if _, err = d.info(ctx); err == nil { // on it depends what follows; and it tells whether there is an engine at all
+		l = l.renewed(d, h, spec)
+		inst, err = d.place(ctx, h, &l, spec, there)
+	}
 	if err == nil {
 		inst.fresh = fresh
 		return inst, nil
@@ -187,6 +190,9 @@ func (d *Driver) user(l label) (uid, gid int) {
 	if uid, gid, _ := d.config.user(); uid >= 0 {
 		return uid, gid
 	}
+	if d.option("rootless") {
+		return 0, 0 // is, outside, whoever runs the engine; every other number there is nobody's
+	}
 	if euid := os.Geteuid(); euid != 0 {
 		return euid, os.Getegid()
 	}
@@ -208,10 +214,6 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 		if err := d.limit(ctx, there.ID, spec.Limits); err != nil {
 			return nil, err
 		}
-	}
-	if _, err := d.info(ctx); err != nil { // it says how many processors there are; and whether there is an engine at all
-		l.noContainer(there, err)
-		return nil, err
 	}
 	l.Limits, l.Egress = spec.Limits, spec.Egress
 	if err := h.write(*l); err != nil { // from here on, the next process finds all that there is

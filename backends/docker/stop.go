@@ -118,6 +118,11 @@ func (d *Driver) clear(ctx context.Context, h home, l label) error {
 		if err := d.removeContainer(ctx, l.Container); err != nil {
 			return err
 		}
+		if _, err := os.Stat(h.overlayDir()); err == nil { // else it has none
+			if err := d.removeVolumes(ctx, l.Container); err != nil {
+				return err
+			}
+		}
 	}
 	// By one step the sandbox is no more; what is slow comes after it, and can be taken up again by another process.
 	gone := filepath.Join(d.root, gonePrefix+sandbox.RandomHex(8))

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -50,17 +51,27 @@ func newWatcher(d *Driver) *watcher {
 	return &watcher{d: d, held: map[*running]bool{}, changed: make(chan struct{}), again: make(chan struct{}, 1)}
 }
 
-// running is one run of a container: from its start to its end. The next start is another one.
-type running struct {
-	id      string        // of the container
-	started string        // when, as the engine writes it; which run it is. "" while hold looks
-	missed  bool          // there was an event while hold looked
-	letgo   chan struct{} // closed when it has ended or is held no more
-	ended   bool          // letgo is closed since it has; set before
-	exit    sandbox.Exit
+// share gives the run of a container, by id or name, that is there now, to one who may never let go of it. errEnded if it is
+// not running.
+func (w *watcher) share(ctx context.Context, name string) (*running, container.InspectResponse, error) {
+	r, c, err := w.hold(ctx, name)
+	if err != nil {
+		return nil, c, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for other := range w.held {
+		if other.shared && other.id == r.id && other.started == r.started {
+			delete(w.held, r)
+			return other, c, nil
+		}
+	}
+	r.shared = true
+	return r, c, nil
 }
 
-// hold begins to watch the run of a container, by id or name, that is there now. errEnded if it is not running.
+// hold begins to watch the run of a container, by id or name, that is there now, until it ends or is dropped. errEnded if it
+// is not running.
 func (w *watcher) hold(ctx context.Context, name string) (*running, container.InspectResponse, error) {
 	if err := w.subscribed(ctx); err != nil {
 		return nil, container.InspectResponse{}, err
@@ -87,7 +98,10 @@ func (w *watcher) hold(ctx context.Context, name string) (*running, container.In
 	case !kept:
 		return nil, c, errClosed
 	case missed:
-		w.look(ctx, c.ID, "")
+		if err := w.look(ctx, c.ID, ""); err != nil {
+			w.drop(r)
+			return nil, c, err
+		}
 	}
 	return r, c, nil
 }
@@ -172,38 +186,37 @@ func (w *watcher) stream(ctx context.Context) (lasted bool, err error) {
 		filters.Arg("event", string(events.ActionDie)), filters.Arg("event", string(events.ActionOOM)), filters.Arg("event", string(events.ActionDestroy)),
 	)})
 	select {
-	case err := <-failed:
+	case err = <-failed:
 		return false, err
 	default:
 	}
 	w.set(connected, nil)
-	w.look(ctx, "", "")
-	for {
+	err = w.look(ctx, "", "")
+	for err == nil {
 		select {
 		case e := <-told:
 			if e.Action == events.ActionOOM {
 				w.d.log.Warn("a process of a sandbox was killed for want of memory", "id", e.Actor.Attributes[labelPrefix+"id"])
 				continue
 			}
-			w.look(ctx, e.Actor.ID, e.Actor.Attributes["exitCode"])
-		case err := <-failed:
-			return true, err
+			err = w.look(ctx, e.Actor.ID, e.Actor.Attributes["exitCode"])
+		case err = <-failed:
 		}
 	}
+	return true, err
 }
 
 // look looks at the held runs of a container, or of all if id is "", and lets go of those that have ended. code is the exit
-// code, if an event has told it: a container that is removed at once cannot be looked at.
-func (w *watcher) look(ctx context.Context, id, code string) {
+// code, if an event has told it: a container that is removed at once cannot be looked at. When it fails, all must be looked at
+// again.
+func (w *watcher) look(ctx context.Context, id, code string) error {
 	for r, started := range w.holding(id) {
 		c, err := w.d.engine.ContainerInspect(ctx, r.id)
 		switch {
 		case errdefs.IsNotFound(err):
 			w.over(r, exitOf(code, false))
 		case err != nil:
-			if ctx.Err() == nil {
-				w.d.log.Warn("a container cannot be looked at", "container", r.id, "err", err)
-			}
+			return fmt.Errorf("look at container %s: %w", r.id, err)
 		case c.State.StartedAt == started && c.State.Running:
 		case c.State.StartedAt == started:
 			w.over(r, exitOfState(c.State))
@@ -211,6 +224,7 @@ func (w *watcher) look(ctx context.Context, id, code string) {
 			w.over(r, exitOf(code, false))
 		}
 	}
+	return nil
 }
 
 // holding gives the held runs of a container, or of all if id is "", with their start. Those that hold is just looking at are
@@ -255,21 +269,4 @@ func (w *watcher) letGo() {
 		delete(w.held, r)
 		close(r.letgo)
 	}
-}
-
-// wait returns how the run ended.
-func (r *running) wait(ctx context.Context) (sandbox.Exit, error) {
-	select {
-	case <-r.letgo: // first, so that an end long past is told to one whose ctx has ended too
-	default:
-		select {
-		case <-r.letgo:
-		case <-ctx.Done():
-			return sandbox.Exit{}, coded{sandbox.Canceled, context.Cause(ctx)}
-		}
-	}
-	if !r.ended {
-		return sandbox.Exit{}, errClosed
-	}
-	return r.exit, nil
 }

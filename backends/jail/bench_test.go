@@ -77,3 +77,25 @@ func median(times []time.Duration) time.Duration {
 }
 
 func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// BenchmarkPause is the time that it takes to stop all processes of a sandbox where they are, and to let them go on: in
+// milliseconds, of which each may take one.
+func BenchmarkPause(b *testing.B) {
+	backend := bounded(b, "bench")
+	p := began(b, backend, sandbox.Spec{ID: "bench"}).Instance().(backends.Pauser)
+	var pauses, resumes []time.Duration
+	for b.Loop() {
+		begun := time.Now()
+		if err := p.Pause(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		paused := time.Now()
+		if err := p.Resume(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		pauses, resumes = append(pauses, paused.Sub(begun)), append(resumes, time.Since(paused))
+	}
+	b.ReportMetric(0, "ns/op")
+	floor.Bound(b, micro(median(pauses))/1000, "ms/pause", 1)
+	floor.Bound(b, micro(median(resumes))/1000, "ms/resume", 1)
+}

@@ -111,6 +111,28 @@ func marked(id sandbox.ID) []string {
 	return found
 }
 
+// TestNowhere has a jail made where none can be: in a jail.
+func TestNowhere(t *testing.T) {
+	program := controller(t)
+	dir := t.TempDir()
+	for from, to := range map[string]string{program: "controller", sandboxdtest.Binary(t): "sandboxd"} {
+		b, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, to), b, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := backends.Open("jail", open(t, t.TempDir()), backends.Config{})
+	ends(t, b, "x")
+	s := began(t, b, sandbox.Spec{ID: "x", Workspace: dir})
+	got := run(t, s, "./controller /tmp/state ./sandboxd 2>&1 | head -3; ls /tmp/state/jail; pgrep sandboxd | wc -l")
+	if !strings.Contains(got, "(unsupported)") || !strings.Contains(got, "user namespaces") || !strings.HasSuffix(got, "\n1") {
+		t.Errorf("it says %q", got)
+	}
+}
+
 // TestOwner makes files in workspaces that belong to somebody, and looks whose they are on the host.
 func TestOwner(t *testing.T) {
 	b := backends.Open("jail", open(t, t.TempDir()), backends.Config{})

@@ -20,6 +20,7 @@ func open(t testing.TB, dir string) backends.Driver {
 
 func stored(t testing.TB, dir, storage string) backends.Driver {
 	t.Helper()
+	need.Jail(t)
 	d, err := jail.New(jail.Config{StateDir: dir, Sandboxd: sandboxdtest.Binary(t), Storage: storage})
 	if err != nil {
 		t.Fatal(err)

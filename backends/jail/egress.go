@@ -83,6 +83,10 @@ func (d *Driver) openWay(ctx context.Context, h home, l label) (*egress.Proxy, e
 		d.log.Warn("only programs that heed HTTP_PROXY get out of a sandbox", "id", l.ID, "err", set.Missing)
 	}
 	c := egress.Config{Policy: l.Egress, Limits: l.Limits, Log: d.log.With("id", l.ID)}
+	c.Changed = egress.Watched(h.labelFile(), func() (sandbox.Egress, error) {
+		l, err := h.read()
+		return l.Egress, err
+	})
 	if hear := d.config.OnConnection; hear != nil {
 		c.OnConnection = func(s sandbox.Connection) { hear(l.ID, s) }
 	}

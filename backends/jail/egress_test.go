@@ -12,6 +12,7 @@ import (
 	"github.com/sandtree/sandtree/backends/jail"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/leak"
+	"github.com/sandtree/sandtree/testing/need"
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
 
@@ -52,6 +53,7 @@ func ends(t testing.TB, b *backends.Backend, ids ...sandbox.ID) {
 
 // TestEgress has a program connect to a server of this host, by a literal address that the policy opens, and to others.
 func TestEgress(t *testing.T) {
+	need.Jail(t)
 	leak.Check(t)
 	dir := t.TempDir()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -20,7 +20,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,39 +29,6 @@ import (
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
-
-// Config says how sandboxes are placed. Only StateDir is needed.
-type Config struct {
-	// StateDir is the directory below which the sandboxes are, in jail/ID; made if it is missing. Whoever uses the
-	// same directory shares the sandboxes.
-	StateDir string `koanf:"-"`
-	// Sandboxd is the path of the server's program; "" looks beside the running program, then on PATH.
-	Sandboxd string `koanf:"sandboxd"`
-	// Root is a directory with a root file system, say an unpacked image; "" shows the programs of the host: /usr and what
-	// of /etc they need. It cannot be written to, unless Overlay is set.
-	Root string `koanf:"root"`
-	// Overlay lets Root be written to: what is written is held in memory and ends with the server.
-	Overlay bool `koanf:"overlay"`
-	// Paths are further files and directories of the host to be shown at the same place, for reading.
-	Paths []string `koanf:"paths"`
-	// User is whom programs run as: "sandbox", which is the default and has number 1000, or "root", who in a jail has no
-	// more rights than the other, but the number 0.
-	User string `koanf:"user"`
-	// Storage is where a sandbox has its workspace, unless that is named, its home and its server's state: in a "directory"
-	// of the host, which is the default and not bounded, or in an "image", which has the size of the limit of the disk, and
-	// which the host does not see into. Images need root and mkfs.ext4.
-	Storage string `koanf:"storage"`
-	// Least is the weakest isolation that will do, one of Tiers; "" is the first. Where the machine cannot give it, every
-	// start is Unsupported.
-	Least string `koanf:"least"`
-	// Environ is where LANG and TZ of the sandboxes are taken from, as KEY=VALUE; what it lacks has the values of a fresh
-	// login. Nothing else of it reaches a sandbox.
-	Environ []string `koanf:"-"`
-	// OnConnection, if not nil, hears what sandboxes do on the network; see backends.Options.
-	OnConnection func(id sandbox.ID, c sandbox.Connection) `koanf:"-"`
-	// Log is told what a caller would not see; nil discards.
-	Log *slog.Logger `koanf:"-"`
-}
 
 // Driver places sandboxes in jails.
 type Driver struct {
@@ -120,30 +86,6 @@ func New(c Config) (*Driver, error) {
 	d.removeGone()
 	d.removeClaims()
 	return d, nil
-}
-
-// check says what of c cannot be; the error names the field.
-func (c Config) check() error {
-	switch {
-	case c.StateDir == "":
-		return errors.New("StateDir is not set")
-	case c.Root != "" && !filepath.IsAbs(c.Root):
-		return fmt.Errorf("%q as Root is not an absolute path", c.Root)
-	case c.Overlay && c.Root == "":
-		return errors.New("there is Overlay without Root: the programs of the host are never written to, nor over")
-	case c.User != "" && c.User != ordinary.name && c.User != superuser.name:
-		return fmt.Errorf("%q as User is neither %q nor %q", c.User, ordinary.name, superuser.name)
-	case c.Storage != "" && !slices.Contains(storages, c.Storage):
-		return fmt.Errorf("%q as Storage is none of %q", c.Storage, storages)
-	case c.Least != "" && !isTier(c.Least):
-		return fmt.Errorf("%q as Least is none of %q", c.Least, Tiers)
-	}
-	for _, p := range c.Paths {
-		if !filepath.IsAbs(p) {
-			return fmt.Errorf("%q in Paths is not an absolute path", p)
-		}
-	}
-	return nil
 }
 
 // Resident says that the sandboxes use up this machine.

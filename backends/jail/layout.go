@@ -3,7 +3,9 @@ package jail
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/doors"
@@ -22,13 +24,27 @@ const (
 // that they read to know where they are. Of /etc it is these alone, since what else is there may be secret.
 var hostPaths = []string{
 	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
-	"/etc/alternatives", "/etc/bash.bashrc", "/etc/ca-certificates", "/etc/ca-certificates.conf", "/etc/chromium", "/etc/chromium.d",
-	"/etc/debian_version", "/etc/environment", "/etc/fonts", "/etc/gitconfig", "/etc/inputrc", "/etc/java", "/etc/ld.so.cache",
-	"/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/magic", "/etc/mime.types", "/etc/nsswitch.conf", "/etc/os-release",
-	"/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/profile", "/etc/profile.d", "/etc/protocols", "/etc/python3", "/etc/services",
-	"/etc/skel", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/terminfo", "/etc/timezone", "/etc/vim", "/etc/xdg",
+	"/etc/alternatives", "/etc/bash.bashrc", "/etc/fonts", "/etc/inputrc", "/etc/java", "/etc/ld.so.cache", "/etc/localtime",
+	"/etc/nsswitch.conf", "/etc/os-release", "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/profile", "/etc/profile.d", "/etc/protocols",
+	"/etc/services", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/timezone",
 	"/sys/devices/system/cpu",
 }
+
+// hostTree is how they are shown: what is a link on the host is one in the jail, as /bin often is. It is looked up once; what
+// comes to be there later is shown to the next controller's sandboxes.
+var hostTree = sync.OnceValue(func() (t struct {
+	mounts []stage.Mount
+	links  []stage.Link
+}) {
+	for _, p := range hostPaths {
+		if target, err := os.Readlink(p); err == nil {
+			t.links = append(t.links, stage.Link{Path: p, Target: target})
+		} else if _, err := os.Stat(p); err == nil {
+			t.mounts = append(t.mounts, stage.Mount{Source: p, Target: p, Optional: true})
+		}
+	}
+	return t
+})
 
 // layout says what the jail of a sandbox looks like, but for what the stage is handed down by descriptors, in o.
 func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) {
@@ -39,9 +55,8 @@ func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) 
 	share := d.memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
 	s := &stage.Spec{Hostname: "sandbox", Filter: raw, OOMScore: oomScore, OpenFiles: openFiles, Doors: doorsFD}
 	if s.Root = o.root; s.Root == nil {
-		if s.Mounts, s.Links, err = hostTree(hostPaths); err != nil {
-			return nil, err
-		}
+		t := hostTree()
+		s.Mounts, s.Links = slices.Clone(t.mounts), t.links
 		s.Files = append(s.Files, d.accounts()...)
 	}
 	for _, p := range d.config.Paths {
@@ -71,27 +86,6 @@ const (
 	// memory ends before the machine's own table of files does.
 	openFiles = 65536
 )
-
-// hostTree shows paths of the host at the same places. What is a link there is one here: /bin is often usr/bin.
-func hostTree(paths []string) (mounts []stage.Mount, links []stage.Link, err error) {
-	for _, p := range paths {
-		info, err := os.Lstat(p)
-		switch {
-		case os.IsNotExist(err):
-		case err != nil:
-			return nil, nil, err
-		case info.Mode()&os.ModeSymlink != 0:
-			target, err := os.Readlink(p)
-			if err != nil {
-				return nil, nil, err
-			}
-			links = append(links, stage.Link{Path: p, Target: target})
-		default:
-			mounts = append(mounts, stage.Mount{Source: p, Target: p, Optional: true})
-		}
-	}
-	return mounts, links, nil
-}
 
 // accounts are the files of users and groups of a jail that shows the host's programs: those that are there, and nobody else.
 func (d *Driver) accounts() []stage.File {

@@ -15,26 +15,31 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// open gives the root, if it is not the host's, and what a jail sees of the home and the workspace. Root opens them here
-// and hands them down, since the jail's user may look into none of them; an ordinary user's jail is the same user, and
-// opens them itself.
+// shows gives what a jail sees of the home and the workspace.
+func (d *Driver) shows(h home, l label) []stage.Mount {
+	work := stage.Mount{Source: l.Workspace, Target: workDir, Writable: true}
+	if !l.Imaged {
+		return []stage.Mount{
+			{Source: h.stateDir(), Target: stateDir, Writable: true},
+			{Source: h.homeDir(), Target: d.user().home, Writable: true},
+			work,
+		}
+	}
+	if !l.Named {
+		work = stage.Mount{Within: diskDir + "/workspace", Target: workDir}
+	}
+	return []stage.Mount{
+		{Source: h.imageFile(), Target: diskDir, Writable: true},
+		{Within: diskDir + "/state", Target: stateDir},
+		{Within: diskDir + "/home", Target: d.user().home},
+		work,
+	}
+}
+
+// open gives the root, if it is not the host's, and what a jail shows. Root opens them here and hands them down, since the
+// jail's user may look into none of them; an ordinary user's jail is the same user, and opens them itself.
 func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
-	o.mounts = []stage.Mount{
-		{Source: h.stateDir(), Target: stateDir, Writable: true},
-		{Source: h.homeDir(), Target: d.user().home, Writable: true},
-		{Source: l.Workspace, Target: workDir, Writable: true},
-	}
-	if l.Imaged {
-		o.mounts = []stage.Mount{
-			{Source: h.imageFile(), Target: diskDir, Writable: true},
-			{Within: diskDir + "/state", Target: stateDir},
-			{Within: diskDir + "/home", Target: d.user().home},
-			{Within: diskDir + "/workspace", Target: workDir},
-		}
-		if l.Named {
-			o.mounts[3] = stage.Mount{Source: l.Workspace, Target: workDir, Writable: true}
-		}
-	}
+	o.mounts = d.shows(h, l)
 	if d.config.Root != "" {
 		o.root = &stage.Mount{Source: d.config.Root, Writable: d.config.Overlay, Size: d.memory(l.Limits) / 2}
 	}
@@ -47,30 +52,40 @@ func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
 		}
 	}()
 	for i, m := range o.mounts {
-		switch {
-		case m.Within != "":
+		if m.Within != "" {
 			continue
-		case m.Source == h.imageFile():
-			var tree *os.File
-			if tree, err = d.mountImage(h, l); err == nil {
-				o.mounts[i].FD = o.keep(tree)
-			}
-		default:
-			o.mounts[i].FD, err = o.add(m.Source)
+		}
+		var f *os.File
+		if m.Source == h.imageFile() {
+			f, err = d.mountImage(h, l)
+		} else {
+			f, err = openTree(m.Source)
 		}
 		if err != nil {
 			return o, err
 		}
-	}
-	if l.Named {
-		err = d.mapOwner(o.files[len(o.files)-1], l, program)
-	}
-	if err == nil && o.root != nil {
-		if o.root.FD, err = o.add(d.config.Root); err == nil {
-			err = mapTree(o.files[len(o.files)-1], d.config.Root, l.mappings(), l.mappings(), program)
+		o.mounts[i].FD = o.keep(f)
+		if l.Named && m.Target == workDir {
+			if err = d.mapOwner(f, l, program); err != nil {
+				return o, err
+			}
 		}
 	}
+	err = d.openRoot(&o, l, program)
 	return o, err
+}
+
+// openRoot opens the root that is not the host's. Whom its files belong to there, they belong to in the jail.
+func (d *Driver) openRoot(o *opened, l label, program *os.File) error {
+	if o.root == nil {
+		return nil
+	}
+	f, err := openTree(d.config.Root)
+	if err != nil {
+		return err
+	}
+	o.root.FD = o.keep(f)
+	return mapTree(f, d.config.Root, l.mappings(), l.mappings(), program)
 }
 
 // opened is what is handed down to a stage.
@@ -80,15 +95,7 @@ type opened struct {
 	files  []*os.File // from descriptor mountFD on
 }
 
-// add opens a directory, and gives the number that it has in the first process of the jail.
-func (o *opened) add(dir string) (int, error) {
-	f, err := openTree(dir)
-	if err != nil {
-		return 0, err
-	}
-	return o.keep(f), nil
-}
-
+// keep takes a file over, and gives the number that it has in the first process of the jail.
 func (o *opened) keep(f *os.File) int {
 	o.files = append(o.files, f)
 	return mountFD + len(o.files) - 1

@@ -1,7 +1,9 @@
 package jail
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -108,18 +110,69 @@ func program(info *arch.Info) []bpf.Instruction {
 			p = append(p, c.decide...)
 		}
 	}
+	var ranges []span
+	for n, result := range results(info) {
+		ranges = append(ranges, span{uint32(n), result})
+	}
+	slices.SortFunc(ranges, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	return append(p, search(joined(ranges))...)
+}
+
+// results gives what becomes of each call that is decided by its number. Not every processor has each.
+func results(info *arch.Info) map[int]bpf.Instruction {
+	all := map[int]bpf.Instruction{}
 	for _, list := range []struct {
 		names  string
 		result bpf.Instruction
 	}{{allowed, allow}, {denied, failWith(unix.EPERM)}} {
 		for _, name := range strings.Fields(list.names) {
-			if n, ok := number(name); ok { // not every processor has each
-				p = append(p, bpf.JumpIf{Cond: bpf.JumpEqual, Val: n, SkipFalse: 1}, list.result)
+			if n, ok := info.SyscallNames[name]; ok {
+				all[n] = list.result
 			}
 		}
 	}
-	// Also clone3, whose flags are in memory, where a filter cannot look: libc falls back on clone.
-	return append(p, failWith(unix.ENOSYS))
+	return all
+}
+
+// A span is the numbers from one on, up to the next span, which have the same result.
+type span struct {
+	from   uint32
+	result bpf.Instruction
+}
+
+// joined puts neighbours together that have the same result, and ENOSYS wherever there is none. That is also what clone3 gets,
+// whose flags are in memory, where a filter cannot look: libc falls back on clone.
+func joined(single []span) []span {
+	spans := []span{{0, failWith(unix.ENOSYS)}}
+	add := func(s span) {
+		if spans[len(spans)-1].result != s.result {
+			spans = append(spans, s)
+		}
+	}
+	for i, s := range single {
+		add(s)
+		if i+1 == len(single) || single[i+1].from != s.from+1 {
+			add(span{s.from + 1, failWith(unix.ENOSYS)})
+		}
+	}
+	return spans
+}
+
+// search finds the span of a number by halves: when a filter is loaded, the kernel tries it with every number that there is.
+func search(spans []span) []bpf.Instruction {
+	if len(spans) == 1 {
+		return []bpf.Instruction{spans[0].result}
+	}
+	middle := len(spans) / 2
+	below, above := search(spans[:middle]), search(spans[middle:])
+	const far = 255 // what a conditional jump can skip
+	var p []bpf.Instruction
+	if len(below) <= far {
+		p = []bpf.Instruction{bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: spans[middle].from, SkipTrue: uint8(len(below))}}
+	} else {
+		p = []bpf.Instruction{bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: spans[middle].from, SkipFalse: 1}, bpf.Jump{Skip: uint32(len(below))}}
+	}
+	return append(append(p, below...), above...)
 }
 
 var allow = bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}

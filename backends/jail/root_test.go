@@ -17,6 +17,7 @@ import (
 // image makes a root file system of bash, what it links, and busybox.
 func image(t *testing.T) string {
 	t.Helper()
+	need.Jail(t)
 	bash, busybox := need.Tool(t, "bash", "ldd"), need.Tool(t, "busybox")
 	dir := t.TempDir()
 	script := `set -e

@@ -193,12 +193,19 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 		return nil, err
 	}
 	defer s.close()
-	if err := s.await(ctx, key, d.programs(spec, l.Mark)); err != nil {
-		s.kill()
-		return nil, fmt.Errorf("%w%s", err, lastWords(h.logFile()))
+	// Its doors are there before it serves, so they are waited for at the same time.
+	out := make(chan error, 1)
+	go func() { out <- d.letOut(ctx, h, *l, s.process) }()
+	err = s.await(ctx, key, d.programs(spec, l.Mark))
+	if err != nil {
+		s.process.Kill() // which ends the other waiting too
+		err = fmt.Errorf("%w%s", err, lastWords(h.logFile()))
 	}
-	if err := d.letOut(ctx, h, *l, s.process); err != nil {
-		s.kill()
+	if outErr := <-out; err == nil && outErr != nil {
+		s.process.Kill()
+		err = outErr
+	}
+	if err != nil {
 		return nil, err
 	}
 	i := d.instance(h, *l, s.process, key)

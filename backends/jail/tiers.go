@@ -110,14 +110,14 @@ func (d *Driver) try(ctx context.Context, program string) (err error) {
 	}
 	defer s.close()
 	if _, err := s.stage.Write(s.spec); err != nil {
-		s.kill()
+		s.process.Kill()
 		return err
 	}
 	s.close()
 	select {
 	case <-s.process.Done():
 	case <-ctx.Done():
-		s.kill()
+		s.process.Kill()
 		return context.Cause(ctx)
 	}
 	if exit, ok := s.process.Ended(); !ok || exit.Code != 0 {

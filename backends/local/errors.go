@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -18,9 +19,8 @@ type coded struct {
 func (c coded) Unwrap() error { return c.error }
 
 var (
-	errClosed  = coded{sandbox.Unavailable, errors.New("the driver has been closed")}
 	errRemoved = coded{sandbox.NotFound, errors.New("no such sandbox")}
-	errEnded   = coded{sandbox.NotFound, errors.New("its server has ended")}
+	errPidfd   = errors.New("the kernel gives no pidfd: Linux 5.3 is needed")
 )
 
 // failed says in err, which is not nil, which operation failed on which sandbox, and what the caller can do about it.
@@ -33,6 +33,10 @@ func codeOf(err error) sandbox.Code {
 		return c.code
 	}
 	switch {
+	case errors.Is(err, held.ErrClosed):
+		return sandbox.Unavailable
+	case errors.Is(err, held.ErrEnded):
+		return sandbox.NotFound
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return sandbox.Canceled
 	case errors.Is(err, fs.ErrPermission):

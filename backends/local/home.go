@@ -1,15 +1,12 @@
 package local
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -56,91 +53,20 @@ type label struct {
 // read gives the label. fs.ErrNotExist if there is no such sandbox.
 func (h home) read() (label, error) {
 	var l label
-	err := readJSON(h.labelFile(), &l)
+	err := held.ReadJSON(h.labelFile(), &l)
 	return l, err
 }
 
-func (h home) write(l label) error { return writeJSON(h.labelFile(), l) }
+func (h home) write(l label) error { return held.WriteJSON(h.labelFile(), l) }
 
 // server gives the identity of the latest server; false if there never was one.
-func (h home) server() (identity, bool) {
-	var id identity
-	err := readJSON(h.pidFile(), &id)
+func (h home) server() (held.Identity, bool) {
+	var id held.Identity
+	err := held.ReadJSON(h.pidFile(), &id)
 	return id, err == nil && id.PID > 1
 }
 
 func (h home) key() (string, error) {
 	b, err := os.ReadFile(h.keyFile())
 	return strings.TrimSpace(string(b)), err
-}
-
-// note is how a server ended.
-type note struct {
-	Identity identity `json:"server"`
-	Code     int      `json:"code"`
-	Signal   int      `json:"signal"`
-}
-
-// write keeps the note where it may be found; where there is no home any more, nobody will look.
-func (n note) write(file string) { _ = writeJSON(file, n) }
-
-// readNote is how the server ended that id names, as far as that is known.
-func readNote(file string, id identity) sandbox.Exit {
-	var n note
-	if err := readJSON(file, &n); err != nil || n.Identity != id {
-		return sandbox.Exit{Code: -1, Reason: "ended; how, only the process that started it could have seen"}
-	}
-	return sandbox.Exit{Code: n.Code, Signal: n.Signal}
-}
-
-func readJSON(file string, v any) error {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	return nil
-}
-
-func writeJSON(file string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return replace(file, append(b, '\n'))
-}
-
-// replace writes a file so that a reader finds the old content or the new, also after a crash in the middle.
-func replace(file string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
-}
-
-// removeTree removes a directory to the last file, also where what ran in it took away its own permission to do so, as
-// a module cache does.
-func removeTree(dir string) error {
-	err := os.RemoveAll(dir)
-	if err == nil || !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if d != nil && d.IsDir() { // before it is read, so that it can be
-			_ = os.Chmod(path, 0o700)
-		}
-		return nil
-	})
-	return os.RemoveAll(dir)
 }

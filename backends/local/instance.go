@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -18,7 +19,7 @@ type instance struct {
 	home    home
 	label   label
 	epoch   atomic.Uint64 // that it was got for, or raised to
-	process *process
+	process *held.Process
 	key     string
 	fresh   bool
 	found   bool
@@ -35,7 +36,7 @@ var (
 	_ backends.Labeler  = (*instance)(nil)
 )
 
-func (d *Driver) instance(h home, l label, p *process, key string) *instance {
+func (d *Driver) instance(h home, l label, p *held.Process, key string) *instance {
 	i := &instance{d: d, home: h, label: l, process: p, key: key}
 	i.epoch.Store(l.Epoch)
 	return i
@@ -69,18 +70,26 @@ func (i *instance) Dial(ctx context.Context) (net.Conn, error) {
 // Wait returns how the server ended.
 func (i *instance) Wait(ctx context.Context) (sandbox.Exit, error) {
 	select {
-	case <-i.process.letgo: // first, so that an end long past is told to one whose ctx has ended too
+	case <-i.process.Done(): // first, so that an end long past is told to one whose ctx has ended too
 	default:
 		select {
-		case <-i.process.letgo:
+		case <-i.process.Done():
 		case <-ctx.Done():
 			return sandbox.Exit{}, failed("local.Wait", i.label.ID, coded{sandbox.Canceled, context.Cause(ctx)})
 		}
 	}
-	if err := i.process.gone(); err != nil {
-		return sandbox.Exit{}, failed("local.Wait", i.label.ID, err)
+	exit, ok := i.process.Ended()
+	if !ok {
+		return sandbox.Exit{}, failed("local.Wait", i.label.ID, held.ErrClosed)
 	}
-	return i.process.exit, nil
+	return told(exit), nil
+}
+
+func told(e held.Exit) sandbox.Exit {
+	if !e.Known {
+		return sandbox.Exit{Code: -1, Reason: "ended; how, only the process that started it could have seen"}
+	}
+	return sandbox.Exit{Code: e.Code, Signal: e.Signal}
 }
 
 // Stop ends the sandbox for good.

@@ -22,8 +22,10 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -49,10 +51,11 @@ type Driver struct {
 	config Config
 	root   string // the directory of the homes
 	log    *slog.Logger
+	locker held.Locker
 
 	mu     sync.Mutex
 	closed bool
-	held   map[identity]*process
+	living map[held.Identity]*held.Process
 	wg     sync.WaitGroup // what begin has begun; grows only under mu, while not closed
 }
 
@@ -90,7 +93,8 @@ func New(c Config) (*Driver, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Driver{config: c, root: filepath.Join(dir, "local"), log: c.Log, held: map[identity]*process{}}
+	d := &Driver{config: c, root: filepath.Join(dir, "local"), log: c.Log, living: map[held.Identity]*held.Process{}}
+	d.locker = held.Locker{Begin: d.begin}
 	if err := os.MkdirAll(d.root, 0o700); err != nil {
 		code := sandbox.Invalid
 		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
@@ -120,7 +124,7 @@ func (d *Driver) Attach(_ context.Context, id sandbox.ID) (backends.Instance, er
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errRemoved
 	}
-	var p *process
+	var p *held.Process
 	if err == nil {
 		p, err = d.server(h)
 	}
@@ -148,10 +152,13 @@ func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error
 		}
 		h := d.home(id)
 		l, err := h.read()
-		if err != nil {
-			if !errors.Is(err, fs.ErrNotExist) { // else it is being made, or removed
-				d.log.Warn("the label of a sandbox cannot be read", "id", id, "err", err)
-			}
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && h.exited(): // else it is being made
+			l = label{ID: id, Created: modified(e)} // its start was cut off, or its removal
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			d.log.Warn("the label of a sandbox cannot be read", "id", id, "err", err)
 			continue
 		}
 		if owner != "" && l.Owner != owner {
@@ -164,15 +171,23 @@ func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error
 	return list, nil
 }
 
+func modified(e fs.DirEntry) time.Time {
+	info, err := e.Info()
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime().UTC()
+}
+
 // Close lets go of all sandboxes, which live on. Idempotent.
 func (d *Driver) Close() error {
 	d.mu.Lock()
 	d.closed = true
-	held := d.held
-	d.held = nil
+	living := d.living
+	d.living = nil
 	d.mu.Unlock()
-	for _, p := range held {
-		p.close()
+	for _, p := range living {
+		p.Close()
 	}
 	d.wg.Wait()
 	return nil
@@ -191,24 +206,24 @@ func (d *Driver) begin(f func()) bool {
 	return true
 }
 
-// server gives the living server of a home. errEnded if there is none.
-func (d *Driver) server(h home) (*process, error) {
+// server gives the living server of a home. held.ErrEnded if there is none.
+func (d *Driver) server(h home) (*held.Process, error) {
 	id, ok := h.server()
 	if !ok {
-		return nil, errEnded
+		return nil, held.ErrEnded
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return nil, errClosed
+		return nil, held.ErrClosed
 	}
-	if p, ok := d.held[id]; ok {
-		if !p.alive() {
-			return nil, errEnded
+	if p, ok := d.living[id]; ok {
+		if !p.Alive() {
+			return nil, held.ErrEnded
 		}
 		return p, nil
 	}
-	p, err := open(id, h.exitFile())
+	p, err := held.Open(id, h.exitFile())
 	if err != nil {
 		return nil, err
 	}
@@ -217,22 +232,22 @@ func (d *Driver) server(h home) (*process, error) {
 }
 
 // keep takes p into those held, and watches it.
-func (d *Driver) keep(p *process) error {
+func (d *Driver) keep(p *held.Process) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return errClosed
+		return held.ErrClosed
 	}
 	d.keepLocked(p)
 	return nil
 }
 
-func (d *Driver) keepLocked(p *process) {
-	d.held[p.identity] = p
+func (d *Driver) keepLocked(p *held.Process) {
+	d.living[p.Identity] = p
 	d.wg.Go(func() {
-		p.watch()
+		p.Watch()
 		d.mu.Lock()
-		delete(d.held, p.identity) // of a closed driver it is nil, which is fine
+		delete(d.living, p.Identity) // of a closed driver it is nil, which is fine
 		d.mu.Unlock()
 	})
 }
@@ -242,9 +257,18 @@ func (d *Driver) removeGone() {
 	entries, _ := os.ReadDir(d.root)
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), gonePrefix) {
-			if err := removeTree(filepath.Join(d.root, e.Name())); err != nil {
+			if err := held.RemoveTree(filepath.Join(d.root, e.Name())); err != nil {
 				d.log.Warn("what is left of a sandbox cannot be removed", "dir", e.Name(), "err", err)
 			}
 		}
 	}
+}
+
+// lock gets the lock of a home.
+func (d *Driver) lock(ctx context.Context, h home, make bool) (unlock func(), err error) {
+	unlock, err = d.locker.Lock(ctx, string(h), make)
+	if err != nil && ctx.Err() != nil {
+		err = coded{sandbox.Canceled, fmt.Errorf("another start or stop of it is under way: %w", err)}
+	}
+	return unlock, err
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/leak"
@@ -156,16 +157,16 @@ func TestReusedNumber(t *testing.T) {
 	dir := t.TempDir()
 	d := opened(t, dir, "serve")
 	i := started(t, d, sandbox.Spec{ID: "x"})
-	i.process.signal(syscall.SIGKILL)
+	i.process.Signal(syscall.SIGKILL)
 	if _, err := i.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	stranger := started(t, d, sandbox.Spec{ID: "y"})
-	for _, id := range []identity{
+	for _, id := range []held.Identity{
 		{PID: stranger.process.PID, Start: i.process.Start, Boot: i.process.Boot},
 		{PID: stranger.process.PID, Start: stranger.process.Start, Boot: "another"},
 	} {
-		if err := writeJSON(i.home.pidFile(), id); err != nil {
+		if err := held.WriteJSON(i.home.pidFile(), id); err != nil {
 			t.Fatal(err)
 		}
 		_, err := d.Attach(t.Context(), "x")
@@ -177,7 +178,7 @@ func TestReusedNumber(t *testing.T) {
 	if err := d.Remove(t.Context(), "x", backends.AnyEpoch, 0); err != nil {
 		t.Error(err)
 	}
-	if !stranger.process.alive() {
+	if !stranger.process.Alive() {
 		t.Error("the stranger was killed")
 	}
 }
@@ -192,7 +193,7 @@ func TestExitStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.process.signal(syscall.SIGTERM)
+	i.process.Signal(syscall.SIGTERM)
 	want := sandbox.Exit{Code: 7}
 	for _, i := range []backends.Instance{i, attached} {
 		// Both are in the process that started it, so both can know.
@@ -204,12 +205,12 @@ func TestExitStatus(t *testing.T) {
 		t.Error("it is left as a zombie")
 	}
 	// A process that sees only the note.
-	if exit := readNote(i.home.exitFile(), i.process.identity); exit != want {
+	if exit := told(held.ReadExit(i.home.exitFile(), i.process.Identity)); exit != want {
 		t.Errorf("the note says %+v", exit)
 	}
-	other := i.process.identity
+	other := i.process.Identity
 	other.Start++
-	if exit := readNote(i.home.exitFile(), other); exit.Code != -1 || exit.Reason == "" {
+	if exit := told(held.ReadExit(i.home.exitFile(), other)); exit.Code != -1 || exit.Reason == "" {
 		t.Errorf("the note of another says %+v", exit)
 	}
 }
@@ -314,7 +315,7 @@ func TestLongSocketPath(t *testing.T) {
 		t.Errorf("the socket is %s", i.label.Socket)
 	}
 	said(t, i)
-	i.process.signal(syscall.SIGKILL)
+	i.process.Signal(syscall.SIGKILL)
 	i.Wait(t.Context())
 	again := started(t, d, sandbox.Spec{ID: "x"})
 	if again.label.Socket != i.label.Socket {
@@ -348,7 +349,7 @@ func TestStartIsNotExited(t *testing.T) {
 	leak.Check(t)
 	d := opened(t, t.TempDir(), "serve")
 	i := started(t, d, sandbox.Spec{ID: "x"})
-	i.process.signal(syscall.SIGKILL)
+	i.process.Signal(syscall.SIGKILL)
 	i.Wait(t.Context())
 	for _, locked := range []bool{false, true} {
 		if locked {

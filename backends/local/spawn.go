@@ -14,27 +14,48 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
 // spawned is a server that has been started and may not serve yet. Its pipes are our ends; the server knows its own as
-// descriptors 3, 4 and 5.
+// descriptors 3, 4 and 5, and 6.
 type spawned struct {
-	process *process
-	ready   *os.File // it writes a byte when it serves
-	key     *os.File // it reads its key, which the home has too, for the next process
-	env     *os.File // it reads the environment of its programs, which is secret and written nowhere
+	child   *os.Process
+	pidfd   int           // of the child, until process has it
+	process *held.Process // nil before it has a home
+	ready   *os.File      // it writes a byte when it serves
+	key     *os.File      // it reads its key, which the home has too, for the next process
+	env     *os.File      // it reads the environment of its programs, which is secret and written nowhere
+	order   *os.File      // it reads its command line, if it was started before that was known; else nil
 }
 
-// spawn starts a server.
-func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawned, err error) {
-	log, err := os.OpenFile(h.logFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+// spawn starts the server of a home.
+func (d *Driver) spawn(h home, l label, program string, args []string) (*spawned, error) {
+	log, err := h.openLog()
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	s := &spawned{}
-	var theirs [3]*os.File
+	s, err := launch(program, args, environ(d.base(h, l.Mark)), log)
+	if err != nil {
+		return nil, err
+	}
+	if s.process, err = d.adopt(h, s.child, s.pidfd); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (h home) openLog() (*os.File, error) {
+	return os.OpenFile(h.logFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+}
+
+// launch starts a process of the server's program.
+func launch(program string, args, environ []string, log *os.File) (_ *spawned, err error) {
+	s := &spawned{pidfd: -1}
+	var theirs [4]*os.File
 	defer func() {
 		for _, f := range theirs {
 			f.Close()
@@ -52,19 +73,23 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 	if theirs[2], s.env, err = os.Pipe(); err != nil {
 		return nil, err
 	}
-	fd := -1
+	given := theirs[:3]
+	if args == nil {
+		if theirs[3], s.order, err = os.Pipe(); err != nil {
+			return nil, err
+		}
+		args, given = []string{"await"}, theirs[:]
+	}
 	cmd := exec.Command(program, args...)
 	cmd.Dir = "/" // so that it holds no directory that somebody may want to remove or unmount
-	cmd.Env = environ(d.base(h, l.Mark))
+	cmd.Env = environ
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = theirs[:]
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, PidFD: &fd}
+	cmd.ExtraFiles = given
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, PidFD: &s.pidfd}
 	if err = cmd.Start(); err != nil {
 		return nil, err
 	}
-	if s.process, err = d.adopt(h, cmd.Process, fd); err != nil {
-		return nil, err
-	}
+	s.child = cmd.Process
 	return s, nil
 }
 
@@ -94,8 +119,9 @@ func (s *spawned) await(ctx context.Context, key string, env []string) error {
 	case !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE):
 		return err
 	}
-	s.process.kill() // one that closes its pipes and goes on is as useless as one that ends
-	return coded{sandbox.Unavailable, fmt.Errorf("sandboxd %v before it was ready", s.process.exit)}
+	s.process.Kill() // one that closes its pipes and goes on is as useless as one that ends
+	exit, _ := s.process.Ended()
+	return coded{sandbox.Unavailable, fmt.Errorf("sandboxd %v before it was ready", told(exit))}
 }
 
 // limit bounds the waiting on the pipes.
@@ -107,7 +133,7 @@ func (s *spawned) limit(t time.Time) {
 
 // close closes the pipes; the server goes on.
 func (s *spawned) close() {
-	for _, f := range []*os.File{s.ready, s.key, s.env} {
+	for _, f := range []*os.File{s.ready, s.key, s.env, s.order} {
 		f.Close() // of a nil file, or one closed before, an error that says so
 	}
 }
@@ -117,23 +143,16 @@ func (s *spawned) close() {
 const startLimit = time.Minute
 
 // adopt takes the new child into those held and notes who it is. If it cannot, the child is killed.
-func (d *Driver) adopt(h home, child *os.Process, fd int) (*process, error) {
-	id, err := identify(child.Pid)
-	if err == nil && fd < 0 {
-		err = errors.New("the kernel gives no pidfd: Linux 5.3 is needed")
-	}
+func (d *Driver) adopt(h home, child *os.Process, fd int) (*held.Process, error) {
+	p, err := held.Hold(child.Pid, fd, h.exitFile())
 	if err == nil {
-		err = unix.SetNonblock(fd, true)
-	}
-	if err == nil {
-		err = writeJSON(h.pidFile(), id)
-	}
-	if err == nil {
-		p := hold(id, fd, h.exitFile())
-		if err = d.keep(p); err == nil {
+		if err = held.WriteJSON(h.pidFile(), p.Identity); err == nil {
+			err = d.keep(p)
+		}
+		if err == nil {
 			return p, child.Release()
 		}
-		p.fd.Close()
+		p.Drop()
 	} else if fd >= 0 {
 		unix.Close(fd)
 	}
@@ -167,12 +186,6 @@ func arguments(h home, l label, spec sandbox.Spec, b bounds) []string {
 		args = append(args, "--processes", strconv.Itoa(b.user))
 	}
 	return args
-}
-
-// kill ends the server by force and waits for it.
-func (p *process) kill() {
-	p.signal(syscall.SIGKILL)
-	<-p.letgo
 }
 
 // lastWords are the last lines of a log, as the end of an error's text.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -17,6 +18,11 @@ import (
 // Start starts a sandbox, revives it if its server has died, or gives the living one. It returns when the server
 // serves. When ctx ends before, what was begun is undone.
 func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
+	return d.startBy(ctx, spec, nil)
+}
+
+// startBy is Start that makes b the server, if it needs a new one and b is not nil.
+func (d *Driver) startBy(ctx context.Context, spec sandbox.Spec, b *blank) (backends.Instance, error) {
 	if err := check(spec); err != nil {
 		return nil, err
 	}
@@ -26,7 +32,7 @@ func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (backends.Instanc
 		return nil, failed("local.Start", spec.ID, err)
 	}
 	defer unlock()
-	inst, err := d.start(ctx, h, spec)
+	inst, err := d.start(ctx, h, spec, b)
 	if err != nil {
 		return nil, failed("local.Start", spec.ID, err)
 	}
@@ -52,7 +58,7 @@ func check(spec sandbox.Spec) error {
 }
 
 // start does it, under the home's lock.
-func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instance, error) {
+func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec, b *blank) (*instance, error) {
 	l, err := h.read()
 	fresh := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !fresh {
@@ -65,7 +71,7 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 		switch p, err := d.server(h); {
 		case err == nil:
 			return d.found(h, l, p, spec)
-		case !errors.Is(err, errEnded):
+		case !errors.Is(err, held.ErrEnded):
 			return nil, err
 		}
 		// Before anybody hears that what the dead server ran was interrupted, it is.
@@ -77,7 +83,7 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 		}
 	}
 	l = l.renewed(h, spec)
-	inst, err := d.place(ctx, h, &l, spec)
+	inst, err := d.place(ctx, h, &l, spec, b)
 	if err == nil {
 		inst.fresh = fresh
 		return inst, nil
@@ -91,7 +97,7 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 }
 
 // found labels a living sandbox for the one who asks for it now.
-func (d *Driver) found(h home, l label, p *process, spec sandbox.Spec) (*instance, error) {
+func (d *Driver) found(h home, l label, p *held.Process, spec sandbox.Spec) (*instance, error) {
 	key, err := h.key()
 	if err != nil {
 		return nil, err
@@ -138,7 +144,7 @@ func (l label) renewed(h home, spec sandbox.Spec) label {
 
 // place starts a server and gives it what it needs, of which it notes in l what is not in the home. It leaves to the
 // caller to undo what it made.
-func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec) (*instance, error) {
+func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec, b *blank) (*instance, error) {
 	program, err := d.sandboxd()
 	if err != nil {
 		return nil, err
@@ -154,7 +160,7 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 		return nil, err
 	}
 	// A program takes milliseconds before it looks for what it needs, and that is enough to make it.
-	s, err := d.spawn(h, *l, program, arguments(h, *l, spec, bound))
+	s, err := d.serve(h, *l, program, arguments(h, *l, spec, bound), b)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +170,7 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 		err = s.await(ctx, key, d.programs(h, spec, l.Mark))
 	}
 	if err != nil {
-		s.process.kill()
+		s.process.Kill()
 		return nil, fmt.Errorf("%w%s", err, lastWords(h.logFile()))
 	}
 	i := d.instance(h, *l, s.process, key)
@@ -195,5 +201,5 @@ func (h home) makeKey() (string, error) {
 		return key, nil
 	}
 	key := sandbox.RandomHex(32)
-	return key, replace(h.keyFile(), []byte(key+"\n"))
+	return key, held.Replace(h.keyFile(), []byte(key+"\n"))
 }

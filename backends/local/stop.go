@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -56,9 +57,9 @@ func (d *Driver) end(ctx context.Context, h home, i *instance, epoch uint64, gra
 	}
 	p, err := d.server(h)
 	if err == nil {
-		err = p.stop(ctx, cleanup, grace)
+		err = stop(ctx, cleanup, p, grace)
 	}
-	if err != nil && !errors.Is(err, errEnded) {
+	if err != nil && !errors.Is(err, held.ErrEnded) {
 		return err
 	}
 	return after(d, cleanup, h)
@@ -66,45 +67,43 @@ func (d *Driver) end(ctx context.Context, h home, i *instance, epoch uint64, gra
 
 // stop asks the server to end, which ends all that it has started. If the grace is not enough it is killed, its
 // descendants first: once it is dead, nobody can tell whose they were.
-func (p *process) stop(ctx, cleanup context.Context, grace time.Duration) error {
+func stop(ctx, cleanup context.Context, p *held.Process, grace time.Duration) error {
 	if grace > 0 && ctx.Err() == nil {
-		if err := p.signal(syscall.SIGTERM); err != nil {
+		if err := p.Signal(syscall.SIGTERM); err != nil {
 			return err
 		}
 		t := time.NewTimer(grace)
 		defer t.Stop()
 		select {
-		case <-p.letgo:
-			return p.gone()
+		case <-p.Done():
+			return gone(p)
 		case <-t.C:
 		case <-ctx.Done():
 		}
 	}
-	if err := p.signal(syscall.SIGSTOP); err != nil { // so that it does not replace what is killed
+	if err := p.Signal(syscall.SIGSTOP); err != nil { // so that it does not replace what is killed
 		return err
 	}
 	if _, err := reap.Kill(cleanup, reap.Descendants(p.PID)); err != nil {
 		return err
 	}
-	if err := p.signal(syscall.SIGKILL); err != nil {
+	if err := p.Signal(syscall.SIGKILL); err != nil {
 		return err
 	}
 	select {
-	case <-p.letgo:
-		return p.gone()
+	case <-p.Done():
+		return gone(p)
 	case <-cleanup.Done():
 		return coded{sandbox.Unavailable, errors.New("sandboxd was killed and does not end")}
 	}
 }
 
 // gone tells, once the watching has ended, whether that is because the process has.
-func (p *process) gone() error {
-	select {
-	case <-p.ended:
-		return nil
-	default:
-		return errClosed
+func gone(p *held.Process) error {
+	if _, ok := p.Ended(); !ok {
+		return held.ErrClosed
 	}
+	return nil
 }
 
 // sweep kills what is left of a sandbox whose server is dead: all in its control group, and all that carry its mark,
@@ -171,21 +170,13 @@ func (d *Driver) clear(ctx context.Context, h home, l label) error {
 	if err := os.Rename(string(h), gone); err != nil {
 		return err
 	}
-	return removeTree(gone)
+	return held.RemoveTree(gone)
 }
 
 // exited says whether the sandbox of a home has no living server and nobody is about to start one.
 func (h home) exited() bool {
-	if id, ok := h.server(); ok {
-		if p, err := open(id, ""); err == nil {
-			p.fd.Close()
-			return false
-		}
+	if id, ok := h.server(); ok && held.Alive(id) {
+		return false
 	}
-	f, err := openLock(h, false)
-	if err != nil {
-		return true
-	}
-	defer f.Close()
-	return flock(f, syscall.LOCK_EX|syscall.LOCK_NB) == nil
+	return !held.Locked(string(h))
 }

@@ -35,6 +35,9 @@ func run(ctx context.Context, c cli.Call) error {
 	if len(c.Args) == 1 && c.Args[0] == "stage" {
 		return runStage(ctx, c)
 	}
+	if len(c.Args) == 1 && c.Args[0] == "await" {
+		return runAwait(ctx, c)
+	}
 	// Before the first program is started the runtime starts a process to see what the kernel can do. That is the shell's
 	// time, so it is done while the flags are read.
 	go os.FindProcess(os.Getpid())

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/sandtree/sandtree/actors/journal"
+	"github.com/sandtree/sandtree/backends/docker"
+	"github.com/sandtree/sandtree/backends/jail"
 	"github.com/sandtree/sandtree/backends/local"
 	"github.com/sandtree/sandtree/internal/cli"
 	"github.com/sandtree/sandtree/sandbox"
@@ -40,7 +42,7 @@ func (a *app) flags(f *pflag.FlagSet) {
 }
 
 // drivers are those whose options can be configured.
-var drivers = map[string]any{"local": local.Config{}}
+var drivers = map[string]any{"docker": docker.Config{}, "jail": jail.Config{}, "local": local.Config{}}
 
 // config loads the configuration, once.
 func (a *app) config(more ...config.Setting) (*config.Loaded, error) {

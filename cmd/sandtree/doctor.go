@@ -68,7 +68,7 @@ func examine(ctx context.Context, a *app) []finding {
 	}
 	all := []finding{found("configuration", detail, nil), stateDirectory(c), history(c)}
 	all = append(all, backend(ctx, a, c)...)
-	return append(all, orphans(ctx, a),
+	return append(all, orphans(ctx, a), pool(c),
 		tool("bash", failing, "every sandbox of the local backend has one as its shell"),
 		tool("git", noted, "needed to clone repositories into a workspace"))
 }
@@ -109,11 +109,12 @@ func backend(ctx context.Context, a *app, c *config.Loaded) []finding {
 	}
 	b := backends.Open(c.Backend, driver, backends.Config{Log: a.log()})
 	a.closers = append(a.closers, b.Close)
-	all := []finding{found(name, "ready", b.Check(ctx))}
+	unfit := b.Check(ctx)
+	all := []finding{found(name, "ready", unfit)}
 	if c.Backend == "local" {
 		all = append(all, finding{"isolation", noted, unisolated})
 	}
-	if i, ok := driver.(interface{ Isolation() (string, error) }); ok {
+	if i, ok := driver.(interface{ Isolation() (string, error) }); ok && unfit == nil {
 		all = append(all, isolation(i.Isolation()))
 	}
 	return append(all, limits(driver))
@@ -141,6 +142,14 @@ func limits(d backends.Driver) finding {
 		detail = "enforced: " + strings.Join(enforced, ", ") + "; " + detail
 	}
 	return finding{"limits", noted, detail}
+}
+
+// pool tells how many warm sandboxes a process that drives runtimes holds.
+func pool(c *config.Loaded) finding {
+	if c.Pool.Most == 0 {
+		return finding{"pool", fine, "none: pool.most says how many warm sandboxes to hold"}
+	}
+	return finding{"pool", fine, fmt.Sprintf("%d to %d warm sandboxes in each process that drives runtimes", c.Pool.Least, c.Pool.Most)}
 }
 
 func tool(name, state, why string) finding {

@@ -27,7 +27,8 @@ func lsCommand(a *app) *cobra.Command {
 		Long: `List the runtimes of the state directory: those that live, and with --all those that have ended too, whose
 events are kept until they are removed. HELD BY is the process that drives one now.
 Of those that nobody drives, one that is KEPT lives until it is removed, and an ORPHAN, as a process that was killed
-leaves behind, ends by itself after orphan_after (10 minutes if that is not set) unless it is used again.`,
+leaves behind, ends by itself after orphan_after (10 minutes if that is not set) unless it is used again; sandtree gc ends
+it sooner.`,
 		Args: wants(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rows, err := a.runtimes(cmd.Context())

@@ -96,6 +96,9 @@ func TestDoctor(t *testing.T) {
 	u.file("plain", "")
 	u.run("--state-dir", "plain/below", "doctor").want(t, 1, "FAIL  state directory", "--state-dir")
 	u.run("--set", "bakend=x", "doctor").want(t, 1, "FAIL  configuration")
+	u.run("--set", "pool.least=1", "--set", "pool.most=3", "doctor").want(t, 0, "1 to 3 warm sandboxes")
+	u.run("--set", "pool.least=1", "doctor").want(t, 1, "FAIL  configuration", "pool.most")
+	u.run("--set", "pool.least=1", "--set", "pool.most=1", "run", "echo x").want(t, 0, "x")
 }
 
 func TestLines(t *testing.T) {

@@ -52,6 +52,10 @@ func (a *app) system(ctx context.Context, onStatus func(supervisor.StatusChange)
 }
 
 func systemConfig(c *config.Loaded, drivers map[string]backends.Driver, onStatus func(supervisor.StatusChange), a *app) supervisor.Config {
+	var pool supervisor.Pool
+	if onStatus != nil { // else the command only looks
+		pool = supervisor.Pool{Least: c.Pool.Least, Most: c.Pool.Most}
+	}
 	return supervisor.Config{
 		StateDir: c.StateDir, Drivers: drivers, Default: c.Backend,
 		Sync: c.JournalConfig().Sync, LeaseTTL: c.Lease.TTL, Queue: c.Queue,
@@ -60,6 +64,7 @@ func systemConfig(c *config.Loaded, drivers map[string]backends.Driver, onStatus
 			Base: cmp.Or(c.Restart.Base, -1), Cap: c.Restart.Cap,
 		},
 		Janitor:    supervisor.Janitor{Grace: c.Janitor.Grace, Interval: cmp.Or(c.Janitor.Interval, -1)},
+		Pool:       pool,
 		Overcommit: c.Admission.Overcommit, ActionTimeout: c.Action.Timeout, OnStatus: onStatus, Log: a.log(),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -67,22 +68,25 @@ func (t Tree) add(controller, root, name string) {
 	}
 }
 
-// addUnified makes the parent in the hierarchy of version 2, for those controllers that no hierarchy of version 1 has.
+// addUnified makes the parent in the hierarchy of version 2, for those controllers that no hierarchy of version 1 has. Where
+// both are mounted it may have none.
 func (t Tree) addUnified(root, name string) {
 	b, err := os.ReadFile(filepath.Join(root, "cgroup.controllers"))
-	dir := filepath.Join(root, name)
-	if err != nil || os.MkdirAll(dir, 0o755) != nil || writable(dir) != nil {
+	if err != nil {
 		return
 	}
-	for _, c := range controllers {
-		if !strings.Contains(" "+strings.TrimSpace(string(b))+" ", " "+c+" ") {
-			continue
-		}
+	there := strings.Fields(string(b))
+	wanted := slices.DeleteFunc(slices.Clone(controllers), func(c string) bool { return !slices.Contains(there, c) })
+	dir := filepath.Join(root, name)
+	if len(wanted) == 0 || os.MkdirAll(dir, 0o755) != nil || writable(dir) != nil {
+		return
+	}
+	for _, c := range wanted {
 		if write(root, "cgroup.subtree_control", "+"+c) == nil && write(dir, "cgroup.subtree_control", "+"+c) == nil {
 			t[c] = dir
 		}
 	}
-	if _, ok := t[Freezer]; !ok && len(t) > 0 && t[PIDs] == dir {
+	if t[PIDs] == dir { // every group of version 2 can be frozen
 		t[Freezer] = dir
 	}
 }

@@ -123,11 +123,29 @@ func (m *message) redirect(port uint16) {
 
 // send sends the messages and gives the first error that the kernel answers.
 func (m *message) send(protocol int) error {
+	f, err := m.sendBy(protocol)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// sendBy gives the socket that it was sent by, for one who has a better time to close it: when that of a message to
+// nf_tables is closed, the kernel waits until nobody can still use what there was before (nft_rcv_nl_event).
+func (m *message) sendBy(protocol int) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
-		return os.NewSyscallError("socket", err)
+		return nil, os.NewSyscallError("socket", err)
 	}
-	defer unix.Close(fd)
+	f := os.NewFile(uintptr(fd), "netlink")
+	if err := m.exchange(fd); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (m *message) exchange(fd int) error {
 	if err := unix.Sendto(fd, m.b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return os.NewSyscallError("send", err)
 	}

@@ -25,7 +25,7 @@ func open(shared bool) (Set, error) {
 	if s.Connect, err = listen(unix.SOCK_STREAM, ConnectPort, "connect", shared); err != nil {
 		return Set{}, err
 	}
-	if s.Missing = redirect(); s.Missing != nil {
+	if s.rules, s.Missing = redirect(shared); s.Missing != nil {
 		return s, nil
 	}
 	// Without a route the kernel says "network unreachable" before any rule is asked; and only with the rules in place
@@ -99,7 +99,7 @@ func route() error {
 	return nil
 }
 
-// redirect sends what goes elsewhere to the doors. The rules are, as nft(8) would show them:
+// redirect sends what goes elsewhere to the doors; again is whether there may be rules already. The rules are, as nft(8) would show them:
 //
 //	table ip sandtree {
 //		chain out {
@@ -108,11 +108,15 @@ func route() error {
 //			meta l4proto udp udp dport 53 redirect to :53
 //		}
 //	}
-func redirect() error {
+func redirect(again bool) (rules *os.File, err error) {
 	const table, chain = "sandtree", "out"
 	var m message
 	m.batch(unix.NFNL_MSG_BATCH_BEGIN)
-	for _, step := range []uint16{unix.NFT_MSG_NEWTABLE, unix.NFT_MSG_DELTABLE, unix.NFT_MSG_NEWTABLE} { // so that it is empty
+	steps := []uint16{unix.NFT_MSG_NEWTABLE}
+	if again { // so that it is empty; to delete a table takes the kernel some 10 ms, when the socket is closed
+		steps = append(steps, unix.NFT_MSG_DELTABLE, unix.NFT_MSG_NEWTABLE)
+	}
+	for _, step := range steps {
 		m.nft(step, unix.NLM_F_CREATE, func() { m.attr(unix.NFTA_TABLE_NAME, text(table)) })
 	}
 	m.nft(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE, func() {
@@ -144,12 +148,12 @@ func redirect() error {
 		m.redirect(DNSPort)
 	})
 	m.batch(unix.NFNL_MSG_BATCH_END)
-	err := m.send(unix.NETLINK_NETFILTER)
+	rules, err = m.sendBy(unix.NETLINK_NETFILTER)
 	switch {
 	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOENT):
 		err = fmt.Errorf("this kernel cannot redirect (it lacks nf_tables, nft_chain_nat or nft_redir): %w", err)
 	case err != nil:
 		err = fmt.Errorf("redirect connections to the doors: %w", err)
 	}
-	return err
+	return rules, err
 }

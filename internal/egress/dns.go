@@ -117,6 +117,7 @@ func (p *Proxy) answer(door net.PacketConn) {
 			return
 		}
 		if q, err := parseQuestion(buf[:n]); err == nil {
+			p.refresh()
 			_, _ = door.WriteTo(p.reply(q), from) // who asks again is answered again
 		}
 	}

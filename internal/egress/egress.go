@@ -34,6 +34,9 @@ import (
 // Config says what a sandbox may. The zero Config is that of the zero sandbox.Spec.
 type Config struct {
 	Policy sandbox.Egress
+	// Changed, if not nil, is asked before each connection and each question for a name whether another process has changed
+	// the policy, and to what: two may serve the same sandbox while one takes over from the other. It has to be quick.
+	Changed func() (sandbox.Egress, bool)
 	// Limits has Network, Connections and Ports; zero is the default of each, negative none. No limit of the connections
 	// is maxFlows.
 	Limits sandbox.Limits
@@ -41,7 +44,7 @@ type Config struct {
 	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
 	// Dial connects to an address that has been checked; nil does it from this process.
 	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
-	// OnConnection, if not nil, hears what happens, one call at a time, at most some hundred per second: what it is not
+	// OnConnection, if not nil, hears what happens, one call at a time, at most some ten per second: what it is not
 	// told of it hears as Untold. It may take its time, within reason: connections do not wait for it, but Close does.
 	OnConnection func(sandbox.Connection)
 	Log          *slog.Logger // nil discards

@@ -99,6 +99,21 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
+// Addresses are tried in turn, those of IPv4 first.
+func TestAddressesInTurn(t *testing.T) {
+	w := newWorld(t)
+	w.server(echo, "many.test")
+	six, dead := netip.MustParseAddr("2606:4700::1111"), netip.MustParseAddr("203.0.113.1")
+	w.zone["many.test"] = []netip.Addr{six, dead, netip.MustParseAddr("10.0.0.1"), public}
+	door, _ := w.doors(w.proxy(Config{}))
+	if _, _, status, text := w.tunnel(door, "many.test:80"); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	if len(w.dialled) != 2 || w.dialled[0].Addr() != dead || w.dialled[1].Addr() != public {
+		t.Errorf("tried %v", w.dialled)
+	}
+}
+
 // TestHTTP drives the first door with Go's client, as programs with HTTP_PROXY and HTTPS_PROXY do.
 func TestHTTP(t *testing.T) {
 	w := newWorld(t)

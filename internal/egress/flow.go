@@ -72,6 +72,7 @@ func (p *Proxy) tolerates(what string, err error) bool {
 
 // begin serves a connection, if there may be one more.
 func (p *Proxy) begin(c net.Conn, serve func(*flow)) {
+	p.refresh()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || len(p.flows) >= p.limit {
@@ -149,25 +150,27 @@ func (f *flow) connect(t target) *refusal {
 
 // join makes outside, if there is one, the flow's other end; unless the policy has changed since it was asked, or the proxy
 // was closed: then it says so and closes it.
-func (f *flow) join(outside net.Conn, a netip.Addr) sandbox.ConnectionCause {
+func (f *flow) join(outside net.Conn, a netip.Addr) (why sandbox.ConnectionCause) {
 	p := f.proxy
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	why := sandbox.ConnectionCause("")
 	switch {
-	case f.cut:
-		why = cmp.Or(p.forbids(f.target, a), sandbox.CauseName) // which has changed again
 	case p.closed:
 		why = sandbox.CauseDial
+	case f.cut:
+		why = cmp.Or(p.forbids(f.target, a), sandbox.CauseName) // which has changed again
+	case outside != nil: // SetPolicy did not know of its address
+		why = p.forbids(f.target, a)
 	}
-	switch {
-	case outside == nil:
-	case f.cut || p.closed:
+	if outside == nil {
+		return why
+	}
+	if why != "" {
 		outside.Close()
-	default:
-		f.outside, f.addr = outside, a
+		return why
 	}
-	return why
+	f.outside, f.addr = outside, a
+	return ""
 }
 
 // told is what is known of the flow.

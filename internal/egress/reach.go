@@ -1,11 +1,13 @@
 package egress
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
@@ -14,7 +16,7 @@ import (
 const (
 	resolvePatience = 10 * time.Second
 	dialPatience    = 30 * time.Second // for all addresses of a name together
-	maxAddrs        = 8                // of a name that are tried
+	maxAddrs        = 16               // of a name that are looked at
 )
 
 // reach finds an address of t that may be connected to and connects.
@@ -45,16 +47,18 @@ func (f *flow) reach(t target) (net.Conn, netip.Addr, *refusal) {
 	return f.dial(addrs, t.port)
 }
 
-// open gives those of the addresses that are not shut.
+// open gives those of the addresses that are not shut, those of IPv4 first: they are what a program in the sandbox has asked
+// for, and a host whose IPv6 leads nowhere would have it wait.
 func (p *Proxy) open(addrs []netip.Addr) []netip.Addr {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var open []netip.Addr
-	for _, a := range addrs {
-		if a = a.Unmap().WithZone(""); p.policy.reaches(a, p.own.has(a)) && len(open) < maxAddrs {
+	for _, a := range addrs[:min(len(addrs), maxAddrs)] {
+		if a = a.Unmap().WithZone(""); p.policy.reaches(a, p.own.has(a)) {
 			open = append(open, a)
 		}
 	}
+	slices.SortStableFunc(open, func(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) })
 	return open
 }
 

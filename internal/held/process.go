@@ -224,7 +224,15 @@ func ReadExit(file string, id Identity) Exit {
 	return n.Exit
 }
 
-// ended says whether the process behind a pidfd has ended, with all its threads, reaped or not.
+// Kill ends the process by force and waits for that. It must be watched.
+func (p *Process) Kill() {
+	p.Signal(syscall.SIGKILL)
+	<-p.letgo
+}
+
+// Ended says whether the process behind a pidfd has ended, with all its threads, reaped or not.
+func Ended(fd int) bool { return ended(fd) }
+
 func ended(fd int) bool {
 	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	for {

@@ -20,23 +20,14 @@ func build(s *Spec) error {
 	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("make the mounts private: %w", err)
 	}
-	sources := make([]int, len(s.Mounts))
+	sources, err := openAll(s.Mounts)
 	defer func() {
 		for _, fd := range sources {
-			if fd > 0 {
-				unix.Close(fd)
-			}
+			unix.Close(fd)
 		}
 	}()
-	for i, m := range s.Mounts {
-		if m.Within != "" {
-			continue
-		}
-		fd, err := m.open()
-		if err != nil {
-			return fmt.Errorf("%s for %s: %w", m.from(), m.Target, err)
-		}
-		sources[i] = fd
+	if err != nil {
+		return err
 	}
 	root, err := openRoot(s.Root)
 	if err != nil {
@@ -45,15 +36,11 @@ func build(s *Spec) error {
 	defer unix.Close(int(root))
 	for i, m := range s.Mounts {
 		if m.Within != "" {
-			if err := root.again(m.Within, m.Target); err != nil {
-				return fmt.Errorf("%s: %w", m.Target, err)
-			}
-			continue
+			err = root.again(m.Within, m.Target)
+		} else if fd, ok := sources[i]; ok {
+			err = m.place(root, fd)
 		}
-		if sources[i] < 0 {
-			continue // optional, and not there
-		}
-		if err := m.place(root, sources[i]); err != nil {
+		if err != nil {
 			return fmt.Errorf("%s: %w", m.Target, err)
 		}
 	}
@@ -67,6 +54,24 @@ func build(s *Spec) error {
 		}
 	}
 	return root.enter()
+}
+
+// openAll gives the mounts that come from outside and are there, by their place in the list; also when it fails.
+func openAll(mounts []Mount) (map[int]int, error) {
+	opened := map[int]int{}
+	for i, m := range mounts {
+		if m.Within != "" {
+			continue
+		}
+		fd, err := m.open()
+		if err != nil {
+			return opened, fmt.Errorf("%s for %s: %w", m.from(), m.Target, err)
+		}
+		if fd >= 0 { // else it is optional, and not there
+			opened[i] = fd
+		}
+	}
+	return opened, nil
 }
 
 // enter makes root the root and lets go of the host's.

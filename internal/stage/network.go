@@ -38,7 +38,8 @@ func (s *Spec) KeepDoors(set doors.Set) error {
 	if !ok {
 		return errors.New("the doors are asked for at a Unix socket")
 	}
-	go func() { // ends with the process
+	go set.Settle() // not before privileges are gone: it would hold up every thread
+	go func() {     // ends with the process
 		_ = set.Keep(asked)
 	}()
 	return nil

@@ -38,6 +38,7 @@ type Config struct {
 	Egress    Egress    `koanf:"egress"`
 	Admission Admission `koanf:"admission"`
 	Janitor   Janitor   `koanf:"janitor"`
+	Pool      Pool      `koanf:"pool"`
 	Git       Git       `koanf:"git"`
 	Log       Log       `koanf:"log"`
 
@@ -120,6 +121,14 @@ type Janitor struct {
 	Interval time.Duration `koanf:"interval"`
 }
 
+// Pool is the part [pool]: how many warm sandboxes a process that drives runtimes holds ready, of each backend that can.
+type Pool struct {
+	// Least are held whether or not anybody asks; default 0.
+	Least int `koanf:"least"`
+	// Most are held, as many as were asked for in the last minute; default 0, which is no pool.
+	Most int `koanf:"most"`
+}
+
 // Git is the part [git]: who commits in a runtime, and who clones into it.
 type Git struct {
 	Token string `koanf:"token" secret:"true"` // given by a credential helper, never stored; "" none
@@ -164,6 +173,10 @@ func (c Config) check() (string, error) {
 		return "queue", fmt.Errorf("want at least 1, have %d", c.Queue)
 	case c.Admission.Overcommit == 0:
 		return "admission.overcommit", errors.New("want more than 0, or less to promise any number of times")
+	case c.Pool.Least < 0:
+		return "pool.least", fmt.Errorf("want 0 or more, have %d", c.Pool.Least)
+	case c.Pool.Most < c.Pool.Least:
+		return "pool.most", fmt.Errorf("want at least pool.least, %d, have %d", c.Pool.Least, c.Pool.Most)
 	case c.Janitor.Grace < 0:
 		return "janitor.grace", fmt.Errorf("want 0 or more, have %v", c.Janitor.Grace)
 	case c.Janitor.Interval < 0:

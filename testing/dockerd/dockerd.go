@@ -32,11 +32,16 @@ var private struct {
 	failure error
 }
 
-// Main runs the tests of a package and ends the private engine, if one was started. It is for TestMain:
+// Main runs the tests of a package, ends the private engine, if one was started, and removes what was put into another. It
+// is for TestMain:
 //
 //	func TestMain(m *testing.M) { os.Exit(dockerd.Main(m)) }
 func Main(m *testing.M) int {
 	code := m.Run()
+	if err := removeImages(); err != nil {
+		fmt.Fprintln(os.Stderr, "the tests' images:", err)
+		code = max(code, 1)
+	}
 	private.mu.Lock()
 	defer private.mu.Unlock()
 	if private.engine != nil {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/client"
 
 	"github.com/sandtree/sandtree/testing/need"
 )
@@ -27,7 +29,12 @@ const Image = "sandtree-test/bash:latest"
 // Host's programs: an image that has only the skeleton of a file system, for containers that see the host's programs.
 const Skeleton = "sandtree-test/skeleton:latest"
 
-var making sync.Mutex
+var (
+	making sync.Mutex
+	made   = map[madeImage]bool{}
+)
+
+type madeImage struct{ host, name string }
 
 // MakeImages sees to it that the engine has the images of this package.
 func MakeImages(t testing.TB, host string) {
@@ -49,15 +56,25 @@ func MakeImages(t testing.TB, host string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		made[madeImage{host, name}] = true
 	}
 }
 
-// RemoveImages removes them again: from an engine that is not private nothing else would.
-func RemoveImages(host string, t testing.TB) {
-	c := Client(t, host)
-	for _, name := range []string{Image, Skeleton} {
-		_, _ = c.ImageRemove(context.WithoutCancel(t.Context()), name, image.RemoveOptions{Force: true})
+// removeImages removes those that MakeImages has put into engines which are not private: from those nothing else would.
+func removeImages() error {
+	making.Lock()
+	defer making.Unlock()
+	var failed error
+	for m := range made {
+		c, err := client.NewClientWithOpts(client.WithHost(m.host), client.WithAPIVersionNegotiation())
+		if err == nil {
+			_, err = c.ImageRemove(context.Background(), m.name, image.RemoveOptions{Force: true})
+			c.Close()
+		}
+		failed = errors.Join(failed, err)
 	}
+	clear(made)
+	return failed
 }
 
 // HostPrograms are the mounts by which a container of Skeleton has the programs of the host, and can change none of them.

@@ -4,7 +4,7 @@
 //
 // The promise is two environment variables, which .ci/run exports: CI=true, and CI_PROMISES, the words for the things
 // that are there, separated by spaces, as in CI_PROMISES="root bash git python3 docker". A word is the name of a
-// program, or "root", "notroot", "docker", "cgroup", "ipykernel", "nftables".
+// program, or "root", "notroot", "docker", "cgroup", "ipykernel", "nftables", "jail".
 package need
 
 import (

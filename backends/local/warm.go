@@ -1,0 +1,127 @@
+package local
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/held"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// A blank is a server that has been started and waits to be told what it is to be: it has no home, no label, no key and
+// nothing of anybody's, and ends by itself when this process does. What it saves is the start of a program, which is more
+// than half of what a sandbox costs; all that a spec says is done when it is adopted, by the same code as otherwise.
+type blank struct {
+	d    *Driver
+	s    *spawned
+	used atomic.Bool
+}
+
+var _ backends.Warmer = (*Driver)(nil)
+
+// Shape is the same for all specs: nothing of one is settled before.
+func (d *Driver) Shape(sandbox.Spec) string { return "" }
+
+// Warm starts a server for whoever comes.
+func (d *Driver) Warm(context.Context, sandbox.Spec) (backends.Blank, error) {
+	s, err := d.warm()
+	if err != nil {
+		return nil, failed("local.Warm", "", err)
+	}
+	return &blank{d: d, s: s}, nil
+}
+
+func (d *Driver) warm() (*spawned, error) {
+	program, err := d.sandboxd()
+	if err != nil {
+		return nil, err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	env := d.base("", "")
+	delete(env, markName) // programs get it with the rest of their environment
+	env["HOME"] = "/"
+	s, err := launch(program, nil, environ(env), null)
+	if err == nil && s.pidfd < 0 {
+		s.end()
+		err = errPidfd
+	}
+	return s, err
+}
+
+// Adopt makes the blank the server of a sandbox, as Start would start one. If it is not needed, because the sandbox lives,
+// it is ended; if it has ended, another is started.
+func (b *blank) Adopt(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
+	defer b.Stop(ctx, 0)
+	return b.d.startBy(ctx, spec, b)
+}
+
+// Alive says whether it waits.
+func (b *blank) Alive() bool { return !b.used.Load() && !held.Ended(b.s.pidfd) }
+
+// Stop ends the blank, unless it has been adopted.
+func (b *blank) Stop(context.Context, time.Duration) error {
+	if b.used.CompareAndSwap(false, true) {
+		b.s.end()
+	}
+	return nil
+}
+
+// end ends a server that has no home.
+func (s *spawned) end() {
+	s.close()
+	_ = s.child.Kill()
+	_, _ = s.child.Wait()
+	if s.pidfd >= 0 {
+		_ = unix.Close(s.pidfd)
+	}
+}
+
+// serve gives the server of a home: the blank if there is one, else a new one.
+func (d *Driver) serve(h home, l label, program string, args []string, b *blank) (*spawned, error) {
+	if b != nil && b.Alive() && b.used.CompareAndSwap(false, true) {
+		s, err := d.tell(h, b.s, args)
+		if err == nil {
+			return s, nil
+		}
+		d.log.Warn("a warm server could not be adopted", "id", l.ID, "err", err)
+	}
+	return d.spawn(h, l, program, args)
+}
+
+// tell makes s, which waits, the server of a home. If it cannot be, it has ended.
+func (d *Driver) tell(h home, s *spawned, args []string) (_ *spawned, err error) {
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.process, err = d.adopt(h, s.child, s.pidfd); err != nil {
+		return nil, err
+	}
+	log, err := h.openLog()
+	if err == nil {
+		err = log.Close()
+	}
+	if err == nil {
+		// Until it has been told all, and the pipe is closed, it is nothing: should we die meanwhile, it ends.
+		_, err = s.order.WriteString(strings.Join(append([]string{h.logFile(), strconv.Itoa(len(args))}, args...), "\x00") + "\x00")
+	}
+	if err == nil {
+		err = s.order.Close()
+	}
+	if err != nil {
+		s.process.Kill()
+	}
+	return s, err
+}

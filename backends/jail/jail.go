@@ -23,6 +23,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/internal/cgroup"
@@ -135,10 +136,13 @@ func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error
 		}
 		h := d.home(id)
 		l, err := h.read()
-		if err != nil {
-			if !errors.Is(err, fs.ErrNotExist) { // else it is being made, or removed
-				d.log.Warn("the label of a sandbox cannot be read", "id", id, "err", err)
-			}
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && h.exited(): // else it is being made
+			l = label{ID: id, Created: modified(e)} // its start was cut off: somebody must find it to clear it away
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			d.log.Warn("the label of a sandbox cannot be read", "id", id, "err", err)
 			continue
 		}
 		if owner != "" && l.Owner != owner {
@@ -149,6 +153,14 @@ func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error
 		})
 	}
 	return list, nil
+}
+
+func modified(e fs.DirEntry) time.Time {
+	info, err := e.Info()
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime().UTC()
 }
 
 // Close lets go of all sandboxes, which live on. Idempotent.

@@ -4,10 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 )
 
 // ReadJSON reads a file that WriteJSON has written.
@@ -46,24 +44,4 @@ func Replace(file string, b []byte) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
-}
-
-// RemoveTree removes a directory to the last file, also where what ran in it took away its own permission to do so, as
-// a module cache does; and where another process writes a last file into it, as the one does that notes how its child ended.
-func RemoveTree(dir string) error {
-	for attempt := 0; ; attempt++ {
-		err := os.RemoveAll(dir)
-		switch {
-		case errors.Is(err, syscall.ENOTEMPTY) && attempt < 10:
-		case errors.Is(err, fs.ErrPermission) && attempt == 0:
-			_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-				if d != nil && d.IsDir() { // before it is read, so that it can be
-					_ = os.Chmod(path, 0o700)
-				}
-				return nil
-			})
-		default:
-			return err
-		}
-	}
 }

@@ -140,21 +140,3 @@ func TestLock(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestRemoveTree(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "tree")
-	outside := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "a/b"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(os.Symlink(outside, filepath.Join(dir, "a/link")), os.WriteFile(filepath.Join(dir, "a/b/file"), nil, 0o600),
-		os.Chmod(filepath.Join(dir, "a/b"), 0), os.Chmod(filepath.Join(dir, "a"), 0)); err != nil {
-		t.Fatal(err)
-	}
-	if err := RemoveTree(dir); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(outside); err != nil {
-		t.Errorf("removed through a link: %v", err)
-	}
-}

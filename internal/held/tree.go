@@ -48,6 +48,7 @@ type tree struct {
 	top   *os.File
 	fresh string // what the names begin with that are given here; nobody could take them before
 	given int64
+	moved int64  // how many of them are taken: work to come
 	inner int    // how many more trees may be begun inside of this one
 	names *int64 // that may still be removed
 }
@@ -69,13 +70,13 @@ func removeTree(parent int, name string, inner int, names *int64) error {
 	defer top.Close()
 	t := &tree{top: top, fresh: "." + rand.Text() + "-", inner: inner, names: names}
 	for again := 0; ; {
-		given := t.given
+		moved := t.moved
 		failed := t.empty(top)
 		err := remove(parent, name)
 		switch {
 		case !errors.Is(err, unix.ENOTEMPTY):
 			return err
-		case t.given > given: // there is new work, and less of it
+		case t.moved > moved: // there is new work, and less of it
 		case failed != nil:
 			return failed
 		case again == rescans:
@@ -134,9 +135,13 @@ func (t *tree) clear(d *os.File, name string) error {
 // raise moves a directory up.
 func (t *tree) raise(d *os.File, name string) error {
 	t.given++
-	return ignoringEINTR(func() error {
+	err := ignoringEINTR(func() error {
 		return unix.Renameat(int(d.Fd()), name, int(t.top.Fd()), t.fresh+strconv.FormatInt(t.given, 36))
 	})
+	if err == nil {
+		t.moved++
+	}
+	return err
 }
 
 // dissolve removes a directory right below the top, and moves up what directories there are in it.

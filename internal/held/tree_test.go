@@ -218,6 +218,10 @@ func TestRemoveTreeThatCannotBeMoved(t *testing.T) {
 		t.Skipf("overlay: %v", err)
 	}
 	dig(t, merged+"/a/b/c", "x", 100, 0)
+	names := int64(maxNames)
+	if err := removeTree(unix.AT_FDCWD, merged+"/a", 1, &names); !errors.Is(err, errNested) || names < maxNames-1000 {
+		t.Errorf("without going deeper: %v, after %d names", err, maxNames-names)
+	}
 	if err := RemoveTree(merged + "/a"); err != nil {
 		t.Error(err)
 	}

@@ -38,7 +38,7 @@ type Config struct {
 	// the policy, and to what: two may serve the same sandbox while one takes over from the other. It has to be quick.
 	Changed func() (sandbox.Egress, bool)
 	// Limits has Network, Connections and Ports; zero is the default of each, negative none. No limit of the connections
-	// is maxFlows.
+	// is MaxConnections.
 	Limits sandbox.Limits
 	// Resolve gives the addresses of a name; nil asks the system. The name is in lower case, without a dot at its end.
 	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
@@ -57,8 +57,19 @@ type Doors struct {
 	DNS         net.PacketConn // questions for names
 }
 
-// maxFlows is how many connections a sandbox without a limit may have: each costs this process two descriptors.
-const maxFlows = 4096
+// MaxConnections is how many connections a sandbox without a limit may have: each costs this process two descriptors.
+const MaxConnections = 4096
+
+// Connections is how many a sandbox with these limits may have at a time.
+func Connections(l sandbox.Limits) int {
+	switch {
+	case l.Connections == 0:
+		return sandbox.DefaultConnections
+	case l.Connections < 0:
+		return MaxConnections
+	}
+	return l.Connections
+}
 
 // Proxy is the way out of one sandbox. Safe for concurrent use.
 type Proxy struct {
@@ -109,12 +120,7 @@ func New(c Config) (*Proxy, error) {
 	if p.config.Dial == nil {
 		p.config.Dial = dial
 	}
-	switch p.limit = c.Limits.Connections; {
-	case p.limit == 0:
-		p.limit = sandbox.DefaultConnections
-	case p.limit < 0:
-		p.limit = maxFlows
-	}
+	p.limit = Connections(c.Limits)
 	network := c.Limits.Network
 	if network == 0 {
 		network = sandbox.DefaultNetwork

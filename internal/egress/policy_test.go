@@ -140,8 +140,23 @@ func TestPorts(t *testing.T) {
 	}
 }
 
+// What the names of a controller that is no more stood for, is not what others stand for now.
+func TestNamesBeginAnywhere(t *testing.T) {
+	given := map[netip.Addr]bool{}
+	for range 4 {
+		a := newNames().address("a.name")
+		if given[a] = true; !madeUp.Contains(a) {
+			t.Errorf("given %v", a)
+		}
+	}
+	if len(given) == 1 { // by chance that is so once in 10^15 times
+		t.Errorf("all give %v", given)
+	}
+}
+
 func TestNames(t *testing.T) {
 	n := newNames()
+	n.next = 0
 	first := n.address("first.name")
 	if first != netip.MustParseAddr("198.18.0.1") || n.address("first.name") != first || n.name(first) != "first.name" {
 		t.Errorf("the first is %v, then %v, and stands for %q", first, n.address("first.name"), n.name(first))

@@ -39,7 +39,7 @@ type Config struct {
 	Workdir string `koanf:"workdir"`
 	// User is who programs run as, as in "1000" or "1000:100"; they have no capabilities whoever it is. "" is whom the
 	// workspace belongs to, so that files keep their owner; and where none is named this program's own user, or 1000 if
-	// that is root.
+	// that is root. A workspace of root's is refused unless anybody may write there, or User is "0".
 	User string `koanf:"user"`
 	// Home is HOME of the programs; "" gives each sandbox an empty directory of its own, at /home/sandbox.
 	Home string `koanf:"home"`

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -35,4 +36,27 @@ find . -perm /6000; echo $(ls)`)
 	if strings.Contains(got, "granted") || strings.Count(got, "refused") != 8 || !strings.HasSuffix(got, "refused\nd f i j") {
 		t.Errorf("the kernel answers\n%s", got)
 	}
+}
+
+// TestNotRootUnlessAsked has workspaces of root's.
+func TestNotRootUnlessAsked(t *testing.T) {
+	need.Root(t)
+	c := testConfig(t)
+	_, b := opened(t, c)
+	dir := t.TempDir()
+	if s, err := b.Start(t.Context(), sandbox.Spec{ID: "root", Workspace: dir}); sandbox.CodeOf(err) != sandbox.Invalid || !strings.Contains(err.Error(), "docker.user") {
+		t.Errorf("started as %v, %v", s, err)
+	}
+	if l := must(b.List(t.Context(), "")); len(l) != 0 {
+		t.Errorf("refused, and there: %+v", l)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := started(t, b, sandbox.Spec{ID: "anybody", Workspace: dir})
+	prints(t, s, "id -u; echo x >file", "1000")
+	c.User = "0"
+	_, b = opened(t, c)
+	s, _ = started(t, b, sandbox.Spec{ID: "asked", Workspace: t.TempDir()})
+	prints(t, s, "id -u; echo x >file", "0")
 }

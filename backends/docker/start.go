@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -99,8 +98,9 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 	}
 	var inst *instance
 	if _, err = d.info(ctx); err == nil { // on it depends what follows; and it tells whether there is an engine at all
-		l = l.renewed(d, h, spec)
-		inst, err = d.place(ctx, h, &l, spec, there)
+		if l, err = l.renewed(d, h, spec); err == nil {
+			inst, err = d.place(ctx, h, &l, spec, there)
+		}
 	}
 	if err == nil {
 		inst.fresh = fresh
@@ -169,7 +169,7 @@ func (l label) fenced(epoch uint64) error {
 }
 
 // renewed is the label of a sandbox that is to be started by spec; l is the old one, or zero for a new sandbox.
-func (l label) renewed(d *Driver, h home, spec sandbox.Spec) label {
+func (l label) renewed(d *Driver, h home, spec sandbox.Spec) (_ label, err error) {
 	l.ID, l.Owner, l.Epoch = spec.ID, spec.Owner, spec.Epoch
 	if l.Container == "" { // it is new
 		l.Created = time.Now().UTC()
@@ -180,28 +180,9 @@ func (l label) renewed(d *Driver, h home, spec sandbox.Spec) label {
 		if spec.Workspace != "" {
 			l.Workspace, l.Named = filepath.Clean(spec.Workspace), true
 		}
-		l.UID, l.GID = d.user(l)
+		l.UID, l.GID, err = d.user(l)
 	}
-	return l
-}
-
-// user is who programs run as, so that the files of a workspace that belongs to somebody stay theirs.
-func (d *Driver) user(l label) (uid, gid int) {
-	if uid, gid, _ := d.config.user(); uid >= 0 {
-		return uid, gid
-	}
-	if d.option("rootless") {
-		return 0, 0 // is, outside, whoever runs the engine; every other number there is nobody's
-	}
-	if euid := os.Geteuid(); euid != 0 {
-		return euid, os.Getegid()
-	}
-	if info, err := os.Stat(l.Workspace); err == nil && l.Named {
-		if s, ok := info.Sys().(*syscall.Stat_t); ok {
-			return int(s.Uid), int(s.Gid)
-		}
-	}
-	return defaultUser, defaultUser
+	return l, err
 }
 
 // place starts the sandbox's container, which is made if it is not there. It leaves to the caller to undo what it made.

@@ -187,7 +187,7 @@ func (p *Proxy) forbids(t target, a netip.Addr) sandbox.ConnectionCause {
 	if why := p.policy.forbids(t); why != "" {
 		return why
 	}
-	if a.IsValid() && !p.policy.reaches(a, p.own.has(a)) {
+	if a.IsValid() && !p.policy.reaches(a, p.own.has) {
 		return sandbox.CauseShut
 	}
 	return ""

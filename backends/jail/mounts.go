@@ -113,7 +113,15 @@ func openTree(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open_tree", Path: dir, Err: err}
 	}
-	return os.NewFile(uintptr(fd), dir), nil
+	tree := os.NewFile(uintptr(fd), dir)
+	// Where the host shares its mounts, as systemd has them, this would be a peer of that one, and what the jail mounts on it
+	// would come to be on the host.
+	private := unix.MountAttr{Propagation: unix.MS_PRIVATE}
+	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &private); err != nil {
+		tree.Close()
+		return nil, &os.PathError{Op: "mount_setattr", Path: dir, Err: err}
+	}
+	return tree, nil
 }
 
 // mapOwner shows the files of the workspace's owner as the jail's user's, and what the jail's user makes is the owner's on

@@ -37,7 +37,8 @@ func (m Mount) open() (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV}
+	// A copy of a mount that the host shares is its peer: what is mounted on either would come to be on both.
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE}
 	if !m.Writable || m.Overlay {
 		attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
 	}

@@ -1,6 +1,8 @@
 package docker
 
 import (
+	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +45,42 @@ func TestConfigRefused(t *testing.T) {
 	}
 	if _, err := New(Config{}); sandbox.CodeOf(err) != sandbox.Invalid {
 		t.Errorf("without a state directory: %v", err)
+	}
+}
+
+// Nobody should have to know of a setting for the sandbox to have no way around its policy.
+func TestNetworkByDefault(t *testing.T) {
+	usual := networkBridge
+	if os.Geteuid() == 0 {
+		usual = networkFiltered
+	}
+	for _, c := range []struct {
+		config Config
+		want   string
+	}{
+		{Config{}, usual},
+		{Config{Network: networkBridge}, networkBridge},
+		{Config{Reach: reachPort}, networkBridge},
+		{Config{Runtime: "runsc"}, networkBridge},
+		{Config{Host: "tcp://192.0.2.1:2376"}, networkBridge},
+		{Config{Publish: []string{"3000"}}, networkBridge},
+		{Config{Networks: []string{"other"}}, networkBridge},
+	} {
+		var log bytes.Buffer
+		c.config.StateDir, c.config.Log = t.TempDir(), slog.New(slog.NewTextHandler(&log, nil))
+		d, err := New(c.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.config.Network; got != c.want {
+			t.Errorf("%+v: %q, want %q", c.config, got, c.want)
+		}
+		if warned := strings.Contains(log.String(), "egress is not enforced"); warned != (c.want == networkBridge) {
+			t.Errorf("%+v: it says %q", c.config, &log)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

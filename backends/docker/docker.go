@@ -109,6 +109,7 @@ func New(c Config) (*Driver, error) {
 	d.watch = newWatcher(d)
 	d.locker = held.Locker{Begin: d.begin}
 	d.removeGone()
+	d.warn()
 	return d, nil
 }
 

@@ -31,11 +31,22 @@ type way struct {
 // filtered says whether containers get out by their controller alone.
 func (d *Driver) filtered() bool { return d.config.Network == networkFiltered }
 
+// warn tells of a network that nobody filters.
+func (d *Driver) warn() {
+	if n := d.config.Network; n != networkFiltered && n != networkNone {
+		d.log.Warn("egress is not enforced: programs in containers reach whatever this network does, other containers, this machine and its "+
+			"private networks too", "backends.docker.network", n, "instead", networkFiltered)
+	}
+}
+
 // letOut makes this process let out what the sandbox's policy allows. It does nothing if it does so already.
 func (i *instance) letOut() error {
 	d := i.d
 	if !d.filtered() {
 		return nil
+	}
+	if i.network != networkNone {
+		return i.unfiltered()
 	}
 	run := i.container.id + "/" + i.container.started
 	d.mu.Lock()
@@ -55,6 +66,18 @@ func (i *instance) letOut() error {
 		return fmt.Errorf("open a way out of it: %w", w.err)
 	}
 	i.proxy = w.proxy
+	return nil
+}
+
+// unfiltered deals with a container that was made when the configuration named another network. It keeps that, and a
+// way out through this process would be one besides. Code: Conflict, if that breaks what it was promised.
+func (i *instance) unfiltered() error {
+	l := i.label
+	if m := l.Egress.Mode; m != "" && m != sandbox.EgressAllowAll || l.Limits.Network > 0 || l.Limits.Connections > 0 || l.Limits.Ports != "" {
+		return coded{sandbox.Conflict, fmt.Errorf("its container was made with network %q, by which nothing of that is enforced: "+
+			"remove it and start another, or set backends.docker.network to %[1]q", i.network)}
+	}
+	i.d.log.Warn("egress of a sandbox is not enforced: its container was made when backends.docker.network was another", "id", l.ID, "network", i.network)
 	return nil
 }
 
@@ -135,7 +158,7 @@ func openDoors(id string, pid int) (doors.Set, error) {
 func (i *instance) SetEgress(ctx context.Context, e sandbox.Egress) error {
 	if i.proxy == nil {
 		return failed("docker.SetEgress", i.label.ID, coded{sandbox.Unsupported, fmt.Errorf(
-			"its connections go through the engine's network; set backends.docker.network to %q", networkFiltered)})
+			"its connections go through the engine's network; set backends.docker.network to %q, and start another", networkFiltered)})
 	}
 	err := i.relabel(ctx, func(l *label) (bool, error) {
 		if epoch := i.epoch.Load(); l.Epoch > epoch {

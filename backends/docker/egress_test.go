@@ -1,9 +1,11 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -106,6 +108,40 @@ func TestEgressOutlivesItsController(t *testing.T) {
 	}
 	if len(heard) < 4 || heard[0].Kind != sandbox.ConnectionDenied {
 		t.Errorf("heard %+v", heard)
+	}
+}
+
+// A container that was made with another network keeps it, and nobody is told that it is filtered.
+func TestMadeWithAnotherNetwork(t *testing.T) {
+	need.Root(t)
+	c := testConfig(t)
+	if c.Network = bridged(t, c.Host); c.Network == "" {
+		t.Skip("the engine has no bridge")
+	}
+	_, before := opened(t, c)
+	if _, err := before.Start(t.Context(), sandbox.Spec{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	c.Network, c.Log = "", slog.New(slog.NewTextHandler(&log, nil))
+	_, after := opened(t, c)
+	s, err := after.Attach(t.Context(), "a", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.SetEgress(t.Context(), sandbox.Egress{Mode: sandbox.EgressDenyAll}); sandbox.CodeOf(err) != sandbox.Unsupported {
+		t.Errorf("SetEgress: %v", err)
+	}
+	if !strings.Contains(log.String(), "not enforced") {
+		t.Errorf("it says %q", &log)
+	}
+	if err := s.Halt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = after.Start(t.Context(), sandbox.Spec{ID: "a", Egress: sandbox.Egress{Mode: sandbox.EgressDenyAll}})
+	if sandbox.CodeOf(err) != sandbox.Conflict {
+		t.Errorf("started where no policy holds: %v", err)
 	}
 }
 

@@ -36,6 +36,7 @@ type instance struct {
 	found     bool
 	served    bool
 	proxy     *egress.Proxy // nil if its programs do not get out through this process
+	network   string        // the container's, as the engine knows it
 
 	find  sync.Once    // sets what follows
 	group cgroup.Group // by which it is frozen
@@ -71,6 +72,9 @@ func (d *Driver) instance(ctx context.Context, h home, l label) (*instance, erro
 
 func (d *Driver) newInstance(h home, l label, run *running, c container.InspectResponse, key string) *instance {
 	i := &instance{d: d, home: h, label: l, container: run, pid: c.State.Pid, key: key}
+	if c.HostConfig != nil {
+		i.network = string(c.HostConfig.NetworkMode)
+	}
 	i.epoch.Store(l.Epoch)
 	if d.config.Reach != reachSocket {
 		i.address = d.address(c, serverPort)

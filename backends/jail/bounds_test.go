@@ -39,6 +39,9 @@ func TestMemoryOfTheServer(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		t.Log("the kernel found enough else to end")
+		if err := s.Instance().(backends.Halter).Halt(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s = began(t, b, sandbox.Spec{ID: "x", Epoch: 1, Limits: sandbox.Limits{Memory: 256 << 20}})
 	if got := run(t, s, "echo again"); got != "again" {

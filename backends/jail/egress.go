@@ -136,20 +136,26 @@ func (i *instance) SetEgress(ctx context.Context, e sandbox.Egress) error {
 	if err == nil {
 		err = i.d.letOut(ctx, i.home, i.label, i.process)
 	}
-	var w *way
 	if err == nil {
-		w, err = i.d.way(i.process)
-	}
-	if err == nil {
-		err = held.ErrClosed
-		if p := w.proxy.Load(); p != nil {
-			err = p.SetPolicy(e)
-		}
+		err = i.d.setPolicy(i.process, e)
 	}
 	if err != nil {
 		return failed("jail.SetEgress", i.label.ID, err)
 	}
 	return nil
+}
+
+// setPolicy changes what this process lets out. It would find out from the label, at the next connection; those that stand
+// and are not allowed any more end now.
+func (d *Driver) setPolicy(p *held.Process, e sandbox.Egress) error {
+	w, err := d.way(p)
+	if err != nil {
+		return err
+	}
+	if proxy := w.proxy.Load(); proxy != nil {
+		return proxy.SetPolicy(e)
+	}
+	return held.ErrClosed
 }
 
 // Traffic is what has gone through this process.

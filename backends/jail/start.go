@@ -107,29 +107,6 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 	return nil, errors.Join(err, d.sweep(cleanup, l))
 }
 
-// found labels a living sandbox for the one who asks for it now.
-func (d *Driver) found(ctx context.Context, h home, l label, p *held.Process, spec sandbox.Spec) (*instance, error) {
-	key, err := h.key()
-	if err != nil {
-		return nil, err
-	}
-	if err := d.thaw(ctx, l); err != nil {
-		return nil, err
-	}
-	if l.Owner != spec.Owner || l.Epoch != spec.Epoch {
-		l.Owner, l.Epoch = spec.Owner, spec.Epoch
-		if err := h.write(l); err != nil {
-			return nil, err
-		}
-	}
-	if err := d.letOut(ctx, h, l, p); err != nil { // the sandbox is none the worse for it
-		d.log.Warn("the programs of a sandbox cannot get out", "id", l.ID, "err", err)
-	}
-	i := d.instance(h, l, p, key)
-	i.found = true
-	return i, nil
-}
-
 // conflicts says why spec cannot be had where the sandbox labelled l is.
 func (l label) conflicts(spec sandbox.Spec) error {
 	if spec.Epoch < l.Epoch {

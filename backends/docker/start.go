@@ -121,23 +121,6 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 	return nil, err
 }
 
-// found gives the living container to the one who asks for it now.
-func (d *Driver) found(ctx context.Context, h home, l label, spec sandbox.Spec) (*instance, error) {
-	i, err := d.instance(ctx, h, l)
-	if err != nil {
-		return nil, err
-	}
-	if l.Owner != spec.Owner || l.Epoch != spec.Epoch {
-		i.label.Owner, i.label.Epoch = spec.Owner, spec.Epoch
-		i.epoch.Store(spec.Epoch)
-		if err := h.write(i.label); err != nil {
-			return nil, err
-		}
-	}
-	i.found = true
-	return i, nil
-}
-
 // inspect looks at the container of a sandbox; nil if there is none. One that the engine could neither start nor remove is
 // removed, so that another can be made.
 func (d *Driver) inspect(ctx context.Context, l label) (*container.InspectResponse, error) {
@@ -228,10 +211,4 @@ func (l *label) noContainer(there *container.InspectResponse, err error) {
 	if there == nil && client.IsErrConnectionFailed(err) {
 		l.Container = ""
 	}
-}
-
-// limit gives a container that does not run other limits.
-func (d *Driver) limit(ctx context.Context, id string, l sandbox.Limits) error {
-	_, err := d.engine.ContainerUpdate(ctx, id, container.UpdateConfig{Resources: d.resources(l)})
-	return err
 }

@@ -35,8 +35,10 @@ import (
 type Config struct {
 	Policy sandbox.Egress
 	// Changed, if not nil, is asked before each connection and each question for a name whether another process has changed
-	// the policy, and to what: two may serve the same sandbox while one takes over from the other. It has to be quick.
-	Changed func() (sandbox.Egress, bool)
+	// the policy, and to what; nil if none has. Two may serve the same sandbox while one takes over from the other:
+	// ErrReplaced says that the other has done so, and ends what this one serves. After any other error all is as it was.
+	// It has to be quick.
+	Changed func() (*sandbox.Egress, error)
 	// Limits has Network, Connections and Ports; zero is the default of each, negative none. No limit of the connections
 	// is MaxConnections.
 	Limits sandbox.Limits
@@ -204,20 +206,28 @@ func (p *Proxy) Traffic() sandbox.Traffic {
 	}
 }
 
+// Done is closed when the proxy serves no more: because of ErrReplaced, or of Close, which is to follow in any case.
+func (p *Proxy) Done() <-chan struct{} { return p.ctx.Done() }
+
 // Close closes the doors, ends the connections and returns when all is still and OnConnection has heard of it.
 // Idempotent.
 func (p *Proxy) Close() error {
+	p.stop((*flow).closeLocked)
+	p.wg.Wait()
+	p.teller.close()
+	return nil
+}
+
+// stop makes an end of everything and waits for none of it, so that what has to end may call it.
+func (p *Proxy) stop(end func(*flow)) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.closed = true
 	p.cancel()
 	for d := range p.doors {
 		d.Close()
 	}
 	for f := range p.flows {
-		f.closeLocked()
+		end(f)
 	}
-	p.mu.Unlock()
-	p.wg.Wait()
-	p.teller.close()
-	return nil
 }

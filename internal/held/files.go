@@ -29,7 +29,10 @@ func WriteJSON(file string, v any) error {
 	return Replace(file, append(b, '\n'))
 }
 
-// Replace writes a file so that a reader finds the old content or the new, also after a crash in the middle.
+// Replace writes a file so that a reader finds the old content or the new, also after this process has crashed in the middle.
+// After a loss of power of the whole machine a file that was new in the last half minute may be empty, which readers have to say
+// and not to take for none: waiting for the disk each time would take a start from 0.2 to 1.0 ms here (the median on an ext4
+// of a virtual machine).
 func Replace(file string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(file), ".new-*") // mode 0600
 	if err != nil {

@@ -140,3 +140,15 @@ func TestLock(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a loss of power may leave of a file is not taken for none, nor for one that says nothing.
+func TestEmptyJSON(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "label.json")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var v struct{}
+	if err := ReadJSON(file, &v); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty file: %v", err)
+	}
+}

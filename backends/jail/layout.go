@@ -54,6 +54,9 @@ func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) 
 	}
 	share := d.memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
 	s := &stage.Spec{Hostname: "sandbox", Filter: raw, OOMScore: oomScore, OpenFiles: openFiles, Doors: doorsFD}
+	if n := processes(l.Limits); n > 0 {
+		s.Processes = uint64(n + spare) // as the control group has it, and where there is none
+	}
 	if s.Root = o.root; s.Root == nil {
 		t := hostTree()
 		s.Mounts, s.Links = slices.Clone(t.mounts), t.links

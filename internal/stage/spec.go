@@ -28,6 +28,9 @@ type Spec struct {
 	Filter   []byte   `json:"filter,omitzero"` // seccomp: struct sock_filter, one after the other; empty is none
 	// OpenFiles is how many descriptors a process may have at most; 0 leaves it.
 	OpenFiles uint64 `json:"open_files,omitzero"`
+	// Processes is how many processes and threads the jail's user may have; 0 leaves it. The server bounds each program that it
+	// starts to fewer, a moment after it has begun.
+	Processes uint64 `json:"processes,omitzero"`
 	// OOMScore is added to what the kernel thinks of the processes when the machine is short of memory, 0 to 1000.
 	OOMScore int `json:"oom_score,omitzero"`
 	// Doors is the descriptor of a listening Unix socket, at which whoever connects is given the doors; 0 is none.

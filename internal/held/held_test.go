@@ -51,6 +51,7 @@ func TestEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other.Starved = p.Starved // both are in the parent here, and either may be the one who notes the end
 	watched(t, other)
 	if !p.Alive() || !Alive(p.Identity) {
 		t.Error("it lives, and counts as dead")

@@ -72,6 +72,9 @@ func New(c Config) (*Driver, error) {
 	if err != nil {
 		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "jail.Open", Err: err}
 	}
+	if err := c.checkShown(); err != nil {
+		return nil, err
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

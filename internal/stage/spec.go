@@ -48,7 +48,9 @@ const (
 type Mount struct {
 	Kind   string `json:"kind,omitzero"`   // "" binds Source or FD
 	Source string `json:"source,omitzero"` // path on the host
-	Within string `json:"within,omitzero"` // path in the jail, of what was mounted before, instead of a Source
+	// NoLinks refuses a Source with a link on the way.
+	NoLinks bool   `json:"no_links,omitzero"`
+	Within  string `json:"within,omitzero"` // path in the jail, of what was mounted before, instead of a Source
 	// FD is the number of a descriptor, of a mount that whoever made the jail has opened where the jail may not look;
 	// 0 is none. It is closed.
 	FD       int    `json:"fd,omitzero"`

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/sandtree/sandtree/backends"
@@ -26,6 +27,19 @@ type way struct {
 	once  sync.Once
 	proxy *egress.Proxy // nil if err is not
 	err   error
+
+	epoch    atomic.Uint64 // the newest that this process works for
+	replaced chan struct{} // closed when another process works for a newer one
+}
+
+// raise notes that this process works for epoch, before the label says so.
+func (w *way) raise(epoch uint64) {
+	for {
+		have := w.epoch.Load()
+		if have >= epoch || w.epoch.CompareAndSwap(have, epoch) {
+			return
+		}
+	}
 }
 
 // filtered says whether containers get out by their controller alone.
@@ -56,16 +70,17 @@ func (i *instance) letOut() error {
 	}
 	w := d.ways[run]
 	if w == nil {
-		w = &way{}
+		w = &way{replaced: make(chan struct{})}
+		w.raise(i.label.Epoch)
 		d.ways[run] = w
 	}
 	d.mu.Unlock()
-	w.once.Do(func() { w.proxy, w.err = i.openWay(run) })
+	w.once.Do(func() { w.proxy, w.err = i.openWay(run, w) })
 	if w.err != nil {
 		d.forgetWay(run, w) // the next one tries again
 		return fmt.Errorf("open a way out of it: %w", w.err)
 	}
-	i.proxy = w.proxy
+	i.way, i.proxy = w, w.proxy
 	return nil
 }
 
@@ -89,8 +104,8 @@ func (d *Driver) forgetWay(run string, w *way) {
 	}
 }
 
-// openWay opens the doors and serves them until the container ends or the driver is closed.
-func (i *instance) openWay(run string) (*egress.Proxy, error) {
+// openWay opens the doors and serves them until the container ends, another process takes over or the driver is closed.
+func (i *instance) openWay(run string, w *way) (*egress.Proxy, error) {
 	d := i.d
 	set, err := openDoors(i.container.id, i.pid)
 	switch {
@@ -102,8 +117,13 @@ func (i *instance) openWay(run string) (*egress.Proxy, error) {
 		d.log.Warn("only programs that heed HTTP_PROXY get out of a sandbox", "id", i.label.ID, "err", set.Missing)
 	}
 	c := egress.Config{Policy: i.label.Egress, Limits: i.label.Limits, Log: d.log.With("id", i.label.ID)}
+	var once sync.Once
 	c.Changed = egress.Watched(i.home.labelFile(), func() (sandbox.Egress, error) {
 		l, err := i.home.read()
+		if err == nil && l.Epoch > w.epoch.Load() {
+			once.Do(func() { close(w.replaced) })
+			err = egress.ErrReplaced
+		}
 		return l.Egress, err
 	})
 	if hear, id := d.config.OnConnection, i.label.ID; hear != nil {
@@ -121,12 +141,11 @@ func (i *instance) openWay(run string) (*egress.Proxy, error) {
 	if err == nil && !d.begin(func() {
 		select {
 		case <-i.container.letgo:
+		case <-w.replaced:
 		case <-d.life.Done():
 		}
+		d.forgetWay(run, w)
 		p.Close()
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.ways, run)
 	}) {
 		err = errClosed
 	}

@@ -111,6 +111,52 @@ func TestEgressOutlivesItsController(t *testing.T) {
 	}
 }
 
+// TestTakenOver has a controller that does not know that another has taken over its sandbox: it lets nothing out any more.
+func TestTakenOver(t *testing.T) {
+	need.Root(t)
+	c := testConfig(t)
+	c.Network = networkFiltered
+	to := greeter(t)
+	first, before := opened(t, c)
+	policy := sandbox.Egress{CIDRs: []string{to.Addr().String()}}
+	s, err := before.Start(t.Context(), sandbox.Spec{ID: "a", Epoch: 1, Egress: policy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	greets := fmt.Sprintf("timeout 10 bash -c 'exec 3<>/dev/tcp/%s/%d && read -r -t 10 line <&3 && echo got $line'", to.Addr(), to.Port())
+	prints(t, s, greets, "got hello")
+	own, err := before.Attach(t.Context(), "a", 2) // it is its own successor, and serves on
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	prints(t, own, greets, "got hello")
+	ways := func() int {
+		first.mu.Lock()
+		defer first.mu.Unlock()
+		return len(first.ways)
+	}
+	if ways() != 1 {
+		t.Errorf("%d ways out through the first process", ways())
+	}
+	_, after := opened(t, c)
+	also, err := after.Attach(t.Context(), "a", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer also.Close()
+	for n := 0; ways() > 0; n++ { // whichever of the two a connection arrives at
+		if n > 50 {
+			t.Fatal("the first process goes on letting it out")
+		}
+		run(t, also, greets)
+	}
+	for range 8 {
+		prints(t, also, greets, "got hello")
+	}
+}
+
 // A container that was made with another network keeps it, and nobody is told that it is filtered.
 func TestMadeWithAnotherNetwork(t *testing.T) {
 	need.Root(t)

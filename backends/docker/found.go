@@ -22,6 +22,7 @@ func (d *Driver) found(ctx context.Context, h home, l label, spec sandbox.Spec) 
 	}
 	i.label.Owner, i.label.Epoch, i.label.Egress, i.label.Limits = spec.Owner, spec.Epoch, spec.Egress, spec.Limits
 	i.epoch.Store(spec.Epoch)
+	i.worksFor(spec.Epoch)
 	if !reflect.DeepEqual(i.label, l) {
 		if err := h.write(i.label); err != nil {
 			return nil, err

@@ -37,6 +37,7 @@ func TestTight(t *testing.T) {
 	prints(t, s, "grep -E '^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | tr -s '\\t\\n' ' '",
 		"CapInh: 0000000000000000 CapPrm: 0000000000000000 CapEff: 0000000000000000 CapBnd: 0000000000000000 CapAmb: 0000000000000000 NoNewPrivs: 1 Seccomp: 2")
 	prints(t, s, "id -u; id -g", "1000\n1000")
+	prints(t, s, "ulimit -Hc; [[ $(ulimit -Sn) = $(ulimit -Hn) && $(ulimit -n) -le 65536 ]] && echo few", "0\nfew")
 	const probe = `python3 - <<'E'
 import ctypes, os
 c = ctypes.CDLL(None, use_errno=True)

@@ -83,10 +83,6 @@ func New(c Config) (*Driver, error) {
 		return invalid(err)
 	}
 	d := &Driver{config: c, log: c.Log, ways: map[string]*way{}}
-	var err error
-	if d.mounts, err = parseMounts(c.Mounts); err != nil {
-		return invalid(err)
-	}
 	dir, err := filepath.Abs(c.StateDir)
 	if err != nil {
 		return invalid(err)
@@ -98,6 +94,9 @@ func New(c Config) (*Driver, error) {
 			code = sandbox.Denied
 		}
 		return nil, &sandbox.Error{Code: code, Op: "docker.Open", Err: fmt.Errorf("give another state directory or change its permissions: %w", err)}
+	}
+	if d.mounts, err = c.parseMounts(); err != nil { // the directory is there, so that links on its way are followed
+		return invalid(err)
 	}
 	if d.auths, err = c.readAuths(); err != nil {
 		return invalid(err)

@@ -63,7 +63,7 @@ func (d *Driver) check(spec sandbox.Spec) error {
 		err = fmt.Errorf("%s is not a directory", spec.Workspace)
 	}
 	if err == nil {
-		err = checkSource(spec.Workspace)
+		err = d.config.checkShown("spec.workspace", spec.Workspace)
 	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):

@@ -25,6 +25,7 @@ func (d *Driver) found(ctx context.Context, h home, l label, p *held.Process, sp
 	if err := d.thaw(ctx, l); err != nil {
 		return nil, err
 	}
+	d.raise(p, spec.Epoch)
 	policy := !sameEgress(l.Egress, spec.Egress)
 	if policy || l.Owner != spec.Owner || l.Epoch != spec.Epoch {
 		l.Owner, l.Epoch, l.Egress = spec.Owner, spec.Epoch, spec.Egress

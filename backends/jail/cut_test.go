@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/jail"
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -37,5 +39,38 @@ func TestCutStart(t *testing.T) {
 	}
 	if got := run(t, s, "echo alive"); got != "alive" {
 		t.Errorf("the neighbour says %q", got)
+	}
+}
+
+// TestTried opens a driver while another process tries a jail, and when one has ended over it.
+func TestTried(t *testing.T) {
+	dir := t.TempDir()
+	lives, ended := filepath.Join(dir, "jail/.try-lives"), filepath.Join(dir, "jail/.try-ended")
+	unlock, err := held.Locker{Begin: func(f func()) bool { go f(); return true }}.Lock(t.Context(), lives, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	if err := os.MkdirAll(ended, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, dir)
+	b := backends.Open("jail", d, backends.Config{})
+	ends(t, b, "x")
+	if _, err := os.Lstat(ended); err == nil {
+		t.Error("what nobody tries any more is still there")
+	}
+	if _, err := os.Lstat(lives); err != nil {
+		t.Errorf("what somebody tries has gone: %v", err)
+	}
+	if err := d.(*jail.Driver).Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "jail/.try-*")); len(left) != 1 {
+		t.Errorf("left: %v", left)
+	}
+	s := began(t, b, sandbox.Spec{ID: "x"})
+	if got := run(t, s, "ls -d /etc/environment /etc/gitconfig /etc/profile.d /etc/shadow 2>&-; bash -lc 'echo $?'"); got != "0" {
+		t.Errorf("of /etc it shows %q", got)
 	}
 }

@@ -247,12 +247,13 @@ func (d *Driver) keepLocked(p *held.Process) {
 	})
 }
 
-// removeGone removes the homes that a process was removing when it ended.
+// removeGone removes the homes that a process was removing, or trying a jail in, when it ended.
 func (d *Driver) removeGone() {
 	entries, _ := os.ReadDir(d.root)
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), gonePrefix) {
-			if err := held.RemoveTree(filepath.Join(d.root, e.Name())); err != nil {
+		dir := filepath.Join(d.root, e.Name())
+		if strings.HasPrefix(e.Name(), gonePrefix) || strings.HasPrefix(e.Name(), tryPrefix) && !held.Locked(dir) {
+			if err := held.RemoveTree(dir); err != nil {
 				d.log.Warn("what is left of a sandbox cannot be removed", "dir", e.Name(), "err", err)
 			}
 		}

@@ -21,11 +21,12 @@ const (
 )
 
 // hostPaths are what a jail without a root of its own shows of the host, as far as it is there: programs, and the files
-// that they read to know where they are. Of /etc it is these alone, since what else is there may be secret.
+// that they read to know where they are. Of /etc it is these alone, since what else is there may be secret: so may be what sets
+// variables for everybody (environment, profile.d) or configures git.
 var hostPaths = []string{
 	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
 	"/etc/alternatives", "/etc/bash.bashrc", "/etc/fonts", "/etc/inputrc", "/etc/java", "/etc/ld.so.cache", "/etc/localtime",
-	"/etc/nsswitch.conf", "/etc/os-release", "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/profile", "/etc/profile.d", "/etc/protocols",
+	"/etc/nsswitch.conf", "/etc/os-release", "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/profile", "/etc/protocols",
 	"/etc/services", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/timezone",
 	"/sys/devices/system/cpu",
 }

@@ -110,15 +110,16 @@ func (d *Driver) resources(l sandbox.Limits) container.Resources {
 const openFiles = 65536
 
 // ulimits are those of every process: no dump of a memory is written anywhere. An engine without the right to raise limits,
-// as in a container, cannot start what may have more than itself, and is taken to have what this process has.
+// as in a container, cannot start what may have more than itself, and is taken to have what this process has; of one elsewhere
+// nobody knows.
 func (d *Driver) ulimits() []*container.Ulimit {
 	all := []*container.Ulimit{{Name: "core"}}
-	if d.option("rootless") {
+	if d.option("rootless") || !d.config.shared() {
 		return all
 	}
 	files := uint64(openFiles)
 	var own unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err == nil && d.config.shared() {
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err == nil {
 		files = min(files, own.Max)
 	}
 	return append(all, &container.Ulimit{Name: "nofile", Soft: int64(files), Hard: int64(files)})

@@ -62,7 +62,7 @@ func (d *Driver) check(spec sandbox.Spec) error {
 	if err == nil && !info.IsDir() {
 		err = fmt.Errorf("%s is not a directory", spec.Workspace)
 	}
-	if err == nil {
+	if err == nil && filepath.Clean(spec.Workspace) != d.home(spec.ID).workspaceDir() { // its own is what it has anyway
 		err = d.config.checkShown("spec.workspace", spec.Workspace)
 	}
 	switch {

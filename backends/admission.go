@@ -81,10 +81,10 @@ func (a *Admission) know(backend string, list func(context.Context) ([]Listed, e
 	a.lists[backend] = list
 }
 
-// admit promises the sandbox of spec what it asks for, in place of what it was promised before; fresh says that this was
-// nothing. Codes: Exhausted, Unavailable, Denied.
-func (a *Admission) admit(ctx context.Context, backend string, spec sandbox.Spec) (fresh bool, err error) {
-	p := promiseOf(backend, spec)
+// admit promises the sandbox of spec what it asks for, of a backend that enforces these limits, in place of what it was promised
+// before; fresh says that this was nothing. Codes: Exhausted, Unavailable, Denied.
+func (a *Admission) admit(ctx context.Context, backend string, spec sandbox.Spec, enforced []string) (fresh bool, err error) {
+	p := promiseOf(backend, spec, enforced)
 	fresh, err = a.try(p)
 	if sandbox.CodeOf(err) == sandbox.Exhausted && a.forget(ctx) {
 		fresh, err = a.try(p)
@@ -171,7 +171,7 @@ var resources = []struct {
 	{"memory", 64 << 20, func(p promise) int64 { return p.memory }, func(h Host) (int64, int64) { return h.Memory, h.FreeMemory }, showBytes},
 	{"disk", 64 << 20, func(p promise) int64 { return p.disk }, func(h Host) (int64, int64) { return h.Disk, h.FreeDisk }, showBytes},
 	{"processes", 64, func(p promise) int64 { return p.processes }, func(h Host) (int64, int64) { return h.Processes, h.FreeProcesses }, humanize.Comma},
-	{"descriptors", 32, func(promise) int64 { return idleDescriptors }, func(h Host) (int64, int64) { return h.Descriptors, h.FreeDescriptors }, humanize.Comma},
+	{"descriptors", 32, func(p promise) int64 { return p.descriptors }, func(h Host) (int64, int64) { return h.Descriptors, h.FreeDescriptors }, humanize.Comma},
 }
 
 func showBytes(n int64) string { return humanize.Bytes(uint64(max(0, n))) }

@@ -16,12 +16,12 @@ func BenchmarkAdmit(b *testing.B) {
 				b.Fatal(err)
 			}
 			for i := range n {
-				if _, err := a.admit(b.Context(), "jail", sandbox.Spec{ID: sandbox.ID(fmt.Sprint("other", i))}); err != nil {
+				if _, err := a.admit(b.Context(), "jail", sandbox.Spec{ID: sandbox.ID(fmt.Sprint("other", i))}, nil); err != nil {
 					b.Fatal(err)
 				}
 			}
 			for b.Loop() {
-				if _, err := a.admit(b.Context(), "jail", sandbox.Spec{ID: "x"}); err != nil {
+				if _, err := a.admit(b.Context(), "jail", sandbox.Spec{ID: "x"}, nil); err != nil {
 					b.Fatal(err)
 				}
 				if err := a.release("jail", "x"); err != nil {

@@ -36,7 +36,7 @@ const gib = 1 << 30
 func host() (backends.Host, error) {
 	return backends.Host{
 		Memory: 16 * gib, FreeMemory: 12 * gib, Disk: 100 * gib, FreeDisk: 50 * gib,
-		Processes: 32768, FreeProcesses: 30000, Descriptors: 1024, FreeDescriptors: 1000,
+		Processes: 32768, FreeProcesses: 30000, Descriptors: 4096, FreeDescriptors: 4000,
 	}, nil
 }
 
@@ -119,6 +119,36 @@ func TestDefaultsAreNoPromise(t *testing.T) {
 		for i := range 500 {
 			if err := start(t, b, fmt.Sprintf("s%d", i), sandbox.Limits{}); err != nil {
 				t.Fatalf("%d: %v", i, err)
+			}
+		}
+	})
+}
+
+// Whoever may have connections may have their descriptors, where they go through this process.
+func TestConnectionsAreDescriptors(t *testing.T) {
+	pipenet.Test(t, func(t *testing.T) {
+		for _, x := range []struct {
+			enforces    []string
+			connections int
+			fit         int // in 4096 descriptors
+		}{
+			{nil, 0, 256},
+			{backends.LimitNames, 0, 18},
+			{backends.LimitNames, 8, 128},
+			{backends.LimitNames, 2040, 1},
+			{backends.LimitNames, 2041, 0},
+			{backends.LimitNames, -1, 0},
+		} {
+			c := newCloud(t)
+			c.enforces = x.enforces
+			b := open(t, c, backends.AdmissionConfig{Dir: t.TempDir(), Host: host})
+			var err error
+			n := 0
+			for ; err == nil && n < 300; n++ {
+				err = start(t, b, fmt.Sprint("s", n), sandbox.Limits{Connections: x.connections})
+			}
+			if sandbox.CodeOf(err) != sandbox.Exhausted || !strings.Contains(err.Error(), "descriptors") || n-1 != x.fit {
+				t.Errorf("of %d connections %d fit, want %d: %v", x.connections, n-1, x.fit, err)
 			}
 		}
 	})

@@ -197,7 +197,7 @@ func (b *Backend) admit(ctx context.Context, spec sandbox.Spec) (fresh bool, err
 	if b.config.Admission == nil {
 		return false, nil
 	}
-	return b.config.Admission.admit(ctx, b.name, spec)
+	return b.config.Admission.admit(ctx, b.name, spec, b.enforces())
 }
 
 // release gives back the room of a sandbox that is no more.

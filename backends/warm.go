@@ -48,8 +48,8 @@ func (b *Backend) Warm(ctx context.Context, spec sandbox.Spec) (Blank, error) {
 		blank, err := w.Warm(ctx, spec)
 		return blank, b.wrap("Warm", "", err)
 	}
-	like := sandbox.Spec{ID: "warm." + sandbox.ID(sandbox.RandomHex(8))} // an idle sandbox that is promised nothing
-	if _, err := b.config.Admission.admit(ctx, b.name, like); err != nil {
+	like := sandbox.Spec{ID: "warm." + sandbox.ID(sandbox.RandomHex(8))} // an idle sandbox that is promised nothing, and connects to nothing
+	if _, err := b.config.Admission.admit(ctx, b.name, like, nil); err != nil {
 		return nil, b.wrap("Warm", "", err)
 	}
 	blank, err := w.Warm(ctx, spec)

@@ -30,7 +30,7 @@ func bareConfig(b *testing.B, network string) Config {
 // image and network with bash -c 'echo x', to its first output. The ratio is of the medians.
 func BenchmarkStart(b *testing.B) {
 	program := need.Tool(b, "docker")
-	for _, network := range []string{networkNone, defaultNetwork} {
+	for _, network := range []string{networkNone, networkBridge} {
 		b.Run(network, func(b *testing.B) {
 			c := bareConfig(b, network)
 			_, backend := opened(b, c)

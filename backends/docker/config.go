@@ -3,6 +3,7 @@ package docker
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -39,7 +40,7 @@ type Config struct {
 	Workdir string `koanf:"workdir"`
 	// User is who programs run as, as in "1000" or "1000:100"; they have no capabilities whoever it is. "" is whom the
 	// workspace belongs to, so that files keep their owner; and where none is named this program's own user, or 1000 if
-	// that is root.
+	// that is root. A workspace of root's is refused unless anybody may write there, or User is "0".
 	User string `koanf:"user"`
 	// Home is HOME of the programs; "" gives each sandbox an empty directory of its own, at /home/sandbox.
 	Home string `koanf:"home"`
@@ -50,9 +51,10 @@ type Config struct {
 	// directory or file; any other, or one behind "volume:", is a named volume. MODE is "rw" (also if there is none), "ro",
 	// or "overlay": what is written goes into a directory of the sandbox and ends with it.
 	Mounts []string `koanf:"mounts"`
-	// Network is "bridge" (also if it is ""), "none", "host", "filtered" or the name of a network; Networks are more to be
-	// connected to. With "filtered" a container has no network, and its programs get out through this process, which asks
-	// the policy of the spec (docs/egress.md): that needs root on the engine's machine.
+	// Network is "filtered", "none", "bridge", "host" or the name of a network; Networks are more to be connected to. With
+	// "filtered" a container has no network, and its programs get out through this process, which asks the policy of the
+	// spec (docs/egress.md): that needs root on the engine's machine, and nothing in Networks and Publish. "" is "filtered"
+	// where that is so, else "bridge", by which neighbours, the engine's machine and its private networks are reached.
 	Network  string   `koanf:"network"`
 	Networks []string `koanf:"networks"`
 	// Publish are ports of the sandbox that the engine's machine opens, as in "3000" or "53/udp", each on a free port of
@@ -110,7 +112,6 @@ const (
 	defaultWorkdir   = "/workspace"
 	defaultPorts     = "30000-39999" // the original's range of servers
 	defaultAddress   = "127.0.0.1"
-	defaultNetwork   = "bridge"
 	defaultUser      = 1000 // the original's
 	sandboxHome      = "/home/sandbox"
 	inside           = "/.sandtree" // where a container has what is ours
@@ -119,6 +120,7 @@ const (
 	serverPort       = "60000/tcp"     // of a server that is reached by a port; the original's remote runtimes have it
 	labelPrefix      = "sandtree."
 	containerPrefix  = "sandtree-"
+	networkBridge    = "bridge" // the engine's own
 	networkHost      = "host"
 	networkNone      = "none"
 	networkFiltered  = "filtered"
@@ -137,7 +139,7 @@ func (c Config) withDefaults() Config {
 	for _, field := range []struct {
 		value *string
 		usual string
-	}{{&c.Image, defaultImage}, {&c.Workdir, defaultWorkdir}, {&c.PortRange, defaultPorts}, {&c.PortAddress, defaultAddress}, {&c.Network, defaultNetwork}, {(*string)(&c.Pull), string(PullMissing)}} {
+	}{{&c.Image, defaultImage}, {&c.Workdir, defaultWorkdir}, {&c.PortRange, defaultPorts}, {&c.PortAddress, defaultAddress}, {(*string)(&c.Pull), string(PullMissing)}} {
 		if *field.value == "" {
 			*field.value = field.usual
 		}
@@ -156,6 +158,12 @@ func (c Config) withDefaults() Config {
 			c.Reach = reachSocket
 		default:
 			c.Reach = reachPort
+		}
+	}
+	if c.Network == "" {
+		c.Network = networkBridge
+		if c.Reach == reachSocket && os.Geteuid() == 0 && len(c.Networks) == 0 && len(c.Publish) == 0 {
+			c.Network = networkFiltered
 		}
 	}
 	if c.Log == nil {

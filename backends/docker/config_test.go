@@ -1,6 +1,9 @@
 package docker
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +49,42 @@ func TestConfigRefused(t *testing.T) {
 	}
 }
 
+// Nobody should have to know of a setting for the sandbox to have no way around its policy.
+func TestNetworkByDefault(t *testing.T) {
+	usual := networkBridge
+	if os.Geteuid() == 0 {
+		usual = networkFiltered
+	}
+	for _, c := range []struct {
+		config Config
+		want   string
+	}{
+		{Config{}, usual},
+		{Config{Network: networkBridge}, networkBridge},
+		{Config{Reach: reachPort}, networkBridge},
+		{Config{Runtime: "runsc"}, networkBridge},
+		{Config{Host: "tcp://192.0.2.1:2376"}, networkBridge},
+		{Config{Publish: []string{"3000"}}, networkBridge},
+		{Config{Networks: []string{"other"}}, networkBridge},
+	} {
+		var log bytes.Buffer
+		c.config.StateDir, c.config.Log = t.TempDir(), slog.New(slog.NewTextHandler(&log, nil))
+		d, err := New(c.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.config.Network; got != c.want {
+			t.Errorf("%+v: %q, want %q", c.config, got, c.want)
+		}
+		if warned := strings.Contains(log.String(), "egress is not enforced"); warned != (c.want == networkBridge) {
+			t.Errorf("%+v: it says %q", c.config, &log)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestParseMount(t *testing.T) {
 	for text, want := range map[string]mountSpec{
 		"/a:/b":              {source: "/a", target: "/b", mode: "rw"},
@@ -77,15 +116,42 @@ func TestSocketsOfTheHostAreNotMounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, source := range []string{l, link} {
-		if _, err := parseMount(source + ":/sock"); err == nil {
+		if _, err := (Config{StateDir: t.TempDir(), Mounts: []string{source + ":/sock"}}).parseMounts(); err == nil {
 			t.Errorf("%s is mounted", source)
 		}
 	}
 	if _, err := os.Stat("/var/run/docker.sock"); err == nil {
 		for _, source := range []string{"/", "/var/run", "/run"} {
-			if _, err := parseMount(source + ":/host:ro"); err == nil {
+			if _, err := (Config{StateDir: t.TempDir(), Mounts: []string{source + ":/host:ro"}}).parseMounts(); err == nil {
 				t.Errorf("%s is mounted, and in it the engine's socket", source)
 			}
+		}
+	}
+}
+
+// What is mounted must show neither the engine's socket, wherever that is, nor the keys of other sandboxes.
+func TestNothingOfOursIsMounted(t *testing.T) {
+	dir := t.TempDir()
+	c := Config{StateDir: filepath.Join(dir, "project", "state"), Host: "unix://" + listenIn(t, dir)}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := errors.Join(os.MkdirAll(filepath.Join(c.StateDir, "docker", "other"), 0o700), os.Symlink(c.StateDir, link)); err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range []string{dir, filepath.Join(dir, "project"), c.StateDir, link, filepath.Join(c.StateDir, "docker", "other")} {
+		with := c
+		with.Mounts = []string{source + ":/host:ro"}
+		if _, err := New(with); sandbox.CodeOf(err) != sandbox.Invalid {
+			t.Errorf("%s is mounted: %v", source, err)
+		}
+	}
+	d, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, workspace := range []string{dir, filepath.Join(dir, "project"), link} {
+		if _, err := d.Start(t.Context(), sandbox.Spec{ID: "a", Workspace: workspace}); sandbox.CodeOf(err) != sandbox.Invalid {
+			t.Errorf("a sandbox works in %s: %v", workspace, err)
 		}
 	}
 }

@@ -83,10 +83,6 @@ func New(c Config) (*Driver, error) {
 		return invalid(err)
 	}
 	d := &Driver{config: c, log: c.Log, ways: map[string]*way{}}
-	var err error
-	if d.mounts, err = parseMounts(c.Mounts); err != nil {
-		return invalid(err)
-	}
 	dir, err := filepath.Abs(c.StateDir)
 	if err != nil {
 		return invalid(err)
@@ -99,6 +95,9 @@ func New(c Config) (*Driver, error) {
 		}
 		return nil, &sandbox.Error{Code: code, Op: "docker.Open", Err: fmt.Errorf("give another state directory or change its permissions: %w", err)}
 	}
+	if d.mounts, err = c.parseMounts(); err != nil { // the directory is there, so that links on its way are followed
+		return invalid(err)
+	}
 	if d.auths, err = c.readAuths(); err != nil {
 		return invalid(err)
 	}
@@ -109,6 +108,7 @@ func New(c Config) (*Driver, error) {
 	d.watch = newWatcher(d)
 	d.locker = held.Locker{Begin: d.begin}
 	d.removeGone()
+	d.warn()
 	return d, nil
 }
 

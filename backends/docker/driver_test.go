@@ -3,6 +3,7 @@ package docker
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/sandtree/sandtree/backends"
@@ -39,6 +40,7 @@ func TestDriver(t *testing.T) {
 		leak.Check(t)
 		c := testConfig(t)
 		c.Environ = os.Environ()
+		c.User = strconv.Itoa(os.Geteuid()) // whose the workspaces are; root's only if that is asked for
 		return func() backends.Driver {
 			d, err := New(c)
 			if err != nil {
@@ -59,6 +61,7 @@ func TestConformance(t *testing.T) {
 	dockerd.Host(t)
 	drivertest.Conform(t, func(t *testing.T) func() backends.Driver {
 		c := testConfig(t)
+		c.User = strconv.Itoa(os.Geteuid())
 		c.Env = map[string]string{"PIP_RETRIES": "0"} // there is no network, which it would believe only after ten seconds
 		return func() backends.Driver {
 			d, err := New(c)

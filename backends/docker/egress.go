@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/sandtree/sandtree/backends"
@@ -26,16 +27,40 @@ type way struct {
 	once  sync.Once
 	proxy *egress.Proxy // nil if err is not
 	err   error
+
+	epoch    atomic.Uint64 // the newest that this process works for
+	replaced chan struct{} // closed when another process works for a newer one
+}
+
+// raise notes that this process works for epoch, before the label says so.
+func (w *way) raise(epoch uint64) {
+	for {
+		have := w.epoch.Load()
+		if have >= epoch || w.epoch.CompareAndSwap(have, epoch) {
+			return
+		}
+	}
 }
 
 // filtered says whether containers get out by their controller alone.
 func (d *Driver) filtered() bool { return d.config.Network == networkFiltered }
+
+// warn tells of a network that nobody filters.
+func (d *Driver) warn() {
+	if n := d.config.Network; n != networkFiltered && n != networkNone {
+		d.log.Warn("egress is not enforced: programs in containers reach whatever this network does, other containers, this machine and its "+
+			"private networks too", "backends.docker.network", n, "instead", networkFiltered)
+	}
+}
 
 // letOut makes this process let out what the sandbox's policy allows. It does nothing if it does so already.
 func (i *instance) letOut() error {
 	d := i.d
 	if !d.filtered() {
 		return nil
+	}
+	if i.network != networkNone {
+		return i.unfiltered()
 	}
 	run := i.container.id + "/" + i.container.started
 	d.mu.Lock()
@@ -45,16 +70,29 @@ func (i *instance) letOut() error {
 	}
 	w := d.ways[run]
 	if w == nil {
-		w = &way{}
+		w = &way{replaced: make(chan struct{})}
+		w.raise(i.label.Epoch)
 		d.ways[run] = w
 	}
 	d.mu.Unlock()
-	w.once.Do(func() { w.proxy, w.err = i.openWay(run) })
+	w.once.Do(func() { w.proxy, w.err = i.openWay(run, w) })
 	if w.err != nil {
 		d.forgetWay(run, w) // the next one tries again
 		return fmt.Errorf("open a way out of it: %w", w.err)
 	}
-	i.proxy = w.proxy
+	i.way, i.proxy = w, w.proxy
+	return nil
+}
+
+// unfiltered deals with a container that was made when the configuration named another network. It keeps that, and a
+// way out through this process would be one besides. Code: Conflict, if that breaks what it was promised.
+func (i *instance) unfiltered() error {
+	l := i.label
+	if m := l.Egress.Mode; m != "" && m != sandbox.EgressAllowAll || l.Limits.Network > 0 || l.Limits.Connections > 0 || l.Limits.Ports != "" {
+		return coded{sandbox.Conflict, fmt.Errorf("its container was made with network %q, by which nothing of that is enforced: "+
+			"remove it and start another, or set backends.docker.network to %[1]q", i.network)}
+	}
+	i.d.log.Warn("egress of a sandbox is not enforced: its container was made when backends.docker.network was another", "id", l.ID, "network", i.network)
 	return nil
 }
 
@@ -66,8 +104,8 @@ func (d *Driver) forgetWay(run string, w *way) {
 	}
 }
 
-// openWay opens the doors and serves them until the container ends or the driver is closed.
-func (i *instance) openWay(run string) (*egress.Proxy, error) {
+// openWay opens the doors and serves them until the container ends, another process takes over or the driver is closed.
+func (i *instance) openWay(run string, w *way) (*egress.Proxy, error) {
 	d := i.d
 	set, err := openDoors(i.container.id, i.pid)
 	switch {
@@ -79,8 +117,13 @@ func (i *instance) openWay(run string) (*egress.Proxy, error) {
 		d.log.Warn("only programs that heed HTTP_PROXY get out of a sandbox", "id", i.label.ID, "err", set.Missing)
 	}
 	c := egress.Config{Policy: i.label.Egress, Limits: i.label.Limits, Log: d.log.With("id", i.label.ID)}
+	var once sync.Once
 	c.Changed = egress.Watched(i.home.labelFile(), func() (sandbox.Egress, error) {
 		l, err := i.home.read()
+		if err == nil && l.Epoch > w.epoch.Load() {
+			once.Do(func() { close(w.replaced) })
+			err = egress.ErrReplaced
+		}
 		return l.Egress, err
 	})
 	if hear, id := d.config.OnConnection, i.label.ID; hear != nil {
@@ -98,12 +141,11 @@ func (i *instance) openWay(run string) (*egress.Proxy, error) {
 	if err == nil && !d.begin(func() {
 		select {
 		case <-i.container.letgo:
+		case <-w.replaced:
 		case <-d.life.Done():
 		}
+		d.forgetWay(run, w)
 		p.Close()
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.ways, run)
 	}) {
 		err = errClosed
 	}
@@ -135,7 +177,7 @@ func openDoors(id string, pid int) (doors.Set, error) {
 func (i *instance) SetEgress(ctx context.Context, e sandbox.Egress) error {
 	if i.proxy == nil {
 		return failed("docker.SetEgress", i.label.ID, coded{sandbox.Unsupported, fmt.Errorf(
-			"its connections go through the engine's network; set backends.docker.network to %q", networkFiltered)})
+			"its connections go through the engine's network; set backends.docker.network to %q, and start another", networkFiltered)})
 	}
 	err := i.relabel(ctx, func(l *label) (bool, error) {
 		if epoch := i.epoch.Load(); l.Epoch > epoch {

@@ -1,9 +1,11 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -106,6 +108,86 @@ func TestEgressOutlivesItsController(t *testing.T) {
 	}
 	if len(heard) < 4 || heard[0].Kind != sandbox.ConnectionDenied {
 		t.Errorf("heard %+v", heard)
+	}
+}
+
+// TestTakenOver has a controller that does not know that another has taken over its sandbox: it lets nothing out any more.
+func TestTakenOver(t *testing.T) {
+	need.Root(t)
+	c := testConfig(t)
+	c.Network = networkFiltered
+	to := greeter(t)
+	first, before := opened(t, c)
+	policy := sandbox.Egress{CIDRs: []string{to.Addr().String()}}
+	s, err := before.Start(t.Context(), sandbox.Spec{ID: "a", Epoch: 1, Egress: policy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	greets := fmt.Sprintf("timeout 10 bash -c 'exec 3<>/dev/tcp/%s/%d && read -r -t 10 line <&3 && echo got $line'", to.Addr(), to.Port())
+	prints(t, s, greets, "got hello")
+	own, err := before.Attach(t.Context(), "a", 2) // it is its own successor, and serves on
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	prints(t, own, greets, "got hello")
+	ways := func() int {
+		first.mu.Lock()
+		defer first.mu.Unlock()
+		return len(first.ways)
+	}
+	if ways() != 1 {
+		t.Errorf("%d ways out through the first process", ways())
+	}
+	_, after := opened(t, c)
+	also, err := after.Attach(t.Context(), "a", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer also.Close()
+	for n := 0; ways() > 0; n++ { // whichever of the two a connection arrives at
+		if n > 50 {
+			t.Fatal("the first process goes on letting it out")
+		}
+		run(t, also, greets)
+	}
+	for range 8 {
+		prints(t, also, greets, "got hello")
+	}
+}
+
+// A container that was made with another network keeps it, and nobody is told that it is filtered.
+func TestMadeWithAnotherNetwork(t *testing.T) {
+	need.Root(t)
+	c := testConfig(t)
+	if c.Network = bridged(t, c.Host); c.Network == "" {
+		t.Skip("the engine has no bridge")
+	}
+	_, before := opened(t, c)
+	if _, err := before.Start(t.Context(), sandbox.Spec{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	c.Network, c.Log = "", slog.New(slog.NewTextHandler(&log, nil))
+	_, after := opened(t, c)
+	s, err := after.Attach(t.Context(), "a", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.SetEgress(t.Context(), sandbox.Egress{Mode: sandbox.EgressDenyAll}); sandbox.CodeOf(err) != sandbox.Unsupported {
+		t.Errorf("SetEgress: %v", err)
+	}
+	if !strings.Contains(log.String(), "not enforced") {
+		t.Errorf("it says %q", &log)
+	}
+	if err := s.Halt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = after.Start(t.Context(), sandbox.Spec{ID: "a", Egress: sandbox.Egress{Mode: sandbox.EgressDenyAll}})
+	if sandbox.CodeOf(err) != sandbox.Conflict {
+		t.Errorf("started where no policy holds: %v", err)
 	}
 }
 

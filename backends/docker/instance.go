@@ -36,6 +36,8 @@ type instance struct {
 	found     bool
 	served    bool
 	proxy     *egress.Proxy // nil if its programs do not get out through this process
+	way       *way          // whose the proxy is
+	network   string        // the container's, as the engine knows it
 
 	find  sync.Once    // sets what follows
 	group cgroup.Group // by which it is frozen
@@ -71,6 +73,9 @@ func (d *Driver) instance(ctx context.Context, h home, l label) (*instance, erro
 
 func (d *Driver) newInstance(h home, l label, run *running, c container.InspectResponse, key string) *instance {
 	i := &instance{d: d, home: h, label: l, container: run, pid: c.State.Pid, key: key}
+	if c.HostConfig != nil {
+		i.network = string(c.HostConfig.NetworkMode)
+	}
 	i.epoch.Store(l.Epoch)
 	if d.config.Reach != reachSocket {
 		i.address = d.address(c, serverPort)
@@ -159,6 +164,7 @@ func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
 		if l.Epoch > epoch {
 			return false, l.fenced(epoch)
 		}
+		i.worksFor(epoch)
 		changed := l.Epoch < epoch
 		l.Epoch = epoch
 		return changed, nil
@@ -168,6 +174,13 @@ func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
 	}
 	i.epoch.Store(epoch)
 	return nil
+}
+
+// worksFor notes whom this process lets the sandbox out for.
+func (i *instance) worksFor(epoch uint64) {
+	if i.way != nil {
+		i.way.raise(epoch)
+	}
 }
 
 // relabel has change look at the label, and writes down what it has changed.

@@ -110,7 +110,7 @@ func (l *launching) hear(p []byte) {
 }
 
 // tell sends what the server reads before it serves. Should we die meanwhile, it reads less than it needs: the key comes
-// last, and without one it serves nobody but the owner of its socket.
+// last, and without one it serves nobody but the owner of its socket; where it would listen on a port, it ends.
 func (l *launching) tell(what string) {
 	_, _ = io.WriteString(l.conn.Conn, what) // a server that does not read it will not be ready
 	_ = l.conn.CloseWrite()

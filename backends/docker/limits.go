@@ -10,6 +10,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/system"
+	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/sandbox"
@@ -102,6 +103,26 @@ func (d *Driver) resources(l sandbox.Limits) container.Resources {
 		r.PidsLimit = &processes
 	}
 	return r
+}
+
+// openFiles is how many descriptors a process may have: an engine's own default is often a billion, with which a program of a
+// sandbox takes the kernel's memory outside of any limit, and programs that close all they could have take minutes.
+const openFiles = 65536
+
+// ulimits are those of every process: no dump of a memory is written anywhere. An engine without the right to raise limits,
+// as in a container, cannot start what may have more than itself, and is taken to have what this process has; of one elsewhere
+// nobody knows.
+func (d *Driver) ulimits() []*container.Ulimit {
+	all := []*container.Ulimit{{Name: "core"}}
+	if d.option("rootless") || !d.config.shared() {
+		return all
+	}
+	files := uint64(openFiles)
+	var own unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err == nil {
+		files = min(files, own.Max)
+	}
+	return append(all, &container.Ulimit{Name: "nofile", Soft: int64(files), Hard: int64(files)})
 }
 
 // serverThreads is how many threads sandboxd has besides the processes of the sandbox, in whose control group it is: those it

@@ -37,13 +37,18 @@ type mountSpec struct {
 
 const volumePrefix = "volume:"
 
-// parseMounts reads Config.Mounts, which are written as the original's sandbox.volumes.
-func parseMounts(list []string) ([]mountSpec, error) {
+// parseMounts reads Mounts, which are written as the original's sandbox.volumes.
+func (c Config) parseMounts() ([]mountSpec, error) {
 	var all []mountSpec
-	for _, text := range list {
+	for _, text := range c.Mounts {
 		m, err := parseMount(text)
 		if err != nil {
 			return nil, fmt.Errorf("mounts: %q: %w", text, err)
+		}
+		if !m.volume {
+			if err := c.checkShown("mounts", m.source); err != nil {
+				return nil, err
+			}
 		}
 		all = append(all, m)
 	}
@@ -82,27 +87,8 @@ func parseMount(text string) (mountSpec, error) {
 	}
 	if !m.volume {
 		m.source = filepath.Clean(m.source)
-		return m, checkSource(m.source)
 	}
 	return m, nil
-}
-
-// checkSource refuses what would give the sandbox a door to this machine: a socket, and a directory with the engine's.
-func checkSource(source string) error {
-	real, err := filepath.EvalSymlinks(source)
-	if err != nil {
-		return nil // the engine may be on another machine; where it is not, it will say so
-	}
-	if info, err := os.Stat(real); err == nil && info.Mode()&fs.ModeSocket != 0 {
-		return errors.New("a socket of the host is never mounted into a sandbox: who can use it is outside")
-	}
-	for _, socket := range []string{"/var/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"} {
-		socket, err := filepath.EvalSymlinks(socket)
-		if err == nil && (real == "/" || strings.HasPrefix(socket, real+"/")) {
-			return fmt.Errorf("%s is in it: who can use that is outside of any sandbox", socket)
-		}
-	}
-	return nil
 }
 
 // overlay gives the directories that hold what is written over mount i.

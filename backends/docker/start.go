@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -63,8 +62,8 @@ func (d *Driver) check(spec sandbox.Spec) error {
 	if err == nil && !info.IsDir() {
 		err = fmt.Errorf("%s is not a directory", spec.Workspace)
 	}
-	if err == nil {
-		err = checkSource(spec.Workspace)
+	if err == nil && filepath.Clean(spec.Workspace) != d.home(spec.ID).workspaceDir() { // its own is what it has anyway
+		err = d.config.checkShown("spec.workspace", spec.Workspace)
 	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -99,8 +98,9 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 	}
 	var inst *instance
 	if _, err = d.info(ctx); err == nil { // on it depends what follows; and it tells whether there is an engine at all
-		l = l.renewed(d, h, spec)
-		inst, err = d.place(ctx, h, &l, spec, there)
+		if l, err = l.renewed(d, h, spec); err == nil {
+			inst, err = d.place(ctx, h, &l, spec, there)
+		}
 	}
 	if err == nil {
 		inst.fresh = fresh
@@ -119,23 +119,6 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 		err = errors.Join(err, undone)
 	}
 	return nil, err
-}
-
-// found gives the living container to the one who asks for it now.
-func (d *Driver) found(ctx context.Context, h home, l label, spec sandbox.Spec) (*instance, error) {
-	i, err := d.instance(ctx, h, l)
-	if err != nil {
-		return nil, err
-	}
-	if l.Owner != spec.Owner || l.Epoch != spec.Epoch {
-		i.label.Owner, i.label.Epoch = spec.Owner, spec.Epoch
-		i.epoch.Store(spec.Epoch)
-		if err := h.write(i.label); err != nil {
-			return nil, err
-		}
-	}
-	i.found = true
-	return i, nil
 }
 
 // inspect looks at the container of a sandbox; nil if there is none. One that the engine could neither start nor remove is
@@ -169,7 +152,7 @@ func (l label) fenced(epoch uint64) error {
 }
 
 // renewed is the label of a sandbox that is to be started by spec; l is the old one, or zero for a new sandbox.
-func (l label) renewed(d *Driver, h home, spec sandbox.Spec) label {
+func (l label) renewed(d *Driver, h home, spec sandbox.Spec) (_ label, err error) {
 	l.ID, l.Owner, l.Epoch = spec.ID, spec.Owner, spec.Epoch
 	if l.Container == "" { // it is new
 		l.Created = time.Now().UTC()
@@ -180,28 +163,9 @@ func (l label) renewed(d *Driver, h home, spec sandbox.Spec) label {
 		if spec.Workspace != "" {
 			l.Workspace, l.Named = filepath.Clean(spec.Workspace), true
 		}
-		l.UID, l.GID = d.user(l)
+		l.UID, l.GID, err = d.user(l)
 	}
-	return l
-}
-
-// user is who programs run as, so that the files of a workspace that belongs to somebody stay theirs.
-func (d *Driver) user(l label) (uid, gid int) {
-	if uid, gid, _ := d.config.user(); uid >= 0 {
-		return uid, gid
-	}
-	if d.option("rootless") {
-		return 0, 0 // is, outside, whoever runs the engine; every other number there is nobody's
-	}
-	if euid := os.Geteuid(); euid != 0 {
-		return euid, os.Getegid()
-	}
-	if info, err := os.Stat(l.Workspace); err == nil && l.Named {
-		if s, ok := info.Sys().(*syscall.Stat_t); ok {
-			return int(s.Uid), int(s.Gid)
-		}
-	}
-	return defaultUser, defaultUser
+	return l, err
 }
 
 // place starts the sandbox's container, which is made if it is not there. It leaves to the caller to undo what it made.
@@ -247,10 +211,4 @@ func (l *label) noContainer(there *container.InspectResponse, err error) {
 	if there == nil && client.IsErrConnectionFailed(err) {
 		l.Container = ""
 	}
-}
-
-// limit gives a container that does not run other limits.
-func (d *Driver) limit(ctx context.Context, id string, l sandbox.Limits) error {
-	_, err := d.engine.ContainerUpdate(ctx, id, container.UpdateConfig{Resources: d.resources(l)})
-	return err
 }

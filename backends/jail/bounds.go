@@ -93,8 +93,11 @@ func (d *Driver) bounds(l label) cgroup.Limits {
 	return limits
 }
 
-// ungroup removes the control group, and what is in it.
+// ungroup removes the control group, and what is in it. One whose start was cut off before it had a label has none.
 func (d *Driver) ungroup(ctx context.Context, l label) error {
+	if l.Mark == "" {
+		return nil
+	}
 	g := d.tree().Group(l.Mark, cgroup.PIDs, cgroup.Memory, cgroup.CPU, cgroup.CPUSet, cgroup.Freezer)
 	err := g.Remove()
 	if errors.Is(err, unix.EBUSY) {

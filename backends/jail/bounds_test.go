@@ -1,9 +1,15 @@
 package jail_test
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/sandbox"
@@ -39,6 +45,9 @@ func TestMemoryOfTheServer(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		t.Log("the kernel found enough else to end")
+		if err := s.Instance().(backends.Halter).Halt(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s = began(t, b, sandbox.Spec{ID: "x", Epoch: 1, Limits: sandbox.Limits{Memory: 256 << 20}})
 	if got := run(t, s, "echo again"); got != "again" {
@@ -100,5 +109,32 @@ func TestPause(t *testing.T) {
 	}
 	if err := p.Resume(t.Context()); sandbox.CodeOf(err) != sandbox.NotFound {
 		t.Errorf("Resume of what has ended: %v", err)
+	}
+}
+
+// TestSetAtBirth looks at what the first process has, which a program that it starts has before anything else is done with it,
+// and tries to take it back.
+func TestSetAtBirth(t *testing.T) {
+	dir := t.TempDir()
+	b := backends.Open("jail", open(t, dir), backends.Config{})
+	ends(t, b, "x")
+	s := began(t, b, sandbox.Spec{ID: "x", Limits: sandbox.Limits{Processes: 100}})
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(server(t, dir, "x")), "limits"))
+	if err != nil || !regexp.MustCompile(`(?m)^Max processes +228 +228 `).Match(text) { // and 64 for the server, twice
+		t.Errorf("its limits are %s, %v", text, err)
+	}
+	got := run(t, s, "for i in 1 2; do cat /proc/$$/oom_score_adj; echo 0 >/proc/$$/oom_score_adj; done 2>/dev/null")
+	want := "500\n0"
+	if header := (unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}); os.Geteuid() == 0 {
+		var have [2]unix.CapUserData
+		if err := unix.Capget(&header, &have[0]); err != nil {
+			t.Fatal(err)
+		}
+		if have[0].Effective&(1<<unix.CAP_SYS_RESOURCE) != 0 { // else the kernel takes the number, but does not keep it
+			want = "500\n500"
+		}
+	}
+	if got != want {
+		t.Errorf("oom_score_adj is %q, want %q", got, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -65,4 +66,17 @@ func (c Config) check() error {
 		}
 	}
 	return nil
+}
+
+// checkShown refuses Root and Paths that no sandbox may see. Code: Invalid.
+func (c Config) checkShown() error {
+	for _, p := range c.Paths {
+		if err := backends.CheckShown("backends.jail.paths", p, c.StateDir); err != nil {
+			return err
+		}
+	}
+	if c.Root == "" {
+		return nil
+	}
+	return backends.CheckShown("backends.jail.root", c.Root, c.StateDir)
 }

@@ -3,6 +3,7 @@ package jail_test
 import (
 	"bufio"
 	"context"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -163,6 +164,17 @@ func TestOwner(t *testing.T) {
 		}
 		if got := int(info.Sys().(*syscall.Stat_t).Uid); got != uid {
 			t.Errorf("what is made in the workspace of %d is of %d", uid, got)
+		}
+		// A program that would run as the owner on the host, whoever starts it there.
+		run(t, s, `cd deep; touch a && chmod 4755 a; chmod u+s ours; mkdir -m 2755 d; python3 -c 'import os; os.close(os.open("b", os.O_CREAT|os.O_WRONLY, 0o6755))'; install -m 4755 /bin/true c`)
+		entries, err := os.ReadDir(filepath.Join(dir, "deep"))
+		if err != nil || len(entries) < 2 {
+			t.Errorf("there are %v, %v", entries, err)
+		}
+		for _, e := range entries {
+			if info, err := e.Info(); err != nil || info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0 {
+				t.Errorf("on the host %s is %v, %v", e.Name(), info.Mode(), err)
+			}
 		}
 		if err := s.Stop(t.Context(), 0); err != nil {
 			t.Error(err)

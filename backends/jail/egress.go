@@ -21,6 +21,41 @@ type way struct {
 	once  sync.Once
 	proxy atomic.Pointer[egress.Proxy] // nil if err is not
 	err   error
+
+	mu       sync.Mutex
+	epoch    uint64 // the highest for which this process has had the sandbox
+	replaced bool   // another has it for a higher one, and lets out what this one did
+}
+
+// current says whether nobody has the sandbox for a higher epoch than this process. Once not, it is never again: a new way is
+// opened for a new epoch.
+func (w *way) current(epoch uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.replaced = w.replaced || epoch > w.epoch
+	return !w.replaced
+}
+
+// raise says for which epoch this process has the sandbox, and whether the way is still good.
+func (w *way) raise(epoch uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.epoch = max(w.epoch, epoch)
+	return !w.replaced
+}
+
+// raise tells the way of a living process, if there is one, that this process has the sandbox for that epoch. It is called
+// before the label says so.
+func (d *Driver) raise(p *held.Process, epoch uint64) {
+	d.mu.Lock()
+	w := d.ways[p.Identity]
+	if w == nil || w.raise(epoch) {
+		d.mu.Unlock()
+		return
+	}
+	delete(d.ways, p.Identity)
+	d.mu.Unlock()
+	w.close()
 }
 
 // doorsLimit is how long the first process of a jail may take to give its doors, which it does at once or never.
@@ -34,7 +69,8 @@ func (d *Driver) letOut(ctx context.Context, h home, l label, p *held.Process) e
 	}
 	w.once.Do(func() {
 		var proxy *egress.Proxy
-		proxy, w.err = d.openWay(ctx, h, l)
+		w.raise(l.Epoch)
+		proxy, w.err = d.openWay(ctx, h, l, w)
 		w.proxy.Store(proxy)
 	})
 	if w.err == nil {
@@ -74,7 +110,7 @@ func (w *way) close() {
 	}
 }
 
-func (d *Driver) openWay(ctx context.Context, h home, l label) (*egress.Proxy, error) {
+func (d *Driver) openWay(ctx context.Context, h home, l label, w *way) (*egress.Proxy, error) {
 	set, err := h.askDoors(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("its doors: %w", err)
@@ -85,6 +121,9 @@ func (d *Driver) openWay(ctx context.Context, h home, l label) (*egress.Proxy, e
 	c := egress.Config{Policy: l.Egress, Limits: l.Limits, Log: d.log.With("id", l.ID)}
 	c.Changed = egress.Watched(h.labelFile(), func() (sandbox.Egress, error) {
 		l, err := h.read()
+		if err == nil && !w.current(l.Epoch) {
+			err = egress.ErrReplaced
+		}
 		return l.Egress, err
 	})
 	if hear := d.config.OnConnection; hear != nil {
@@ -136,20 +175,26 @@ func (i *instance) SetEgress(ctx context.Context, e sandbox.Egress) error {
 	if err == nil {
 		err = i.d.letOut(ctx, i.home, i.label, i.process)
 	}
-	var w *way
 	if err == nil {
-		w, err = i.d.way(i.process)
-	}
-	if err == nil {
-		err = held.ErrClosed
-		if p := w.proxy.Load(); p != nil {
-			err = p.SetPolicy(e)
-		}
+		err = i.d.setPolicy(i.process, e)
 	}
 	if err != nil {
 		return failed("jail.SetEgress", i.label.ID, err)
 	}
 	return nil
+}
+
+// setPolicy changes what this process lets out. It would find out from the label, at the next connection; those that stand
+// and are not allowed any more end now.
+func (d *Driver) setPolicy(p *held.Process, e sandbox.Egress) error {
+	w, err := d.way(p)
+	if err != nil {
+		return err
+	}
+	if proxy := w.proxy.Load(); proxy != nil {
+		return proxy.SetPolicy(e)
+	}
+	return held.ErrClosed
 }
 
 // Traffic is what has gone through this process.

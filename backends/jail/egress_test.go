@@ -111,3 +111,41 @@ func TestEgress(t *testing.T) {
 		t.Errorf("after another process has attached, what is allowed says %q", got)
 	}
 }
+
+// TestReplaced has another controller take a sandbox over for a higher epoch: what its programs connect to is let out, or not,
+// by that one alone, until the first takes it back.
+func TestReplaced(t *testing.T) {
+	dir := t.TempDir()
+	first, second := backends.Open("jail", open(t, dir), backends.Config{}), backends.Open("jail", open(t, dir), backends.Config{})
+	ends(t, first, "x")
+	ends(t, second)
+	a := began(t, first, sandbox.Spec{ID: "x", Epoch: 1, Egress: sandbox.Egress{Mode: sandbox.EgressDenyAll}})
+	get := `for i in $(seq 12); do python3 -c 'import urllib.request as u; print(u.build_opener(u.ProxyHandler({"http": "http://127.0.0.1:3128"})).open("http://192.0.2.1/", timeout=5).read())' 2>&1 | tail -1; done`
+	denied := func(s *backends.Sandbox) int64 {
+		t.Helper()
+		traffic, err := s.Traffic()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return traffic.Denied
+	}
+	b, err := second.Attach(t.Context(), "x", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	run(t, b, get)
+	if one, two := denied(a), denied(b); one != 0 || two < 11 { // the one that told the first is reset
+		t.Errorf("the first denied %d, the second %d", one, two)
+	}
+	again, err := first.Attach(t.Context(), "x", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	before := denied(b)
+	run(t, again, get)
+	if one, two := denied(again), denied(b)-before; one < 11 || two != 0 {
+		t.Errorf("taken back, the first denied %d, the second %d", one, two)
+	}
+}

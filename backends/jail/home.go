@@ -48,6 +48,7 @@ type label struct {
 	Epoch     uint64         `json:"epoch"`
 	Created   time.Time      `json:"created"`
 	Workspace string         `json:"workspace"`
+	Resolved  string         `json:"resolved,omitempty"` // where a named one is, links followed
 	Named     bool           `json:"named"`              // the workspace is the caller's, and stays
 	Mark      string         `json:"mark"`               // value of SANDTREE_SANDBOX in the environment of its processes, and name of its control group; unique
 	FirstID   uint32         `json:"first_id,omitempty"` // of the host's user numbers that are its own; 0 if it runs as its controller's user

@@ -125,6 +125,7 @@ func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
 		if l.Epoch > epoch {
 			return false, l.fenced(epoch)
 		}
+		i.d.raise(i.process, epoch)
 		changed := l.Epoch < epoch
 		l.Epoch = epoch
 		return changed, nil
@@ -133,7 +134,19 @@ func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
 		return failed("jail.Relabel", i.label.ID, err)
 	}
 	i.epoch.Store(epoch)
+	i.letOut(ctx)
 	return nil
+}
+
+// letOut opens a way out, if there is none or another process had taken it over. Without one the sandbox is none the worse.
+func (i *instance) letOut(ctx context.Context) {
+	l, err := i.home.read()
+	if err == nil {
+		err = i.d.letOut(ctx, i.home, l, i.process)
+	}
+	if err != nil && i.process.Alive() {
+		i.d.log.Warn("the programs of a sandbox cannot get out", "id", i.label.ID, "err", err)
+	}
 }
 
 // relabel changes the label, under the home's lock, if change says that there is something to change.

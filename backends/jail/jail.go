@@ -71,6 +71,9 @@ func New(c Config) (*Driver, error) {
 	if err != nil {
 		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "jail.Open", Err: err}
 	}
+	if err := c.checkShown(); err != nil {
+		return nil, err
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -119,36 +122,6 @@ func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, 
 		d.log.Warn("the programs of a sandbox cannot get out", "id", id, "err", err)
 	}
 	return d.instance(h, l, p, key), nil
-}
-
-// List names the sandboxes of owner, or all.
-func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error) {
-	entries, err := os.ReadDir(d.root)
-	if err != nil {
-		return nil, failed("jail.List", "", err)
-	}
-	var list []backends.Listed
-	for _, e := range entries {
-		id := sandbox.ID(e.Name())
-		if id.Check() != nil {
-			continue // being removed
-		}
-		h := d.home(id)
-		l, err := h.read()
-		if err != nil {
-			if !errors.Is(err, fs.ErrNotExist) { // else it is being made, or removed
-				d.log.Warn("the label of a sandbox cannot be read", "id", id, "err", err)
-			}
-			continue
-		}
-		if owner != "" && l.Owner != owner {
-			continue
-		}
-		list = append(list, backends.Listed{
-			ID: l.ID, Owner: l.Owner, Epoch: l.Epoch, Created: l.Created, Workspace: l.Workspace, Exited: h.exited(),
-		})
-	}
-	return list, nil
 }
 
 // Close lets go of all sandboxes, which live on. Idempotent.
@@ -232,12 +205,13 @@ func (d *Driver) keepLocked(p *held.Process) {
 	})
 }
 
-// removeGone removes the homes that a process was removing when it ended.
+// removeGone removes the homes that a process was removing, or trying a jail in, when it ended.
 func (d *Driver) removeGone() {
 	entries, _ := os.ReadDir(d.root)
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), gonePrefix) {
-			if err := held.RemoveTree(filepath.Join(d.root, e.Name())); err != nil {
+		dir := filepath.Join(d.root, e.Name())
+		if strings.HasPrefix(e.Name(), gonePrefix) || strings.HasPrefix(e.Name(), tryPrefix) && !held.Locked(dir) {
+			if err := held.RemoveTree(dir); err != nil {
 				d.log.Warn("what is left of a sandbox cannot be removed", "dir", e.Name(), "err", err)
 			}
 		}

@@ -21,11 +21,12 @@ const (
 )
 
 // hostPaths are what a jail without a root of its own shows of the host, as far as it is there: programs, and the files
-// that they read to know where they are. Of /etc it is these alone, since what else is there may be secret.
+// that they read to know where they are. Of /etc it is these alone, since what else is there may be secret: so may be what sets
+// variables for everybody (environment, profile.d) or configures git.
 var hostPaths = []string{
 	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
 	"/etc/alternatives", "/etc/bash.bashrc", "/etc/fonts", "/etc/inputrc", "/etc/java", "/etc/ld.so.cache", "/etc/localtime",
-	"/etc/nsswitch.conf", "/etc/os-release", "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/profile", "/etc/profile.d", "/etc/protocols",
+	"/etc/nsswitch.conf", "/etc/os-release", "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/profile", "/etc/protocols",
 	"/etc/services", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/timezone",
 	"/sys/devices/system/cpu",
 }
@@ -54,6 +55,9 @@ func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) 
 	}
 	share := d.memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
 	s := &stage.Spec{Hostname: "sandbox", Filter: raw, OOMScore: oomScore, OpenFiles: openFiles, Doors: doorsFD}
+	if n := processes(l.Limits); n > 0 {
+		s.Processes = uint64(n + spare) // as the control group has it, and where there is none
+	}
 	if s.Root = o.root; s.Root == nil {
 		t := hostTree()
 		s.Mounts, s.Links = slices.Clone(t.mounts), t.links

@@ -1,6 +1,7 @@
 package jail
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +18,7 @@ import (
 
 // shows gives what a jail sees of the home and the workspace.
 func (d *Driver) shows(h home, l label) []stage.Mount {
-	work := stage.Mount{Source: l.Workspace, Target: workDir, Writable: true}
+	work := stage.Mount{Source: cmp.Or(l.Resolved, l.Workspace), NoLinks: l.Resolved != "", Target: workDir, Writable: true}
 	if !l.Imaged {
 		return []stage.Mount{
 			{Source: h.stateDir(), Target: stateDir, Writable: true},
@@ -59,7 +60,7 @@ func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
 		if m.Source == h.imageFile() {
 			f, err = d.mountImage(h, l)
 		} else {
-			f, err = openTree(m.Source)
+			f, err = openTree(m.Source, m.NoLinks)
 		}
 		if err != nil {
 			return o, err
@@ -80,7 +81,7 @@ func (d *Driver) openRoot(o *opened, l label, program *os.File) error {
 	if o.root == nil {
 		return nil
 	}
-	f, err := openTree(d.config.Root)
+	f, err := openTree(d.config.Root, false)
 	if err != nil {
 		return err
 	}
@@ -107,13 +108,26 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// openTree gives a mount of a directory that is nowhere yet, with all that is mounted below it.
-func openTree(dir string) (*os.File, error) {
-	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+// openTree gives a mount of a directory that is nowhere yet, with all that is mounted below it. With noLinks a link on the way
+// to it is Denied.
+func openTree(dir string, noLinks bool) (*os.File, error) {
+	fd, err := stage.OpenTree(dir, noLinks)
+	if noLinks && errors.Is(err, unix.ELOOP) {
+		return nil, coded{sandbox.Denied, fmt.Errorf("on the way to %s, where the workspace was when the sandbox was new, is a link now, "+
+			"which may lead anywhere: put the directory back, or remove the sandbox and start another", dir)}
+	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open_tree", Path: dir, Err: err}
 	}
-	return os.NewFile(uintptr(fd), dir), nil
+	tree := os.NewFile(uintptr(fd), dir)
+	// Where the host shares its mounts, as systemd has them, this would be a peer of that one, and what the jail mounts on it
+	// would come to be on the host.
+	private := unix.MountAttr{Propagation: unix.MS_PRIVATE}
+	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &private); err != nil {
+		tree.Close()
+		return nil, &os.PathError{Op: "mount_setattr", Path: dir, Err: err}
+	}
+	return tree, nil
 }
 
 // mapOwner shows the files of the workspace's owner as the jail's user's, and what the jail's user makes is the owner's on

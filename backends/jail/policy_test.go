@@ -10,6 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// TestModes looks that no call that makes a file or sets its mode is left out.
+func TestModes(t *testing.T) {
+	info, err := arch.GetInfo("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := program(info)
+	for _, name := range []string{"chmod", "fchmod", "fchmodat", "fchmodat2", "mkdir", "mkdirat", "mknod", "mknodat", "creat", "open", "openat", "openat2"} {
+		n, ok := info.SyscallNames[name]
+		if !ok {
+			continue
+		}
+		if got := decide(t, p, info.ID, uint32(n), 0o6777, 0o6777, 0o6777, 0o6777); got == allows {
+			t.Errorf("%s is let through", name)
+		}
+	}
+}
+
 // decide runs the filter on a call.
 func decide(t *testing.T, p []bpf.Instruction, processor arch.AuditArch, number uint32, args ...uint64) uint32 {
 	t.Helper()
@@ -84,8 +102,38 @@ func TestPolicy(t *testing.T) {
 		{"socket", []uint64{unix.AF_PACKET | high}, fails(unix.EAFNOSUPPORT)},
 		{"personality", []uint64{0xffffffff}, allows},
 		{"personality", []uint64{0x0400000}, fails(unix.EPERM)},
+		{"socket", []uint64{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_TCP}, allows},
+		{"socket", []uint64{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_UDP}, allows},
+		{"socket", []uint64{unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP}, allows},
+		{"socket", []uint64{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_ICMPV6}, allows},
+		{"socket", []uint64{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP}, fails(unix.EPROTONOSUPPORT)},
+		{"socket", []uint64{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_SCTP | high}, fails(unix.EPROTONOSUPPORT)},
+		{"socket", []uint64{unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE}, allows},
+		{"socket", []uint64{unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_NETFILTER}, fails(unix.EPROTONOSUPPORT)},
+		{"socket", []uint64{unix.AF_UNIX, unix.SOCK_STREAM, unix.AF_UNIX}, allows},
+		{"socketpair", []uint64{unix.AF_UNIX, unix.SOCK_STREAM}, allows},
+		{"socketpair", []uint64{unix.AF_TIPC, unix.SOCK_STREAM}, fails(unix.EAFNOSUPPORT)},
+		{"fchmod", []uint64{3, 0o755}, allows},
+		{"fchmod", []uint64{3, 0o1777}, allows},
+		{"fchmod", []uint64{3, 0o4755}, fails(unix.EPERM)},
+		{"fchmod", []uint64{3, 0o2755 | high}, fails(unix.EPERM)},
+		{"fchmodat", []uint64{0, 0, 0o4755}, fails(unix.EPERM)},
+		{"fchmodat2", []uint64{0, 0, 0o4755}, fails(unix.EPERM)},
+		{"mkdirat", []uint64{0, 0, 0o2755}, fails(unix.EPERM)},
+		{"mknodat", []uint64{0, 0, unix.S_IFREG | 0o4755}, fails(unix.EPERM)},
+		{"mknodat", []uint64{0, 0, unix.S_IFIFO | 0o644}, allows},
+		{"openat", []uint64{0, 0, unix.O_RDONLY, 0o4755}, allows}, // without a file to make, it is not looked at
+		{"openat", []uint64{0, 0, unix.O_RDONLY | unix.O_DIRECTORY, 0o4755}, allows},
+		{"openat", []uint64{0, 0, unix.O_WRONLY | unix.O_CREAT, 0o755}, allows},
+		{"openat", []uint64{0, 0, unix.O_WRONLY | unix.O_CREAT, 0o4755}, fails(unix.EPERM)},
+		{"openat", []uint64{0, 0, unix.O_WRONLY | unix.O_TMPFILE, 0o4755}, fails(unix.EPERM)},
+		{"openat2", nil, fails(unix.ENOSYS)},
+		{"modify_ldt", nil, fails(unix.EPERM)},
 		{"clone3", nil, fails(unix.ENOSYS)},
 	} {
+		if _, ok := info.SyscallNames[c.name]; !ok {
+			continue // not every processor has each
+		}
 		if got := decide(t, p, info.ID, number(c.name), c.args...); got != c.want {
 			t.Errorf("%s %#x: %#x, want %#x", c.name, c.args, got, c.want)
 		}

@@ -63,11 +63,33 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 	if s.process, err = d.start1(h, l, g, log, theirs); err != nil {
 		return nil, err
 	}
+	if err = expose(s.process); err != nil {
+		s.process.Kill()
+		return s, err
+	}
 	// A program takes milliseconds before it looks for what it needs, and that is enough to make the rest.
 	if s.spec, err = d.prepare(l, g, opened, args); err != nil {
 		s.process.Kill()
 	}
 	return s, err
+}
+
+// expose puts the jail before others where the machine is short of memory. What a process with CAP_SYS_RESOURCE on the machine
+// has set is the least that the jail can have; what the stage sets by itself, a program in it can take back. See proc(5).
+func expose(p *held.Process) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	f, err := os.OpenFile("/proc/"+strconv.Itoa(p.PID)+"/oom_score_adj", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if !p.Alive() { // else the file is its own, whoever has the number later
+		return held.ErrEnded
+	}
+	_, err = f.WriteString(strconv.Itoa(oomScore))
+	return err
 }
 
 // prepare sets the limits, and gives what the first process is to read.

@@ -39,6 +39,11 @@ func (d *Driver) admits(spec sandbox.Spec) error {
 	if err := check(spec); err != nil {
 		return err
 	}
+	if w := spec.Workspace; w != "" && filepath.Clean(w) != d.home(spec.ID).ownWork() { // which it can be asked for with, once it is there
+		if err := backends.CheckShown("spec.workspace", w, d.config.StateDir); err != nil {
+			return err
+		}
+	}
 	refuse := func(code sandbox.Code, field string, err error) error {
 		return &sandbox.Error{Code: code, Op: field, ID: spec.ID, Err: err}
 	}
@@ -107,29 +112,6 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 	return nil, errors.Join(err, d.sweep(cleanup, l))
 }
 
-// found labels a living sandbox for the one who asks for it now.
-func (d *Driver) found(ctx context.Context, h home, l label, p *held.Process, spec sandbox.Spec) (*instance, error) {
-	key, err := h.key()
-	if err != nil {
-		return nil, err
-	}
-	if err := d.thaw(ctx, l); err != nil {
-		return nil, err
-	}
-	if l.Owner != spec.Owner || l.Epoch != spec.Epoch {
-		l.Owner, l.Epoch = spec.Owner, spec.Epoch
-		if err := h.write(l); err != nil {
-			return nil, err
-		}
-	}
-	if err := d.letOut(ctx, h, l, p); err != nil { // the sandbox is none the worse for it
-		d.log.Warn("the programs of a sandbox cannot get out", "id", l.ID, "err", err)
-	}
-	i := d.instance(h, l, p, key)
-	i.found = true
-	return i, nil
-}
-
 // conflicts says why spec cannot be had where the sandbox labelled l is.
 func (l label) conflicts(spec sandbox.Spec) error {
 	if spec.Epoch < l.Epoch {
@@ -178,6 +160,9 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err != nil {
 		return nil, err
 	}
+	if err := d.resolve(l); err != nil {
+		return nil, err
+	}
 	if err := d.claim(l); err != nil {
 		return nil, err
 	}
@@ -211,6 +196,23 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	i := d.instance(h, *l, s.process, key)
 	i.served = true
 	return i, nil
+}
+
+// resolve notes where a named workspace is, links followed, the first time it is shown. Later starts show that and nothing
+// else: what its programs can write to may hold a part of the path, which they could make a link to elsewhere.
+func (d *Driver) resolve(l *label) error {
+	if !l.Named || l.Resolved != "" {
+		return nil
+	}
+	real, err := filepath.EvalSymlinks(l.Workspace)
+	if err != nil {
+		return coded{sandbox.Invalid, err}
+	}
+	if err := backends.CheckShown("spec.workspace", real, d.config.StateDir); err != nil {
+		return coded{sandbox.Invalid, err}
+	}
+	l.Resolved = real
+	return nil
 }
 
 // furnish makes what the jail is made of, and gives the key.

@@ -86,13 +86,18 @@ func (d *Driver) Check(ctx context.Context) error {
 	return nil
 }
 
+// tryPrefix begins the name of a home in which a jail is only tried, locked meanwhile; no id begins with a dot.
+const tryPrefix = ".try-"
+
 // try makes a jail whose first process ends when all is in place.
 func (d *Driver) try(ctx context.Context, program string) (err error) {
-	dir, err := os.MkdirTemp(d.root, gonePrefix) // should this process end before, the next one removes it
+	dir := filepath.Join(d.root, tryPrefix+sandbox.RandomHex(8))
+	h := home(dir)
+	unlock, err := d.lock(ctx, h, true) // should this process end before, the next one removes it
 	if err != nil {
 		return err
 	}
-	h := home(dir)
+	defer unlock()
 	l := label{ID: sandbox.ID(filepath.Base(dir)), Mark: "try." + sandbox.RandomHex(8), Workspace: h.ownWork()}
 	defer func() {
 		cleanup := context.WithoutCancel(ctx)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -92,6 +93,9 @@ func readEnv(file string) ([]string, error) {
 	b, err := read()
 	if err != nil {
 		return nil, invalid("--env-file", err)
+	}
+	if n := len(b); file == "-" && n > 0 && b[n-1] != 0 {
+		return nil, invalid("--env-file", errors.New("standard input ended within a variable: whoever writes it has died, and it may be the key"))
 	}
 	var env []string
 	for i, v := range strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00") {

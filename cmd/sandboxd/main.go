@@ -65,6 +65,9 @@ func run(ctx context.Context, c cli.Call) error {
 	if err != nil {
 		return err
 	}
+	if err := f.wantKey(config.Key); err != nil {
+		return err
+	}
 	ln, err := listen(f.listen)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -37,4 +38,14 @@ func (f *flags) told(env []string, c *server.Config) (rest []string, err error) 
 	}
 	f.owner = c.Owner
 	return rest, nil
+}
+
+// wantKey refuses to serve a network address without a key where one was to come on standard input: its writer has died
+// before it had sent all, and whoever reached the address could run anything. Code: Invalid.
+func (f *flags) wantKey(key string) error {
+	if key != "" || f.envFile != "-" || !strings.HasPrefix(f.listen, "tcp:") {
+		return nil
+	}
+	return invalid("--env-file", errors.New("standard input ended without "+toldKey+", and a network address is not served without a key: "+
+		"start it again, or listen on unix:PATH, which only its owner reaches"))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"slices"
 	"testing"
 
@@ -21,6 +22,45 @@ func TestTold(t *testing.T) {
 	for _, epoch := range []string{"", "-1", "x"} {
 		if _, err := f.told([]string{"SANDBOXD_EPOCH=" + epoch}, &c); sandbox.CodeOf(err) != sandbox.Invalid {
 			t.Errorf("epoch %q: %v", epoch, err)
+		}
+	}
+}
+
+// Whoever sends the variables may die before the key, which comes last.
+func TestWantKey(t *testing.T) {
+	for _, c := range []struct {
+		listen, envFile, key string
+		refused              bool
+	}{
+		{"tcp:0.0.0.0:60000", "-", "", true},
+		{"tcp:0.0.0.0:60000", "-", "k", false},
+		{"tcp:127.0.0.1:8000", "", "", false}, // somebody's choice, who is warned
+		{"unix:/run/box/sock", "-", "", false},
+	} {
+		f := &flags{listen: c.listen, envFile: c.envFile}
+		if err := f.wantKey(c.key); (sandbox.CodeOf(err) == sandbox.Invalid) != c.refused {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func TestStandardInputCutOff(t *testing.T) {
+	old := os.Stdin
+	defer func() { os.Stdin = old }()
+	for text, want := range map[string]int{"": 0, "A=1\x00": 1, "A=1\x00SANDBOXD_KEY=ab": -1} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		os.Stdin = r
+		env, err := readEnv("-")
+		r.Close()
+		if want < 0 && sandbox.CodeOf(err) != sandbox.Invalid || want >= 0 && (err != nil || len(env) != want) {
+			t.Errorf("%q: %q, %v", text, env, err)
 		}
 	}
 }

@@ -21,9 +21,13 @@ type Group struct {
 	dirs map[string]string // by controller
 }
 
-// Group gives the group of that name, of those controllers that the tree has and want names; it may not exist.
+// Group gives the group of that name, of those controllers that the tree has and want names; it may not exist. A name that
+// is no file's, as "", is that of a group without directories: the tree itself has the groups of everybody in it.
 func (t Tree) Group(name string, want ...string) Group {
 	g := Group{dirs: map[string]string{}}
+	if name == "" || name == "." || name == ".." || strings.Contains(name, "/") {
+		return g
+	}
 	for _, c := range want {
 		if above, ok := t[c]; ok {
 			g.dirs[c] = filepath.Join(above, name)

@@ -110,3 +110,17 @@ func TestSettings(t *testing.T) {
 		t.Errorf("without a bound of the swap there are %v", got)
 	}
 }
+
+// TestNameOfNoGroup asks for names that would lead to the groups of others. Nothing is made.
+func TestNameOfNoGroup(t *testing.T) {
+	tree := Tree{PIDs: t.TempDir()}
+	for _, name := range []string{"", ".", "..", "a/b", "../other"} {
+		g := tree.Group(name, PIDs)
+		if dirs := g.Dirs(); len(dirs) > 0 {
+			t.Errorf("%q is the group in %q", name, dirs)
+		}
+		if err := g.Remove(); err != nil {
+			t.Errorf("Remove %q: %v", name, err)
+		}
+	}
+}

@@ -56,6 +56,7 @@ func ask(typ byte, labels ...string) []byte {
 func TestQuestions(t *testing.T) {
 	w := newWorld(t)
 	p := w.proxy(Config{Policy: allowTest})
+	p.names.next = 0
 	plain := ask(typeA, "allowed", "test")
 	edit := func(f func(b []byte)) []byte { b := bytes.Clone(plain); f(b); return b }
 	for name, c := range map[string]struct {

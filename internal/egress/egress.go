@@ -35,10 +35,12 @@ import (
 type Config struct {
 	Policy sandbox.Egress
 	// Changed, if not nil, is asked before each connection and each question for a name whether another process has changed
-	// the policy, and to what: two may serve the same sandbox while one takes over from the other. It has to be quick.
-	Changed func() (sandbox.Egress, bool)
+	// the policy, and to what; nil if none has. Two may serve the same sandbox while one takes over from the other:
+	// ErrReplaced says that the other has done so, and ends what this one serves. After any other error all is as it was.
+	// It has to be quick.
+	Changed func() (*sandbox.Egress, error)
 	// Limits has Network, Connections and Ports; zero is the default of each, negative none. No limit of the connections
-	// is maxFlows.
+	// is MaxConnections.
 	Limits sandbox.Limits
 	// Resolve gives the addresses of a name; nil asks the system. The name is in lower case, without a dot at its end.
 	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
@@ -57,8 +59,19 @@ type Doors struct {
 	DNS         net.PacketConn // questions for names
 }
 
-// maxFlows is how many connections a sandbox without a limit may have: each costs this process two descriptors.
-const maxFlows = 4096
+// MaxConnections is how many connections a sandbox without a limit may have: each costs this process two descriptors.
+const MaxConnections = 4096
+
+// Connections is how many a sandbox with these limits may have at a time.
+func Connections(l sandbox.Limits) int {
+	switch {
+	case l.Connections == 0:
+		return sandbox.DefaultConnections
+	case l.Connections < 0:
+		return MaxConnections
+	}
+	return l.Connections
+}
 
 // Proxy is the way out of one sandbox. Safe for concurrent use.
 type Proxy struct {
@@ -109,12 +122,7 @@ func New(c Config) (*Proxy, error) {
 	if p.config.Dial == nil {
 		p.config.Dial = dial
 	}
-	switch p.limit = c.Limits.Connections; {
-	case p.limit == 0:
-		p.limit = sandbox.DefaultConnections
-	case p.limit < 0:
-		p.limit = maxFlows
-	}
+	p.limit = Connections(c.Limits)
 	network := c.Limits.Network
 	if network == 0 {
 		network = sandbox.DefaultNetwork
@@ -181,7 +189,7 @@ func (p *Proxy) forbids(t target, a netip.Addr) sandbox.ConnectionCause {
 	if why := p.policy.forbids(t); why != "" {
 		return why
 	}
-	if a.IsValid() && !p.policy.reaches(a, p.own.has(a)) {
+	if a.IsValid() && !p.policy.reaches(a, p.own.has) {
 		return sandbox.CauseShut
 	}
 	return ""
@@ -198,20 +206,28 @@ func (p *Proxy) Traffic() sandbox.Traffic {
 	}
 }
 
+// Done is closed when the proxy serves no more: because of ErrReplaced, or of Close, which is to follow in any case.
+func (p *Proxy) Done() <-chan struct{} { return p.ctx.Done() }
+
 // Close closes the doors, ends the connections and returns when all is still and OnConnection has heard of it.
 // Idempotent.
 func (p *Proxy) Close() error {
+	p.stop((*flow).closeLocked)
+	p.wg.Wait()
+	p.teller.close()
+	return nil
+}
+
+// stop makes an end of everything and waits for none of it, so that what has to end may call it.
+func (p *Proxy) stop(end func(*flow)) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.closed = true
 	p.cancel()
 	for d := range p.doors {
 		d.Close()
 	}
 	for f := range p.flows {
-		f.closeLocked()
+		end(f)
 	}
-	p.mu.Unlock()
-	p.wg.Wait()
-	p.teller.close()
-	return nil
 }

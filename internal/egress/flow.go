@@ -109,6 +109,10 @@ func (f *flow) closeLocked() {
 // cutLocked ends a connection so that both ends notice.
 func (f *flow) cutLocked() {
 	f.cut = true
+	f.resetLocked()
+}
+
+func (f *flow) resetLocked() {
 	f.cancel()
 	reset(f.inside)
 	if f.outside != nil {

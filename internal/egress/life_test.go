@@ -146,6 +146,104 @@ func TestPolicyOfAnother(t *testing.T) {
 	}
 }
 
+// Whoever has taken over is not disturbed by whoever has not noticed: at the doors that both have, the old one takes at most
+// one connection more, which fails, and what it had ends.
+func TestReplaced(t *testing.T) {
+	w := newWorld(t)
+	w.server(echo, "allowed.test")
+	path := filepath.Join(t.TempDir(), "epoch")
+	epoch := func(n string) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(path+".new", []byte(n), 0o600), os.Rename(path+".new", path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := func(own string) *Proxy {
+		return w.proxy(Config{Limits: sandbox.Limits{Connections: -1}, Changed: Watched(path, func() (sandbox.Egress, error) {
+			b, err := os.ReadFile(path)
+			if err == nil && string(b) > own {
+				err = ErrReplaced
+			}
+			return sandbox.Egress{}, err
+		})})
+	}
+	epoch("1")
+	old := open("1")
+	door, dns := w.doors(old)
+	var both Doors
+	for d := range old.doors {
+		var err error
+		var f *os.File
+		switch d := d.(type) {
+		case *net.TCPListener:
+			if f, err = d.File(); err == nil {
+				both.Connect, err = net.FileListener(f)
+			}
+		case *net.UDPConn:
+			if f, err = d.File(); err == nil {
+				both.DNS, err = net.FilePacketConn(f)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	before, r, status, text := w.tunnel(door, "allowed.test:1")
+	if status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	epoch("2")
+	next := open("2")
+	if err := next.Serve(both); err != nil {
+		t.Fatal(err)
+	}
+	failed := 0
+	for i := 0; ; i++ { // until the old one has had its turn
+		c, _, status, _ := w.tunnel(door, "allowed.test:1")
+		if status != 200 {
+			failed++
+		}
+		if c != nil {
+			c.Close()
+		}
+		select {
+		case <-old.Done():
+		default:
+			if i < 10_000 {
+				continue
+			}
+			t.Error("the old one goes on")
+		}
+		break
+	}
+	before.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := r.ReadByte(); err == nil || err == io.EOF || os.IsTimeout(err) {
+		t.Errorf("an earlier connection: %v, want a reset", err)
+	}
+	for range 20 {
+		if _, _, status, text := w.tunnel(door, "allowed.test:1"); status != 200 {
+			t.Errorf("after it: %d %s", status, text)
+		}
+	}
+	if opened := old.Traffic().Opened; failed > 1 || opened != 1 {
+		t.Errorf("%d failed; the old one opened %d", failed, opened)
+	}
+	c, err := net.Dial("udp", dns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Write(ask(typeA, "allowed", "test")); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, maxPacket)
+	if n, err := c.Read(b); err != nil || next.names.name(netip.AddrFrom4([4]byte(b[max(n, 4)-4:max(n, 4)]))) != "allowed.test" {
+		t.Errorf("a question for a name: %v, %v", b[:n], err)
+	}
+}
+
 func TestConnectionLimit(t *testing.T) {
 	w := newWorld(t)
 	w.server(echo, "allowed.test")

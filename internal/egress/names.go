@@ -2,6 +2,8 @@ package egress
 
 import (
 	"container/list"
+	"crypto/rand"
+	"encoding/binary"
 	"net/netip"
 	"sync"
 )
@@ -11,7 +13,8 @@ const maxNames = 4096
 
 // names makes up addresses for names, and knows them again. The one that was asked for least recently is forgotten
 // first; its address is given again only after all others of the range, so that a program that remembers it for long is
-// refused, and not sent elsewhere.
+// refused, and not sent elsewhere. For the same reason the first one is any of the range: a program may remember what the
+// controller before this one gave.
 type names struct {
 	mu     sync.Mutex
 	next   uint32 // the last one given, counted from the beginning of the range
@@ -26,7 +29,9 @@ type madeUpName struct {
 }
 
 func newNames() *names {
-	return &names{byName: map[string]*list.Element{}, byAddr: map[netip.Addr]*list.Element{}, order: list.New()}
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // which never fails
+	return &names{next: uint32(binary.NativeEndian.Uint64(b[:]) % madeUpSize), byName: map[string]*list.Element{}, byAddr: map[netip.Addr]*list.Element{}, order: list.New()}
 }
 
 // address gives the one that stands for name.
@@ -50,10 +55,12 @@ func (n *names) address(name string) netip.Addr {
 	return m.addr
 }
 
-// give goes on in the range, without its first and last address, which look like a network and a broadcast.
+// madeUpSize is how many addresses there are: all but the first and last, which look like a network and a broadcast.
+const madeUpSize = 1<<17 - 2
+
+// give goes on in the range.
 func (n *names) give() netip.Addr {
-	const size = 1<<17 - 2
-	n.next = n.next%size + 1
+	n.next = n.next%madeUpSize + 1
 	b := madeUp.Addr().As4()
 	return netip.AddrFrom4([4]byte{b[0], b[1] | byte(n.next>>16), byte(n.next >> 8), byte(n.next)})
 }

@@ -100,16 +100,20 @@ func (p *policy) lists(a netip.Addr) bool {
 	return false
 }
 
-// reaches says whether an address is not shut, or the policy opens it. One of the host's own is shut by itself.
-func (p *policy) reaches(a netip.Addr, own bool) bool {
+// reaches says whether an address, and what is behind it, is not shut, or the policy opens it. One of the host's own is shut
+// by itself.
+func (p *policy) reaches(a netip.Addr, own func(netip.Addr) bool) bool {
 	for _, b := range behind(a) {
 		for _, s := range shut {
 			if s.Contains(b) && !p.opens(b, s) {
 				return false
 			}
 		}
+		if own(b) && !p.opens(b, netip.PrefixFrom(b, b.BitLen())) {
+			return false
+		}
 	}
-	return !own || p.opens(a, netip.PrefixFrom(a, a.BitLen()))
+	return true
 }
 
 // opens says whether a part of the shut range s that has a is listed.

@@ -22,7 +22,7 @@ func judge(t *testing.T, p *policy, host, to string, port uint16, own bool) sand
 	if tg.name != "" {
 		a = netip.MustParseAddr(to)
 	}
-	if !p.reaches(a.Unmap(), own) {
+	if !p.reaches(a.Unmap(), func(netip.Addr) bool { return own }) {
 		return sandbox.CauseShut
 	}
 	return ""
@@ -54,6 +54,10 @@ func TestPolicy(t *testing.T) {
 		{sandbox.Egress{CIDRs: []string{"169.254.0.0/16"}}, "169.254.169.254", "", sandbox.CauseShut},
 		{sandbox.Egress{CIDRs: []string{"169.254.169.254"}}, "169.254.169.254", "", ""},
 		{sandbox.Egress{CIDRs: []string{"0.0.0.0/0", "::/0"}}, "10.0.0.1", "", sandbox.CauseShut},
+		{sandbox.Egress{CIDRs: []string{"::1"}}, "::1", "", ""},
+		{sandbox.Egress{CIDRs: []string{"2002::/16"}}, "2002:808:808::1", "", ""},
+		{sandbox.Egress{CIDRs: []string{"2002::/16"}}, "2002:7f00:1::1", "", sandbox.CauseShut},
+		{sandbox.Egress{}, "2600::5efe:a00:1", "", sandbox.CauseShut},
 		{sandbox.Egress{Mode: sandbox.EgressDenyAll}, "any.name", public, sandbox.CauseName},
 		{sandbox.Egress{Mode: sandbox.EgressDenyAll}, public, "", sandbox.CauseAddress},
 		{list, "example.com", public, ""},
@@ -120,6 +124,29 @@ func TestShut(t *testing.T) {
 	}
 }
 
+// An address of the host is its own in each of the forms in which IPv6 wraps it, also where the range of that form is open.
+func TestOwnInOtherClothes(t *testing.T) {
+	own := netip.MustParseAddr("93.184.216.34") // 5db8:d822
+	is := func(a netip.Addr) bool { return a == own }
+	open := sandbox.Egress{CIDRs: []string{"64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96"}}
+	opened := open
+	opened.CIDRs = append([]string{own.String()}, open.CIDRs...)
+	for _, s := range []string{
+		"93.184.216.34", "::ffff:93.184.216.34", "64:ff9b::5db8:d822", "64:ff9b:1::5db8:d822", "2002:5db8:d822::1", "2001:0:5db8:d822::f7f7:f7f7",
+		"2001:0:808:808::a247:27dd", "::5db8:d822", "2600::5efe:5db8:d822", "2600::200:5efe:5db8:d822",
+	} {
+		for e, want := range map[*sandbox.Egress]bool{&open: false, &opened: true} {
+			p, err := compile(*e, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := p.reaches(netip.MustParseAddr(s), is); got != want {
+				t.Errorf("%s, where %v is open: %v", s, e.CIDRs, got)
+			}
+		}
+	}
+}
+
 func TestPorts(t *testing.T) {
 	p, err := compile(sandbox.Egress{}, "80,8000-8001")
 	if err != nil {
@@ -140,8 +167,23 @@ func TestPorts(t *testing.T) {
 	}
 }
 
+// What the names of a controller that is no more stood for, is not what others stand for now.
+func TestNamesBeginAnywhere(t *testing.T) {
+	given := map[netip.Addr]bool{}
+	for range 4 {
+		a := newNames().address("a.name")
+		if given[a] = true; !madeUp.Contains(a) {
+			t.Errorf("given %v", a)
+		}
+	}
+	if len(given) == 1 { // by chance that is so once in 10^15 times
+		t.Errorf("all give %v", given)
+	}
+}
+
 func TestNames(t *testing.T) {
 	n := newNames()
+	n.next = 0
 	first := n.address("first.name")
 	if first != netip.MustParseAddr("198.18.0.1") || n.address("first.name") != first || n.name(first) != "first.name" {
 		t.Errorf("the first is %v, then %v, and stands for %q", first, n.address("first.name"), n.name(first))

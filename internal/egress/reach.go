@@ -54,7 +54,7 @@ func (p *Proxy) open(addrs []netip.Addr) []netip.Addr {
 	defer p.mu.Unlock()
 	var open []netip.Addr
 	for _, a := range addrs[:min(len(addrs), maxAddrs)] {
-		if a = a.Unmap().WithZone(""); p.policy.reaches(a, p.own.has(a)) {
+		if a = a.Unmap().WithZone(""); p.policy.reaches(a, p.own.has) {
 			open = append(open, a)
 		}
 	}

@@ -49,19 +49,41 @@ func prefixes(list ...string) (all []netip.Prefix) {
 	return all
 }
 
-// madeUp is the range of the addresses that stand for names, and translated that of IPv4 as a NAT64 shows it (RFC 6052).
+// madeUp is the range of the addresses that stand for names.
+var madeUp = netip.MustParsePrefix("198.18.0.0/15")
+
+// The ranges of IPv6 in which IPv4 is wrapped.
 var (
-	madeUp     = netip.MustParsePrefix("198.18.0.0/15")
-	translated = netip.MustParsePrefix("64:ff9b::/96")
+	compatible  = netip.MustParsePrefix("::/96")          // RFC 4291 section 2.5.5.1
+	translated  = netip.MustParsePrefix("64:ff9b::/96")   // as a NAT64 shows it (RFC 6052)
+	translated1 = netip.MustParsePrefix("64:ff9b:1::/48") // as one of the network's own does (RFC 8215), if it has a /96 of it
+	sixToFour   = netip.MustParsePrefix("2002::/16")      // RFC 3056
+	teredo      = netip.MustParsePrefix("2001::/32")      // RFC 4380 section 4
 )
 
-// behind is a, and the address that it stands for if it is a translated one.
+// behind is a, and the addresses of IPv4 that a packet to a may be sent on to.
 func behind(a netip.Addr) []netip.Addr {
-	if !translated.Contains(a) {
-		return []netip.Addr{a}
+	a = a.Unmap()
+	all := []netip.Addr{a}
+	if a.Is4() {
+		return all
 	}
 	b := a.As16()
-	return []netip.Addr{a, netip.AddrFrom4([4]byte(b[12:]))}
+	v4 := func(b []byte) { all = append(all, netip.AddrFrom4([4]byte(b))) }
+	switch {
+	case a == netip.IPv6Unspecified() || a == netip.IPv6Loopback(): // wrap nothing
+	case compatible.Contains(a) || translated.Contains(a) || translated1.Contains(a):
+		v4(b[12:])
+	case sixToFour.Contains(a):
+		v4(b[2:6])
+	case teredo.Contains(a):
+		v4(b[4:8])                                 // the server
+		v4([]byte{^b[12], ^b[13], ^b[14], ^b[15]}) // the client
+	}
+	if b[8]&^2 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe { // ISATAP, in any network (RFC 5214 section 6.1)
+		v4(b[12:])
+	}
+	return all
 }
 
 // own knows the host's addresses: what listens on them may count on not being asked from outside.

@@ -4,10 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 )
 
 // ReadJSON reads a file that WriteJSON has written.
@@ -31,7 +29,10 @@ func WriteJSON(file string, v any) error {
 	return Replace(file, append(b, '\n'))
 }
 
-// Replace writes a file so that a reader finds the old content or the new, also after a crash in the middle.
+// Replace writes a file so that a reader finds the old content or the new, also after this process has crashed in the middle.
+// After a loss of power of the whole machine a file that was new in the last half minute may be empty, which readers have to say
+// and not to take for none: waiting for the disk each time would take a start from 0.2 to 1.0 ms here (the median on an ext4
+// of a virtual machine).
 func Replace(file string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(file), ".new-*") // mode 0600
 	if err != nil {
@@ -46,24 +47,4 @@ func Replace(file string, b []byte) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
-}
-
-// RemoveTree removes a directory to the last file, also where what ran in it took away its own permission to do so, as
-// a module cache does; and where another process writes a last file into it, as the one does that notes how its child ended.
-func RemoveTree(dir string) error {
-	for attempt := 0; ; attempt++ {
-		err := os.RemoveAll(dir)
-		switch {
-		case errors.Is(err, syscall.ENOTEMPTY) && attempt < 10:
-		case errors.Is(err, fs.ErrPermission) && attempt == 0:
-			_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-				if d != nil && d.IsDir() { // before it is read, so that it can be
-					_ = os.Chmod(path, 0o700)
-				}
-				return nil
-			})
-		default:
-			return err
-		}
-	}
 }

@@ -30,14 +30,15 @@ func (m Mount) open() (int, error) {
 		unix.CloseOnExec(m.FD)
 		fd = m.FD
 	default:
-		if fd, err = openTree(unix.AT_FDCWD, m.Source); m.Optional && errors.Is(err, unix.ENOENT) {
+		if fd, err = OpenTree(m.Source, m.NoLinks); m.Optional && errors.Is(err, unix.ENOENT) {
 			return -1, nil
 		}
 	}
 	if err != nil {
 		return -1, err
 	}
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV}
+	// A copy of a mount that the host shares is its peer: what is mounted on either would come to be on both.
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE}
 	if !m.Writable || m.Overlay {
 		attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
 	}
@@ -50,6 +51,20 @@ func (m Mount) open() (int, error) {
 		return m.overlay(fd)
 	}
 	return fd, nil
+}
+
+// OpenTree gives a mount of what is at a path of the host, which is nowhere yet, with all that is mounted below it. With
+// noLinks a link on the way is ELOOP.
+func OpenTree(path string, noLinks bool) (int, error) {
+	if !noLinks {
+		return openTree(unix.AT_FDCWD, path)
+	}
+	at, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(at)
+	return unix.OpenTree(at, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
 }
 
 func openTree(at int, path string) (int, error) {

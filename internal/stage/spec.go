@@ -28,6 +28,9 @@ type Spec struct {
 	Filter   []byte   `json:"filter,omitzero"` // seccomp: struct sock_filter, one after the other; empty is none
 	// OpenFiles is how many descriptors a process may have at most; 0 leaves it.
 	OpenFiles uint64 `json:"open_files,omitzero"`
+	// Processes is how many processes and threads the jail's user may have; 0 leaves it. The server bounds each program that it
+	// starts to fewer, a moment after it has begun.
+	Processes uint64 `json:"processes,omitzero"`
 	// OOMScore is added to what the kernel thinks of the processes when the machine is short of memory, 0 to 1000.
 	OOMScore int `json:"oom_score,omitzero"`
 	// Doors is the descriptor of a listening Unix socket, at which whoever connects is given the doors; 0 is none.
@@ -45,7 +48,9 @@ const (
 type Mount struct {
 	Kind   string `json:"kind,omitzero"`   // "" binds Source or FD
 	Source string `json:"source,omitzero"` // path on the host
-	Within string `json:"within,omitzero"` // path in the jail, of what was mounted before, instead of a Source
+	// NoLinks refuses a Source with a link on the way.
+	NoLinks bool   `json:"no_links,omitzero"`
+	Within  string `json:"within,omitzero"` // path in the jail, of what was mounted before, instead of a Source
 	// FD is the number of a descriptor, of a mount that whoever made the jail has opened where the jail may not look;
 	// 0 is none. It is closed.
 	FD       int    `json:"fd,omitzero"`

@@ -65,16 +65,23 @@ func bound(s *Spec) error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &core); err != nil {
 		return fmt.Errorf("RLIMIT_CORE: %w", err)
 	}
-	if s.OpenFiles == 0 {
-		return nil
-	}
-	var now unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
+	if err := lower(unix.RLIMIT_NOFILE, s.OpenFiles); err != nil {
 		return fmt.Errorf("RLIMIT_NOFILE: %w", err)
 	}
-	limit := unix.Rlimit{Cur: min(now.Cur, s.OpenFiles), Max: min(now.Max, s.OpenFiles)}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("RLIMIT_NOFILE: %w", err)
+	if err := lower(unix.RLIMIT_NPROC, s.Processes); err != nil {
+		return fmt.Errorf("RLIMIT_NPROC: %w", err)
 	}
 	return nil
+}
+
+// lower sets a limit, for good, to at most n; 0 leaves it.
+func lower(resource int, n uint64) error {
+	var now unix.Rlimit
+	if n == 0 {
+		return nil
+	}
+	if err := unix.Getrlimit(resource, &now); err != nil {
+		return err
+	}
+	return unix.Setrlimit(resource, &unix.Rlimit{Cur: min(now.Cur, n), Max: min(now.Max, n)})
 }

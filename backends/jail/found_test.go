@@ -31,7 +31,7 @@ func TestFound(t *testing.T) {
 	if got := run(t, s, get); !strings.Contains(got, "403") {
 		t.Errorf("what is denied says %q", got)
 	}
-	spec.Limits = sandbox.Limits{CPU: sandbox.DefaultCPU, Processes: sandbox.DefaultProcesses} // which it has
+	spec.Limits = sandbox.Limits{Processes: sandbox.DefaultProcesses} // which it has
 	began(t, b, spec)
 	for _, l := range []sandbox.Limits{{Processes: 50}, {Network: 1e6}, {Connections: 3}, {Ports: "443"}} {
 		spec.Limits = l

@@ -45,7 +45,7 @@ func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
 		o.root = &stage.Mount{Source: d.config.Root, Writable: d.config.Overlay, Size: d.memory(l.Limits) / 2}
 	}
 	if l.FirstID == 0 {
-		return o, nil
+		return o, unmoved(l)
 	}
 	defer func() {
 		if err != nil {
@@ -113,8 +113,7 @@ func closeAll(files []*os.File) {
 func openTree(dir string, noLinks bool) (*os.File, error) {
 	fd, err := stage.OpenTree(dir, noLinks)
 	if noLinks && errors.Is(err, unix.ELOOP) {
-		return nil, coded{sandbox.Denied, fmt.Errorf("on the way to %s, where the workspace was when the sandbox was new, is a link now, "+
-			"which may lead anywhere: put the directory back, or remove the sandbox and start another", dir)}
+		return nil, leadsAway(dir)
 	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open_tree", Path: dir, Err: err}
@@ -128,6 +127,26 @@ func openTree(dir string, noLinks bool) (*os.File, error) {
 		return nil, &os.PathError{Op: "mount_setattr", Path: dir, Err: err}
 	}
 	return tree, nil
+}
+
+// unmoved is Denied where a link is on the way to a named workspace now. The stage looks by itself; this says it in words.
+func unmoved(l label) error {
+	if l.Resolved == "" {
+		return nil
+	}
+	fd, err := unix.Openat2(unix.AT_FDCWD, l.Resolved, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	if errors.Is(err, unix.ELOOP) {
+		return leadsAway(l.Resolved)
+	}
+	if err == nil {
+		unix.Close(fd)
+	}
+	return nil // what else is wrong, the stage says
+}
+
+func leadsAway(dir string) error {
+	return coded{sandbox.Denied, fmt.Errorf("on the way to %s, where the workspace was when the sandbox was new, is a link now, "+
+		"which may lead anywhere: put the directory back, or remove the sandbox and start another", dir)}
 }
 
 // mapOwner shows the files of the workspace's owner as the jail's user's, and what the jail's user makes is the owner's on

@@ -45,7 +45,7 @@ lint: setup ## gofmt, vet, staticcheck, shellcheck
 
 docker-test: setup ## the docker backend with a real engine, which is installed from Debian first
 	@.ci/docker
-	CI=true CI_PROMISES="docker ldd" CHAOS=full $(GO) test -race -count=1 -timeout 14m ./backends/docker ./testing/dockerd
+	CI=true CI_PROMISES="docker ldd" CHAOS=full CONFORM=1 $(GO) test -race -count=1 -timeout 14m ./backends/docker ./testing/dockerd
 
 client-test: ## drive sandboxd with the Python client of OpenHands, from PyPI (needs Python 3.12)
 	@.ci/python-client

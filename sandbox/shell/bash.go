@@ -58,6 +58,7 @@ type bash struct {
 	code       int  // exit code, once dead
 	hungUp     bool // nobody holds the terminal any more
 	persisting int  // number of the command whose interrupt is sent again if need be
+	earlier    int  // the process group that had the terminal when the command began
 	leave      bool // who waits is not to
 	mayMend    bool // a command may have closed the standard output
 	closed     bool // the descriptors are no longer ours

@@ -1,22 +1,45 @@
 package shell
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/internal/reap"
 )
 
 // interrupt does what ^C does, whatever the terminal's modes are. It gives whom the signal went to, none if nobody.
 func (b *bash) interrupt() target {
-	to := b.aim()
-	if !b.executing() || to.group <= 0 {
+	b.mu.Lock()
+	number := b.number
+	b.mu.Unlock()
+	return b.interruptOnly(number)
+}
+
+// interruptOnly is interrupt, unless the command is another one meanwhile: what is meant for a command that has ended
+// would hit bash while it reads the next.
+func (b *bash) interruptOnly(number int) target {
+	if !b.executing() {
 		return target{}
 	}
-	_ = unix.Kill(-to.group, unix.SIGINT)
-	_ = unix.Kill(b.pid, unix.SIGCONT) // it may have stopped itself
+	to := b.aim()
+	b.mu.Lock()
+	due := to.group > 0 && b.number == number && b.waiting && !b.closed
+	if due {
+		if to.former > 0 {
+			_ = unix.Kill(-to.former, unix.SIGINT)
+		}
+		_ = unix.Kill(-to.group, unix.SIGINT)
+		_ = unix.Kill(b.pid, unix.SIGCONT) // it may have stopped itself
+	}
+	b.mu.Unlock()
+	if !due {
+		return target{}
+	}
 	b.again()
 	return to
 }
@@ -24,17 +47,54 @@ func (b *bash) interrupt() target {
 // A target is the process group that an interrupt goes to; 0 is none.
 type target struct {
 	group  int
-	unborn bool // its leader is a child of bash that may not have become a program yet
+	former int    // what still has the terminal, of an earlier command or ended; 0 if nothing does
+	unborn bool   // its leader is a child of bash that may not have become a program yet
+	when   uint64 // clock ticks since boot: the terminal has passed the key on by then
 }
 
-// aim is the target of an interrupt that comes now.
+// aim is the target of an interrupt that comes now. What an earlier command has run may still have the terminal, if bash was
+// interrupted before it took that back: then it is bash that is meant too, and a key would not reach it.
 func (b *bash) aim() target {
+	to := target{group: b.foreground(), when: ticks() + keyTicks}
+	b.mu.Lock()
+	earlier := b.earlier
+	b.mu.Unlock()
+	switch {
+	case to.group <= 0 || to.group == b.pid:
+	case to.group == earlier || errors.Is(unix.Kill(-to.group, 0), unix.ESRCH):
+		to.group, to.former = b.pid, to.group
+	default:
+		to.unborn = b.unborn(to.group)
+	}
+	return to
+}
+
+const keyTicks = 1
+
+// ticks is the time since boot in the unit of /proc/pid/stat, which is 10 ms wherever Go runs (USER_HZ).
+func ticks() uint64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t)
+	return uint64(t.Nano() / (10 * time.Millisecond).Nanoseconds())
+}
+
+// missed says whether bash was interrupted just when it made the program that runs now: then neither has heard of it, bash
+// because it waits for the program by now, the program because it was none yet. unsure says that it may be one soon.
+func (b *bash) missed(to target) (missed, unsure bool) {
 	group := b.foreground()
-	return target{group: group, unborn: group != b.pid && b.unborn(group)}
+	if to.group != b.pid || group == b.pid {
+		return false, false
+	}
+	if p, err := reap.Stat(group); err != nil || p.Start > to.when && to.former == 0 {
+		return false, false
+	}
+	unsure = b.unborn(group)
+	return !unsure && unhurt(group), unsure
 }
 
 // persist sends an interrupt that was lost again, as a person would press the key again. It is lost if the group that it
-// went to was just being made: a child of bash has bash's handlers until it becomes a program. With next, it is sent again
+// went to was just being made: a child of bash has bash's handlers until it becomes a program. (See missed for one that was
+// made before it even had a group.) With next, it is sent again
 // too while the command goes on though the group has ended. A group that ends just then takes the signal with it, and
 // bash, which goes on to the next of many small programs, never hears of it; or bash hears of it while it waits for a
 // program that does not, and so takes it for handled.
@@ -77,9 +137,14 @@ func (b *bash) persist(to target, next bool) {
 					return
 				}
 			case !next:
-				return
+				switch missed, unsure := b.missed(to); {
+				case unsure:
+					continue
+				case !missed:
+					return
+				}
 			}
-			if to = b.interrupt(); to.group == 0 {
+			if to = b.interruptOnly(number); to.group == 0 {
 				return
 			}
 		}
@@ -135,6 +200,8 @@ func (b *bash) signal(s unix.Signal) {
 // these is so. An interrupt may be sent only then, see send.
 //
 // While a command is executed, standard input is the terminal (or what the command has made it), otherwise where commands come from.
+// A program in the foreground is a sign of it too: bash that was interrupted while it made the program may have given the
+// command over, and then still wait for the program before it goes on to the report.
 // There is no event for that change, hence the pauses; but to be there before bash has read a command, one must be very
 // quick, or the command very long.
 func (b *bash) executing() bool {
@@ -147,6 +214,9 @@ func (b *bash) executing() bool {
 			return false
 		}
 		if target, err := os.Readlink(stdin); err != nil || target != b.stdin {
+			return true
+		}
+		if group := b.foreground(); group != b.pid && group > 0 && unix.Kill(-group, 0) == nil {
 			return true
 		}
 		b.poll() // what is not read yet may be the report

@@ -87,6 +87,9 @@ func (s *Session) typeIn(c *call) error {
 	}
 	to := b.aim()
 	err := b.press([]byte(keys))
+	if to.former > 0 {
+		_ = unix.Kill(-b.pid, unix.SIGINT)
+	}
 	_ = unix.Kill(b.pid, unix.SIGCONT) // it may have stopped itself
 	b.again()
 	b.persist(to, false)

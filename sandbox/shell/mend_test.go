@@ -58,3 +58,19 @@ func TestAnInterruptBetweenSmallPrograms(t *testing.T) {
 		}
 	}
 }
+
+// An interrupt reaches a command that has hardly begun, when bash may be between making a program and waiting for it. The
+// first may still get lost; the second may not.
+func TestAnInterruptAtOnce(t *testing.T) {
+	s := start(t, Config{})
+	for i := range 40 {
+		do(t, s, sandbox.RunArgs{Command: "sleep 30", Blocking: true}, time.Duration(i%4)*time.Millisecond-1)
+		o := do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, time.Second)
+		if o.exit == -1 {
+			o = do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, 20*time.Second)
+		}
+		if o.exit != 130 {
+			t.Fatalf("round %d: %+v", i, o)
+		}
+	}
+}

@@ -75,11 +75,13 @@ func (b *bash) begin(processes int, rc string) error {
 // after an empty line, so that a backslash at the end of the command does not reach it. A command that does not end (a
 // here-document without its end) would swallow it: that is bare.
 func (b *bash) send(command string, status int, bare bool) error {
+	earlier := b.foreground()
 	b.mu.Lock()
 	suspect := b.last.of != b.number && b.number > 0
 	mend := b.mayMend
 	b.mayMend = mend || strings.Contains(command, "exec") || sources(command)
 	b.number++
+	b.earlier = earlier
 	b.mu.Unlock()
 	b.line = b.line[:0]
 	if suspect && !b.piped { // the last command was cut short, perhaps because an earlier one has closed our descriptor

@@ -24,7 +24,7 @@ build: ## build bin/sandtree and bin/sandboxd (static)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/sandtree ./cmd/sandtree
 
 test: setup ## all tests, with the race detector
-	$(GO) test -race -timeout 14m ./...
+	@GO=$(GO) .ci/test
 
 test-repeat: setup ## the packages that need nothing installed, 20 times in random order
 	$(GO) test -race -count=20 -shuffle=on -timeout 14m $(PURE)

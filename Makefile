@@ -35,7 +35,7 @@ test-ordinary: setup ## the jail backend, as a user who is not root
 chaos: setup ## exactly-once under fire, the long form: hundreds of kills
 	CHAOS=full $(GO) test -race -count=1 -timeout 20m -run TestChaos -v ./testing/chaos
 
-check: lint test test-repeat chaos bench ## what CI runs
+check: lint test test-ordinary test-repeat chaos bench ## what CI runs
 
 lint: setup ## gofmt, vet, staticcheck, shellcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run gofmt -w on the files above'; exit 1; }
@@ -43,8 +43,7 @@ lint: setup ## gofmt, vet, staticcheck, shellcheck
 	$(GO) tool staticcheck ./...
 	shellcheck .ci/*
 
-docker-test: setup ## the docker backend with a real engine, which is installed from Debian first
-	@.ci/docker
+docker-test: setup ## the docker backend at length: chaos, and all conformance cases inside containers
 	CI=true CI_PROMISES="docker ldd" CHAOS=full CONFORM=1 $(GO) test -race -count=1 -timeout 14m ./backends/docker ./testing/dockerd
 
 client-test: ## drive sandboxd with the Python client of OpenHands, from PyPI (needs Python 3.12)
@@ -67,6 +66,7 @@ bench: setup ## speed as ratios to the bare machine, measured in one run; fails 
 
 setup:
 	@.ci/setup test
+	@.ci/docker
 	@.ci/mcp
 
 clean: ## remove what was built

@@ -78,26 +78,35 @@ func ticks() uint64 {
 	return uint64(t.Nano() / (10 * time.Millisecond).Nanoseconds())
 }
 
-// missed says whether bash was interrupted just when it made the program that runs now: then neither has heard of it, bash
-// because it waits for the program by now, the program because it was none yet. unsure says that it may be one soon.
-func (b *bash) missed(to target) (missed, unsure bool) {
+// missed says no, not heard, if bash was interrupted just when it made the program that runs now: then bash has not heard
+// of it because it waits for the program by now, and the program because it was none yet.
+func (b *bash) missed(to target) answer {
 	group := b.foreground()
-	if to.group != b.pid || group == b.pid {
-		return false, false
+	switch {
+	case to.group != b.pid || group <= 0:
+		return yes
+	case group == b.pid && to.former > 0: // it may be about to make a program
+		return perhaps
+	case group == b.pid:
+		return yes
 	}
-	if p, err := reap.Stat(group); err != nil || p.Start > to.when && to.former == 0 {
-		return false, false
+	if p, err := reap.Stat(group); err == nil && p.Start > to.when && to.former == 0 {
+		return yes
 	}
-	unsure = b.unborn(group)
-	return !unsure && unhurt(group), unsure
+	switch fate := fateOf(group); {
+	case fate == unhurt:
+		return no
+	case fate != deaf || b.unborn(group):
+		return perhaps
+	}
+	return yes
 }
 
 // persist sends an interrupt that was lost again, as a person would press the key again. It is lost if the group that it
-// went to was just being made: a child of bash has bash's handlers until it becomes a program. (See missed for one that was
-// made before it even had a group.) With next, it is sent again
-// too while the command goes on though the group has ended. A group that ends just then takes the signal with it, and
-// bash, which goes on to the next of many small programs, never hears of it; or bash hears of it while it waits for a
-// program that does not, and so takes it for handled.
+// went to was just being made: a child of bash has bash's handlers until it becomes a program (see also missed). With next,
+// it is sent again too while the command goes on though the group has ended. A group that ends just then takes the signal
+// with it, and bash, which goes on to the next of many small programs, never hears of it; or bash hears of it while it
+// waits for a program that does not, and so takes it for handled.
 func (b *bash) persist(to target, next bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -107,14 +116,9 @@ func (b *bash) persist(to target, next bool) {
 	number := b.number
 	b.persisting = number
 	b.wg.Go(func() {
-		defer func() {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			if b.persisting == number {
-				b.persisting = 0
-			}
-		}()
-		for range persistence {
+		defer b.persisted(number)
+		sent := 0
+		for until := time.Now().Add(persistFor); sent < persistence && time.Now().Before(until); {
 			timer := time.NewTimer(persistAfter)
 			select {
 			case <-timer.C:
@@ -124,31 +128,56 @@ func (b *bash) persist(to target, next bool) {
 			b.mu.Lock()
 			over := !b.waiting || b.dead || b.leave || b.number != number
 			b.mu.Unlock()
-			switch {
-			case over:
+			if over {
 				return
-			case to.group != b.pid && unix.Kill(-to.group, 0) == nil:
-				switch {
-				case !to.unborn: // who got it lives, and does with it what he likes
-					return
-				case b.unborn(to.group):
-					continue
-				case !unhurt(to.group):
-					return
-				}
-			case !next:
-				switch missed, unsure := b.missed(to); {
-				case unsure:
-					continue
-				case !missed:
-					return
-				}
 			}
-			if to = b.interruptOnly(number); to.group == 0 {
+			switch b.heard(to, next) {
+			case yes:
 				return
+			case no:
+				if to = b.interruptOnly(number); to.group == 0 {
+					return
+				}
+				sent++
 			}
 		}
 	})
+}
+
+// persisted says that nobody sends the interrupt of that command again any more.
+func (b *bash) persisted(number int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.persisting == number {
+		b.persisting = 0
+	}
+}
+
+type answer int
+
+const (
+	perhaps answer = iota // it has not got round to it, or bash has not
+	yes
+	no
+)
+
+// heard says whether an interrupt has come to somebody who does with it what he likes.
+func (b *bash) heard(to target, next bool) answer {
+	if to.group != b.pid && unix.Kill(-to.group, 0) == nil {
+		switch fateOf(to.group) {
+		case unhurt:
+			return no
+		case deaf:
+			if !to.unborn || !b.unborn(to.group) {
+				return yes
+			}
+		}
+		return perhaps
+	}
+	if next {
+		return no
+	}
+	return b.missed(to)
 }
 
 // unborn says whether a child of bash may not have become a program yet: it still is bash, with a handler.
@@ -158,35 +187,51 @@ func (b *bash) unborn(pid int) bool {
 		return false
 	}
 	its, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
-	return err == nil && its == ours && !unhurt(pid)
+	return err == nil && its == ours && fateOf(pid) != unhurt
 }
 
-// unhurt says whether a process is alive that an interrupt would have ended: it neither catches nor ignores nor blocks it.
-func unhurt(pid int) bool {
+// A fate is what an interrupt means to a process.
+type fate int
+
+const (
+	ended  fate = iota
+	struck      // one is pending
+	deaf        // it catches, ignores or blocks it
+	unhurt      // it would end by it, and so has not got any
+)
+
+func fateOf(pid int) fate {
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
-		return false
+		return ended
 	}
+	f := unhurt
 	for line := range strings.Lines(string(status)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":\t")
+		set, _ := strconv.ParseUint(value, 16, 64)
+		has := set&(1<<(unix.SIGINT-1)) != 0
 		switch name {
 		case "State":
 			if strings.HasPrefix(value, "Z") || strings.HasPrefix(value, "X") {
-				return false
+				return ended
 			}
-		case "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt":
-			set, err := strconv.ParseUint(value, 16, 64)
-			if err != nil || set&(1<<(unix.SIGINT-1)) != 0 {
-				return false
+		case "SigPnd", "ShdPnd":
+			if has {
+				f = struck
+			}
+		case "SigBlk", "SigIgn", "SigCgt":
+			if has {
+				return deaf
 			}
 		}
 	}
-	return true
+	return f
 }
 
 const (
 	persistAfter = 30 * time.Millisecond // by then what was interrupted has ended
-	persistence  = 20
+	persistence  = 20                    // times
+	persistFor   = 5 * time.Second       // a busy machine takes its time to start a program, or to end one
 )
 
 // signal sends a signal to what runs in the foreground.

@@ -48,6 +48,7 @@ func (b *bash) interruptOnly(number int) target {
 type target struct {
 	group  int
 	former int    // what still has the terminal, of an earlier command or ended; 0 if nothing does
+	deaf   bool   // its leader does not end by an interrupt
 	unborn bool   // its leader is a child of bash that may not have become a program yet
 	when   uint64 // clock ticks since boot: the terminal has passed the key on by then
 }
@@ -64,7 +65,7 @@ func (b *bash) aim() target {
 	case to.group == earlier || errors.Is(unix.Kill(-to.group, 0), unix.ESRCH):
 		to.group, to.former = b.pid, to.group
 	default:
-		to.unborn = b.unborn(to.group)
+		to.deaf, to.unborn = fateOf(to.group) == deaf, b.unborn(to.group)
 	}
 	return to
 }
@@ -164,13 +165,13 @@ const (
 // heard says whether an interrupt has come to somebody who does with it what he likes.
 func (b *bash) heard(to target, next bool) answer {
 	if to.group != b.pid && unix.Kill(-to.group, 0) == nil {
-		switch fateOf(to.group) {
-		case unhurt:
+		switch fate := fateOf(to.group); {
+		case to.deaf && !to.unborn: // it may have heard, done with listening, and be about to end
+			return yes
+		case fate == unhurt:
 			return no
-		case deaf:
-			if !to.unborn || !b.unborn(to.group) {
-				return yes
-			}
+		case fate == deaf && !b.unborn(to.group):
+			return yes
 		}
 		return perhaps
 	}

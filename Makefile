@@ -9,7 +9,7 @@ STORY   ?= examples/trajectories/fix-a-failing-test.json
 PURE    := ./sandbox ./sandbox/wire ./sandbox/ledger ./transport/breaker ./actors/kit ./supervisor/config ./internal/cgroup ./internal/child ./internal/cli ./internal/reap
 
 .DEFAULT_GOAL := help
-.PHONY: help run build docker-test client-test vscode-test test test-ordinary test-repeat check lint vuln fuzz soak bench chaos setup clean
+.PHONY: help run build conform-test docker-test client-test vscode-test test test-ordinary test-repeat check lint vuln fuzz soak bench chaos setup clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,10 +24,13 @@ build: ## build bin/sandtree and bin/sandboxd (static)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/sandtree ./cmd/sandtree
 
 test: setup ## all tests, with the race detector
-	@GO=$(GO) .ci/test
+	@GO=$(GO) .ci/test ./...
 
 test-repeat: setup ## the packages that need nothing installed, 20 times in random order
 	$(GO) test -race -count=20 -shuffle=on -timeout 14m $(PURE)
+
+conform-test: setup ## the conformance suite in further places: as an ordinary user, and in a root with busybox alone
+	CONFORM=1 GO=$(GO) .ci/test -count=1 -run 'TestConformance(As|In)' ./testing/runtimetest
 
 test-ordinary: setup ## the jail backend, as a user who is not root
 	CI_PROMISES_ORDINARY="jail bash busybox ldd" .ci/ordinary ./backends/jail
@@ -35,7 +38,7 @@ test-ordinary: setup ## the jail backend, as a user who is not root
 chaos: setup ## exactly-once under fire, the long form: hundreds of kills
 	CHAOS=full $(GO) test -race -count=1 -timeout 20m -run TestChaos -v ./testing/chaos
 
-check: lint test test-ordinary test-repeat chaos bench ## what CI runs
+check: lint test conform-test test-ordinary test-repeat chaos bench ## what CI runs
 
 lint: setup ## gofmt, vet, staticcheck, shellcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run gofmt -w on the files above'; exit 1; }

@@ -40,6 +40,7 @@ type flags struct {
 	logLevel    slog.Level
 	version     bool
 
+	untold    bool // the file of variables had none
 	openHands bool // the command line has OpenHands' form: a port comes first
 	username  string
 	userID    int
@@ -223,6 +224,7 @@ func (f *flags) config(environ []string, key string, log *slog.Logger) (server.C
 	}
 	c.Env = environ
 	if f.envFile != "" {
+		c = f.prepare(c, environ, log)
 		extra, err := readEnv(f.envFile)
 		if err != nil {
 			return c, err

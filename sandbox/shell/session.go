@@ -27,6 +27,7 @@ type Config struct {
 	Processes int           // RLIMIT_NPROC where there is no Cgroup; 0 leaves it
 	History   int           // lines kept of one command's output; 0 means 10,500
 	OnStart   func(pid int) // called for every shell process before it runs anything; its pid is its session's id
+	Prepared  *Prepared     // if it is what the session would start, it is not started but taken; nil is none
 
 	// Crowd is how much is on in this process besides one command. At 0 the thread that runs the command may itself wait
 	// in the kernel for a moment, as most commands are done by then: that costs one system call, and no other goroutine has

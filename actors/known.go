@@ -33,6 +33,8 @@ type savedSpec struct {
 	NoScripts   bool           `json:"no_scripts,omitempty"`
 	Limits      sandbox.Limits `json:"limits,omitzero"`
 	Egress      sandbox.Egress `json:"egress,omitzero"`
+	Idle        sandbox.Idle   `json:"idle,omitzero"`
+	Audit       sandbox.Audit  `json:"audit,omitzero"`
 	OrphanAfter time.Duration  `json:"orphan_after,omitempty"` // nanoseconds
 	Env         []string       `json:"env,omitempty"`          // names
 	SetUp       bool           `json:"set_up,omitempty"`
@@ -95,8 +97,12 @@ func (k known) complete(o Order) Order {
 	s.Workspace = cmp.Or(s.Workspace, old.Workspace)
 	s.OrphanAfter = cmp.Or(s.OrphanAfter, old.OrphanAfter)
 	s.Limits = cmp.Or(s.Limits, old.Limits)
+	s.Idle = s.Idle.Or(old.Idle)
 	if s.Egress.IsZero() {
 		s.Egress = old.Egress
+	}
+	if s.Audit.IsZero() {
+		s.Audit = old.Audit
 	}
 	if t := &s.Setup; t.Repository == "" && !t.InitGit {
 		t.Repository, t.Branch, t.InitGit = old.Repository, old.Branch, old.InitGit
@@ -116,7 +122,7 @@ func (k known) spec(o Order) json.RawMessage {
 	maps.Copy(names, t.Env)
 	return marshal(savedSpec{
 		Workspace: s.Workspace, Repository: t.Repository, Branch: t.Branch, InitGit: t.InitGit, GitUser: t.GitUser,
-		GitEmail: t.GitEmail, NoScripts: t.NoScripts, Limits: s.Limits, Egress: s.Egress, OrphanAfter: s.OrphanAfter,
+		GitEmail: t.GitEmail, NoScripts: t.NoScripts, Limits: s.Limits, Egress: s.Egress, Idle: s.Idle, Audit: s.Audit, OrphanAfter: s.OrphanAfter,
 		Env: slices.Sorted(maps.Keys(names)), SetUp: k.setUp,
 	})
 }

@@ -73,6 +73,12 @@ func (b *Backend) Supports(spec sandbox.Spec) error {
 	if err := spec.Check(); err != nil {
 		return b.wrap("Start", spec.ID, err)
 	}
+	if err := b.checkFrom(spec); err != nil {
+		return b.wrap("Start", spec.ID, err)
+	}
+	if err := checkAudit(b.name, spec, b.driver); err != nil {
+		return b.wrap("Start", spec.ID, err)
+	}
 	return b.wrap("Start", spec.ID, checkLimits(b.name, spec, b.enforces()))
 }
 

@@ -5,7 +5,7 @@
 // checked, limits that the driver cannot enforce are refused, what may be retried is retried, the server inside is
 // waited for and told which activation it works for, and each error says which operation on which sandbox failed.
 // A driver hands back a dialer, not an address: ports, tunnels and credentials stay its own affair. What only some can
-// do is a small interface of its own, found by assertion: on a driver Limiter, Resident, Remover, Checker, Builder and io.Closer,
+// do is a small interface of its own, found by assertion: on a driver Limiter, Resident, Remover, Checker, Rester, Auditor, Builder and io.Closer,
 // on an instance Keyed, Fresh, Found, Served, Halter, Labeler, Filtered, Pauser, LogStreamer and PortExposer.
 //
 // Three ways to part from a sandbox must not be confused. Closing lets go of it: it lives on, and the next process can
@@ -148,6 +148,9 @@ type Options struct {
 	// OnConnection, if not nil, hears what the sandboxes that are Filtered do on the network: at most some ten events
 	// per second and sandbox, one call at a time for each sandbox.
 	OnConnection func(id sandbox.ID, c sandbox.Connection)
+	// OnAudit, if not nil, hears what the sandboxes whose spec has an Audit do, as often as that says, one call at a time for each
+	// sandbox. What it has returned from is told; until then it may be told again, to this process or to the next.
+	OnAudit func(id sandbox.ID, r sandbox.AuditRecord)
 	// OnProgress, if not nil, hears how the pulling and building of images goes. It must not wait.
 	OnProgress func(Progress)
 	Log        *slog.Logger // nil discards

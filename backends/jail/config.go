@@ -40,6 +40,8 @@ type Config struct {
 	Environ []string `koanf:"-"`
 	// OnConnection, if not nil, hears what sandboxes do on the network; see backends.Options.
 	OnConnection func(id sandbox.ID, c sandbox.Connection) `koanf:"-"`
+	// OnAudit, if not nil, hears what is told of programs; see backends.Options.
+	OnAudit func(id sandbox.ID, r sandbox.AuditRecord) `koanf:"-"`
 	// Log is told what a caller would not see; nil discards.
 	Log *slog.Logger `koanf:"-"`
 }

@@ -134,6 +134,9 @@ func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
 		return failed("jail.Relabel", i.label.ID, err)
 	}
 	i.epoch.Store(epoch)
+	if err := i.d.thaw(ctx, i.label); err != nil { // whoever had it before may have paused it once more
+		return failed("jail.Relabel", i.label.ID, err)
+	}
 	i.letOut(ctx)
 	return nil
 }
@@ -143,6 +146,7 @@ func (i *instance) letOut(ctx context.Context) {
 	l, err := i.home.read()
 	if err == nil {
 		err = i.d.letOut(ctx, i.home, l, i.process)
+		i.d.hear(i.home, l, i.process)
 	}
 	if err != nil && i.process.Alive() {
 		i.d.log.Warn("the programs of a sandbox cannot get out", "id", i.label.ID, "err", err)

@@ -49,12 +49,15 @@ var hostTree = sync.OnceValue(func() (t struct {
 
 // layout says what the jail of a sandbox looks like, but for what the stage is handed down by descriptors, in o.
 func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) {
-	raw, err := filter()
+	raw, _, err := filterFor(l.Audit)
 	if err != nil {
 		return nil, err
 	}
 	share := d.memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
 	s := &stage.Spec{Hostname: "sandbox", Filter: raw, OOMScore: oomScore, OpenFiles: openFiles, Doors: doorsFD}
+	if asks(l.Audit) {
+		s.Audit = auditFD
+	}
 	if n := processes(l.Limits); n > 0 {
 		s.Processes = uint64(n + spare) // as the control group has it, and where there is none
 	}
@@ -110,6 +113,7 @@ const (
 	envFD                               // it reads the environment of its programs, which is secret and written nowhere
 	listenFD                            // it serves
 	doorsFD                             // it gives its doors
+	auditFD                             // it has the filter that asks, if that does: see package audit
 	programFD                           // it is executed from
 	mountFD
 )

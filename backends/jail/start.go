@@ -86,9 +86,16 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 			return nil, err
 		}
 		switch p, err := d.server(h); {
+		case err == nil && l.Pending != nil: // a snapshot was cut off
+			if err := d.abandon(ctx, l, p); err != nil {
+				return nil, err
+			}
 		case err == nil:
 			return d.found(ctx, h, l, p, spec)
 		case !errors.Is(err, held.ErrEnded):
+			return nil, err
+		}
+		if err := d.settle(h, &l); err != nil {
 			return nil, err
 		}
 		sweeping, cancel := context.WithTimeout(ctx, reap.Patience)
@@ -99,7 +106,15 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 		}
 	}
 	l = d.renewed(h, l, spec)
-	inst, err := d.place(ctx, h, &l, spec)
+	var inst *instance
+	if fresh && spec.From != "" {
+		err = d.beginWith(ctx, h, &l, spec.From)
+	} else {
+		err = nil
+	}
+	if err == nil {
+		inst, err = d.place(ctx, h, &l, spec)
+	}
 	if err == nil {
 		inst.fresh = fresh
 		return inst, nil
@@ -120,6 +135,9 @@ func (l label) conflicts(spec sandbox.Spec) error {
 	if spec.Workspace != "" && filepath.Clean(spec.Workspace) != l.Workspace {
 		return coded{sandbox.Conflict, fmt.Errorf("it works in %s, not in %s", l.Workspace, spec.Workspace)}
 	}
+	if spec.From != "" && spec.From != l.From {
+		return coded{sandbox.Conflict, fmt.Errorf("it did not begin with the snapshot %q: take another id, or restore it", spec.From)}
+	}
 	if size := spec.Limits.Disk; size > 0 && size != l.DiskSize {
 		return coded{sandbox.Conflict, fmt.Errorf("its disk has %d bytes, and cannot be made one of %d", l.DiskSize, size)}
 	}
@@ -132,7 +150,7 @@ func (l label) fenced(epoch uint64) error {
 
 // renewed is the label of a sandbox that is to be started by spec; l is the old one, or zero for a new sandbox.
 func (d *Driver) renewed(h home, l label, spec sandbox.Spec) label {
-	l.ID, l.Owner, l.Epoch, l.Limits, l.Egress = spec.ID, spec.Owner, spec.Epoch, spec.Limits, spec.Egress
+	l.ID, l.Owner, l.Epoch, l.Limits, l.Egress, l.Audit = spec.ID, spec.Owner, spec.Epoch, spec.Limits, spec.Egress, spec.Audit
 	if l.Mark != "" {
 		return l
 	}
@@ -193,6 +211,7 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err != nil {
 		return nil, err
 	}
+	d.hear(h, *l, s.process)
 	i := d.instance(h, *l, s.process, key)
 	i.served = true
 	return i, nil
@@ -224,7 +243,9 @@ func (d *Driver) furnish(h home, l label) (key string, err error) {
 		return h.makeKey()
 	}
 	dirs := []string{h.stateDir(), h.homeDir()}
-	if !l.Named {
+	if len(l.Layers) > 0 {
+		dirs = dirs[:1]
+	} else if !l.Named {
 		dirs = append(dirs, h.ownWork())
 	}
 	for _, dir := range dirs {

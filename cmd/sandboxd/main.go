@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sandtree/sandtree/internal/audit"
 	"github.com/sandtree/sandtree/internal/cli"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/server"
@@ -37,6 +38,9 @@ func run(ctx context.Context, c cli.Call) error {
 	}
 	if len(c.Args) == 1 && c.Args[0] == "await" {
 		return runAwait(ctx, c)
+	}
+	if len(c.Args) == 1 && c.Args[0] == "audit" {
+		return audit.Keep() // not ended by a signal: it ends with its sandbox
 	}
 	// Before the first program is started the runtime starts a process to see what the kernel can do. That is the shell's
 	// time, so it is done while the flags are read.
@@ -63,8 +67,10 @@ func run(ctx context.Context, c cli.Call) error {
 	spareThreads(f.spare)
 	config, err := f.config(environ, key, log)
 	if err != nil {
+		config.Shell.Close()
 		return err
 	}
+	defer config.Shell.Close() // if the server has not taken it
 	if err := f.wantKey(config.Key); err != nil {
 		return err
 	}

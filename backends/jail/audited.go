@@ -22,7 +22,7 @@ var starts = map[string]string{"execve": "pa", "execveat": "dpa"}
 var powers = map[string]string{
 	"setuid": "n", "setgid": "n", "setreuid": "nn", "setregid": "nn", "setresuid": "nnn", "setresgid": "nnn", "setfsuid": "n",
 	"setfsgid": "n", "setgroups": "n", "capset": "", "chroot": "p", "pivot_root": "pp", "unshare": "n", "setns": "nn",
-	"mount": "tptn", "umount2": "pn", "umount": "p", "move_mount": "dpdp", "open_tree": "dp", "fsopen": "t", "mount_setattr": "dp",
+	"mount": "tp-n", "umount2": "pn", "umount": "p", "move_mount": "dpdp", "open_tree": "dp", "fsopen": "t", "mount_setattr": "dp",
 	"init_module": "", "finit_module": "f", "delete_module": "t", "kexec_load": "", "kexec_file_load": "", "bpf": "n", "keyctl": "n",
 	"add_key": "t", "request_key": "t", "perf_event_open": "", "io_uring_setup": "n", "userfaultfd": "n", "iopl": "n",
 	"ioperm": "nnn", "open_by_handle_at": "", "pidfd_getfd": "nn", "acct": "p", "swapon": "p", "reboot": "", "syslog": "n",

@@ -132,6 +132,7 @@ func (s *steward) finished(c *kit.Context[stewardMsg], m finished) {
 	}
 	j.answer(m.seen, m.err)
 	s.next(c)
+	s.used(c)
 }
 
 // setback hears that the action in flight did not come to its end. The runtime fails now, and the next one goes on with it.

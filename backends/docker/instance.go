@@ -173,6 +173,9 @@ func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
 		return failed("docker.Relabel", i.label.ID, err)
 	}
 	i.epoch.Store(epoch)
+	if err := i.thaw(ctx, false); err != nil { // whoever had it before may have paused it once more
+		return failed("docker.Relabel", i.label.ID, err)
+	}
 	return nil
 }
 

@@ -27,15 +27,16 @@ type instance struct {
 }
 
 var (
-	_ backends.Instance = (*instance)(nil)
-	_ backends.Keyed    = (*instance)(nil)
-	_ backends.Fresh    = (*instance)(nil)
-	_ backends.Found    = (*instance)(nil)
-	_ backends.Served   = (*instance)(nil)
-	_ backends.Halter   = (*instance)(nil)
-	_ backends.Labeler  = (*instance)(nil)
-	_ backends.Pauser   = (*instance)(nil)
-	_ backends.Filtered = (*instance)(nil)
+	_ backends.Instance  = (*instance)(nil)
+	_ backends.Keyed     = (*instance)(nil)
+	_ backends.Fresh     = (*instance)(nil)
+	_ backends.Found     = (*instance)(nil)
+	_ backends.Served    = (*instance)(nil)
+	_ backends.Halter    = (*instance)(nil)
+	_ backends.Labeler   = (*instance)(nil)
+	_ backends.Pauser    = (*instance)(nil)
+	_ backends.Filtered  = (*instance)(nil)
+	_ backends.Attentive = (*instance)(nil)
 )
 
 func (d *Driver) instance(h home, l label, p *held.Process, key string) *instance {

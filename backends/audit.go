@@ -1,6 +1,7 @@
 package backends
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -67,4 +68,19 @@ func checkAudit(backend string, spec sandbox.Spec, d Driver) error {
 		return &sandbox.Error{Code: sandbox.Unsupported, Op: "audit." + a.name, ID: spec.ID, Err: err}
 	}
 	return nil
+}
+
+// Attentive is an instance that looks, after each action, which files have changed, if its spec's Audit says so.
+type Attentive interface {
+	// Acted says that an action has ended. It does not wait.
+	Acted()
+}
+
+// Do performs an action, as the client does, and has the instance look what it has changed.
+func (s *Sandbox) Do(ctx context.Context, a sandbox.Action, out sandbox.Output) (sandbox.Observation, error) {
+	seen, err := s.Client.Do(ctx, a, out)
+	if i, ok := s.instance.(Attentive); ok {
+		i.Acted()
+	}
+	return seen, err
 }

@@ -9,7 +9,9 @@ import (
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/internal/audit"
+	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/held"
+	"github.com/sandtree/sandtree/sandbox"
 )
 
 // ear hears the keeper of one living sandbox (see package audit), for as long as this process has it.
@@ -20,6 +22,10 @@ type ear struct {
 	server *held.Process
 	stop   context.CancelFunc
 	done   chan struct{} // closed when it hears no more
+	acted  chan struct{} // an action has ended
+	based  chan struct{} // closed when it is known what files there are before anything has changed
+
+	telling sync.Mutex // held while somebody is told
 
 	mu    sync.Mutex
 	epoch uint64 // the highest for which this process has had the sandbox
@@ -42,30 +48,72 @@ func (e *ear) current() bool {
 // hear makes this process hear what there is to tell of a sandbox, if that has a keeper and somebody here wants to know. It
 // does nothing if it does so already.
 func (d *Driver) hear(h home, l label, p *held.Process) {
-	if !asks(l.Audit) || d.config.OnAudit == nil {
+	if l.Audit.IsZero() || d.config.OnAudit == nil {
 		return
 	}
+	if e := d.ear(h, l, p); e != nil {
+		<-e.based
+	}
+}
+
+// ear gives the one of a living process; nil if it has ended.
+func (d *Driver) ear(h home, l label, p *held.Process) *ear {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed || d.living[p.Identity] != p {
-		return
+		return nil
 	}
 	if e := d.ears[p.Identity]; e != nil {
 		e.raise(l.Epoch)
 		select {
 		case <-e.done: // another process had it meanwhile
 		default:
-			return
+			return e
 		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	e := &ear{d: d, home: h, label: l, server: p, stop: stop, done: make(chan struct{}), epoch: l.Epoch}
+	e := &ear{d: d, home: h, label: l, server: p, stop: stop, done: make(chan struct{}), epoch: l.Epoch,
+		acted: make(chan struct{}, 1), based: make(chan struct{})}
 	d.ears[p.Identity] = e
 	d.wg.Go(func() {
 		defer stop()
 		defer close(e.done)
-		e.listen(ctx)
+		e.run(ctx)
 	})
+	return e
+}
+
+// run returns when the sandbox has ended, or another process has it.
+func (e *ear) run(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	a := e.label.Audit
+	if a.Files == sandbox.AuditFilesChanged || a.Files == sandbox.AuditFilesAll {
+		wg.Go(func() { e.lookForChanges(ctx) })
+	} else {
+		close(e.based)
+	}
+	if a.Limits {
+		wg.Go(func() { e.countHits(ctx) })
+	}
+	if asks(a) {
+		e.listen(ctx)
+		if e.server.Alive() { // it is another's now
+			stop()
+		}
+	}
+	wg.Wait()
+}
+
+// tell tells r, one at a time.
+func (e *ear) tell(r sandbox.AuditRecord) {
+	e.telling.Lock()
+	defer e.telling.Unlock()
+	if r.Time.IsZero() {
+		r.Time = time.Now().UTC()
+	}
+	e.d.config.OnAudit(e.label.ID, r)
 }
 
 // finish returns when what was left to tell of a sandbox that has ended has been told.
@@ -117,7 +165,7 @@ func (e *ear) hearOne(ctx context.Context) (replaced bool, err error) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	return audit.Hear(conn, func(r auditRecord) { e.d.config.OnAudit(e.label.ID, r) })
+	return audit.Hear(conn, e.tell)
 }
 
 // replace starts a keeper for a sandbox whose own has been killed. That another process does so already is no error.
@@ -137,5 +185,9 @@ func (d *Driver) Audits() (names []string, lacks error) {
 	if err := audit.Available(); err != nil {
 		return nil, err
 	}
-	return []string{backends.AuditExec, backends.AuditPrivileges, backends.AuditSyscalls}, nil
+	names = []string{backends.AuditExec, backends.AuditPrivileges, backends.AuditFilesChanged, backends.AuditFilesAll, backends.AuditSyscalls}
+	if d.tree().Has(cgroup.Memory) && d.tree().Has(cgroup.PIDs) {
+		return append(names, backends.AuditLimits), nil
+	}
+	return names, errors.New("which limits are hit is counted by control groups, and this process can make none")
 }

@@ -12,10 +12,7 @@ import (
 
 	"github.com/sandtree/sandtree/internal/audit"
 	"github.com/sandtree/sandtree/internal/held"
-	"github.com/sandtree/sandtree/sandbox"
 )
-
-type auditRecord = sandbox.AuditRecord
 
 // auditSocket is where a keeper tells what it has seen.
 const auditSocket = "audit"

@@ -90,13 +90,32 @@ func (m memory) texts(address uint64) (list []string, cut bool) {
 
 // place is the directory that a descriptor of the thread stands for, or where it is; "" if that cannot be told.
 func (m memory) place(descriptor int32) string {
-	name := "fd/" + itoa(int(descriptor))
-	if descriptor == unix.AT_FDCWD {
-		name = "cwd"
+	name := "/proc/" + itoa(int(m)) + "/cwd"
+	if descriptor != unix.AT_FDCWD {
+		// The directory of its descriptors is for its own user alone, who the keeper need not be.
+		fd, err := m.descriptor(int(descriptor))
+		if err != nil {
+			return ""
+		}
+		defer unix.Close(fd)
+		name = "/proc/self/fd/" + itoa(fd)
 	}
-	s, err := os.Readlink("/proc/" + itoa(int(m)) + "/" + name)
+	s, err := os.Readlink(name)
 	if err != nil || len(s) > maxPath {
 		return ""
 	}
 	return s
+}
+
+// descriptor gives one of the thread's, of which nothing but the name is asked.
+func (m memory) descriptor(number int) (int, error) {
+	thread, err := unix.PidfdOpen(int(m), 0)
+	if err != nil { // it is not the first of its process
+		thread, err = unix.PidfdOpen(int(m), unix.PIDFD_THREAD) // since Linux 6.9
+	}
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(thread)
+	return unix.PidfdGetfd(thread, number, 0)
 }

@@ -49,7 +49,17 @@ func (d *Driver) mapOwner(tree *os.File, l label, program string) error {
 		return &os.PathError{Op: "stat", Path: l.Workspace, Err: err}
 	}
 	inside := int(l.FirstID) + d.user().id
-	return mapTree(tree, l.Workspace, own(int(info.Uid), inside), own(int(info.Gid), inside), program)
+	return mapTree(tree, l.Workspace, l.owned(int(info.Uid), inside), l.owned(int(info.Gid), inside), program)
+}
+
+// owned maps the owner of a workspace to a user of the sandbox, by the machine's numbers. gVisor makes each file as the
+// sandbox's root, and gives it to its owner at once: so that one has to be somebody too, and is himself.
+func (l label) owned(owner, inside int) []syscall.SysProcIDMap {
+	all := own(owner, inside)
+	if root := int(l.FirstID); root != inside && root != owner {
+		all = append(all, own(root, root)...)
+	}
+	return all
 }
 
 // mapTree shows the files of a tree as those of others. Code: Unsupported.

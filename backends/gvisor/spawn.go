@@ -51,7 +51,7 @@ func (d *Driver) spawn(h home, l label, b binaries) (_ *spawned, err error) {
 		return nil, err
 	}
 	s.order = func(args []string) order { return d.order(l, g, opened, args) }
-	if s.process, err = d.start1(h, g, b.companion, log, theirs); err != nil {
+	if s.process, err = d.start1(h, l.Mark, g, b.companion, log, theirs); err != nil {
 		return nil, err
 	}
 	if err = expose(s.process); err != nil {
@@ -97,14 +97,14 @@ func (s *spawned) pipes() (theirs []*os.File, err error) {
 const isolated = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
 // start1 starts the companion, in its control group.
-func (d *Driver) start1(h home, g cgroup.Group, program string, log *os.File, theirs []*os.File) (*held.Process, error) {
+func (d *Driver) start1(h home, mark string, g cgroup.Group, program string, log *os.File, theirs []*os.File) (*held.Process, error) {
 	fd := -1
 	attr := &syscall.SysProcAttr{Cloneflags: isolated, Setsid: true, PidFD: &fd}
 	var cmd *exec.Cmd
 	err := g.Start(attr, func() (int, error) {
 		cmd = exec.Command(program, "hold")
 		cmd.Dir = "/"
-		cmd.Env = []string{"PATH=" + loginPath, "GOMAXPROCS=2"}
+		cmd.Env = []string{"PATH=" + loginPath, markName + "=" + mark}
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs[0], theirs[1], log
 		cmd.ExtraFiles = theirs[2:]
 		cmd.SysProcAttr = attr

@@ -58,9 +58,9 @@ func (o *order) mounts() []specs.Mount {
 		switch {
 		case t.Target == "/":
 		case t.Writable:
-			all = append(all, bind(t.source(i), t.Target, "rw"))
+			all = append(all, bind(o.source(i), t.Target, "rw"))
 		case o.given():
-			all = append(all, bind(t.source(i), t.Target, "ro"))
+			all = append(all, bind(o.source(i), t.Target, "ro"))
 		}
 	}
 	if o.given() {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -11,6 +12,7 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/log"
 	"gvisor.dev/gvisor/runsc/config"
 	"gvisor.dev/gvisor/runsc/container"
 	"gvisor.dev/gvisor/runsc/flag"
@@ -30,6 +32,9 @@ func hold() (code int, err error) {
 	signal.Notify(asked, syscall.SIGTERM)
 	killed := o.killed()
 	if err := o.assemble(); err != nil {
+		return 0, fmt.Errorf("%w: %w", errCannot, err)
+	}
+	if err := forbidSetIDs(); err != nil {
 		return 0, fmt.Errorf("%w: %w", errCannot, err)
 	}
 	spec, err := o.describe()
@@ -90,7 +95,7 @@ func (o *order) config() (*config.Config, error) {
 	if o.Debug != "" {
 		args = append(args, "--debug", "--debug-log="+o.Debug+"/", "--log="+o.Debug+"/runsc.log")
 	} else {
-		args = append(args, "--log=/dev/null")
+		log.SetTarget(&log.GoogleEmitter{Writer: &log.Writer{Next: io.Discard}})
 	}
 	fs := flag.NewFlagSet("sandtree-gvisor", flag.ContinueOnError)
 	config.RegisterFlags(fs)

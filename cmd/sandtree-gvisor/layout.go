@@ -16,6 +16,7 @@ const base = "/tmp"
 
 const (
 	rootDir   = base + "/root"   // the sandbox's root
+	givenDir  = base + "/given"  // what is below it, if that is not put together here
 	mountsDir = base + "/mounts" // what is mounted in it, by number
 	bundleDir = base + "/bundle" // its description, as gVisor reads it
 	stateDir  = base + "/state"  // gVisor's own notes
@@ -45,33 +46,66 @@ func (o *order) assemble() error {
 		return fmt.Errorf("%s: %w", base, err)
 	}
 	unix.Umask(0)
-	for _, dir := range []string{rootDir, mountsDir, bundleDir, stateDir} {
+	for _, dir := range []string{rootDir, givenDir, mountsDir, bundleDir, stateDir} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}
 	}
 	for i, t := range o.Trees {
-		if err := t.attach(treeFD+i, i); err != nil {
+		if err := t.attach(treeFD+i, o.source(i)); err != nil {
 			return fmt.Errorf("%s: %w", t.Target, err)
 		}
+	}
+	if err := o.cover(); err != nil {
+		return fmt.Errorf("an overlay over the root: %w", err)
 	}
 	return o.fill()
 }
 
-// source is where a tree is for gVisor.
-func (t tree) source(i int) string {
+// cover puts an overlay over a root that is given, which takes what gVisor makes in it to mount on. Nothing is ever written
+// to the root itself.
+func (o *order) cover() error {
+	if !o.given() {
+		return nil
+	}
+	upper, work := base+"/upper", base+"/work"
+	for _, dir := range []string{upper, work} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.Chown(upper, int(o.outside(0)), int(o.outside(0))); err != nil { // gVisor makes them as root of the sandbox
+		return err
+	}
+	options := "lowerdir=" + givenDir + ",upperdir=" + upper + ",workdir=" + work
+	return unix.Mount("overlay", rootDir, "overlay", unix.MS_NOSUID|unix.MS_NODEV, options)
+}
+
+// outside is the number on the machine of a user of the sandbox.
+func (o *order) outside(inside uint32) uint32 {
+	for _, m := range o.IDs {
+		if n := inside - m.Inside; inside >= m.Inside && n < m.Size {
+			return m.Outside + n
+		}
+	}
+	return 0
+}
+
+// source is where a tree is for gVisor. Nothing is mounted in a root that is given: where that would be, gVisor decides, by
+// links that it follows itself.
+func (o *order) source(i int) string {
+	t := o.Trees[i]
 	switch {
 	case t.Target == "/":
-		return rootDir
-	case t.Writable:
+		return givenDir
+	case t.Writable || o.given():
 		return filepath.Join(mountsDir, strconv.Itoa(i))
 	}
 	return filepath.Join(rootDir, t.Target)
 }
 
 // attach mounts it.
-func (t tree) attach(fd, i int) error {
-	to := t.source(i)
+func (t tree) attach(fd int, to string) error {
 	if t.Target != "/" {
 		if err := point(to, t.File); err != nil {
 			return err

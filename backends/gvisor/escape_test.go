@@ -1,0 +1,78 @@
+package gvisor_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/escape"
+	"github.com/sandtree/sandtree/testing/need"
+)
+
+// TestEscape tries to get out. What it asks of the kernel, it asks of gVisor's.
+func TestEscape(t *testing.T) {
+	need.Tool(t, "python3", "pkill", "timeout")
+	dir := t.TempDir()
+	d := open(t, dir)
+	var secrets []string
+	for _, name := range []string{"", "gvisor", "gvisor/neighbour/key", "gvisor/prisoner/key", "gvisor/prisoner/label.json", "gvisor/prisoner/log",
+		"gvisor/neighbour/workspace", "gvisor/neighbour/box"} {
+		secrets = append(secrets, filepath.Join(dir, name))
+	}
+	escape.Run(t, d, escape.Options{Secrets: secrets, Memory: true, Server: func(id sandbox.ID) int { return companion(t, dir, id) },
+		Tolerate: tolerated,
+		Leave:    []string{"SIGKILL to process 1"}}) // see TestSuicide
+}
+
+// tolerated are what a program may do and is not out by it: it has a kernel of its own, of which it may ask what it likes.
+var tolerated = []string{
+	"a thread of process 1 without seccomp",
+	"the descriptors of process 1",                            // their numbers; what they are is not told
+	"privileges by a setuid program",                          // gVisor gives none by it, and its root does not say so
+	"to be rather kept than others when memory ends",          // a number in gVisor, and nothing to the machine
+	"a user namespace by clone", "a user namespace by clone3", // of gVisor's
+	"devices of the machine",                           // which gVisor plays
+	"to type on a terminal", "the same with more bits", // it has no such call, which is another error than is asked for
+	// These reach gVisor, which refuses them.
+	"system call perf_event_open", "system call add_key", "system call request_key", "system call syslog", "system call mbind",
+	"system call open_by_handle_at", "system call personality with READ_IMPLIES_EXEC",
+}
+
+// companion gives the number of a sandbox's companion on this machine.
+func companion(t testing.TB, stateDir string, id sandbox.ID) int {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(stateDir, "gvisor", string(id), "pid.json"))
+	var identity struct{ PID int }
+	if err == nil {
+		err = json.Unmarshal(b, &identity)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return identity.PID
+}
+
+// TestSuicide has a program kill its own server, which gVisor does not keep it from. It ends its own sandbox by that, and is
+// seen to.
+func TestSuicide(t *testing.T) {
+	b := backends.Open("gvisor", open(t, t.TempDir()), backends.Config{})
+	ends(t, b, "x", "neighbour")
+	s, neighbour := began(t, b, sandbox.Spec{ID: "x"}), began(t, b, sandbox.Spec{ID: "neighbour"})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var doing sync.WaitGroup
+	doing.Go(func() { s.Do(ctx, sandbox.Action{Args: sandbox.RunArgs{Command: "kill -9 1"}}, nil) }) // whose answer cannot come
+	defer doing.Wait()
+	defer cancel()
+	if exit, err := s.Wait(t.Context()); err != nil || exit.Signal != 9 || exit.Memory {
+		t.Errorf("it ended with %+v, %v", exit, err)
+	}
+	if got := run(t, neighbour, "echo alive"); got != "alive" {
+		t.Errorf("the neighbour says %q", got)
+	}
+}

@@ -77,9 +77,9 @@ func (c *counted) Stop(ctx context.Context, grace time.Duration) error {
 	return c.Blank.Stop(ctx, grace)
 }
 
-// begin starts the sandbox of spec: with a blank, if there is one that fits, else from nothing.
+// begin starts the sandbox of spec: with a blank, if there is one that fits, else from nothing or a snapshot.
 func (b *Backend) begin(ctx context.Context, spec sandbox.Spec) (Instance, error) {
-	if b.config.Claim != nil {
+	if b.config.Claim != nil && spec.From == "" {
 		if shape, ok := b.Shape(spec); ok {
 			if blank := b.config.Claim(b.name, shape, spec); blank != nil {
 				return blank.Adopt(ctx, spec)

@@ -62,9 +62,10 @@ type label struct {
 	Audit     sandbox.Audit  `json:"audit,omitzero"`
 	Imaged    bool           `json:"imaged,omitempty"` // its files are in an image, of DiskSize bytes
 	DiskSize  int64          `json:"disk_size,omitempty"`
-	From      string         `json:"from,omitempty"`    // the snapshot that it began with
-	Layers    []string       `json:"layers,omitempty"`  // of its home and workspace, the uppermost first; none: they are in the home
-	Pending   *swap          `json:"pending,omitempty"` // that is under way
+	InMemory  bool           `json:"in_memory,omitempty"` // and the image in the memory of its server's life
+	From      string         `json:"from,omitempty"`      // the snapshot that it began with
+	Layers    []string       `json:"layers,omitempty"`    // of its home and workspace, the uppermost first; none: they are in the home
+	Pending   *swap          `json:"pending,omitempty"`   // that is under way
 }
 
 // read gives the label. fs.ErrNotExist if there is no such sandbox.

@@ -37,6 +37,9 @@ func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error
 		if owner != "" && l.Owner != owner {
 			continue
 		}
+		if len(l.Layers) > 0 && !l.Named {
+			l.Workspace = "" // the host does not see it
+		}
 		list = append(list, backends.Listed{
 			ID: l.ID, Owner: l.Owner, Epoch: l.Epoch, Created: l.Created, Workspace: l.Workspace, Exited: h.exited(),
 		})

@@ -149,7 +149,7 @@ func (d *Driver) clear(ctx context.Context, h home, l label) error {
 	if err := os.Rename(string(h), gone); err != nil {
 		return err
 	}
-	return held.RemoveTree(gone)
+	return errors.Join(held.RemoveTree(gone), d.sweepLayers(ctx))
 }
 
 // exited says whether the sandbox of a home has no living server and nobody is about to start one.

@@ -175,6 +175,9 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 		return nil, err
 	}
 	if there != nil && l.Limits != spec.Limits {
+		if lifts(l.Limits, spec.Limits) {
+			return nil, coded{sandbox.Conflict, errors.New("its container has limits that the engine can change but not lift: name other ones, or remove it first")}
+		}
 		if err := d.limit(ctx, there.ID, spec.Limits); err != nil {
 			return nil, err
 		}

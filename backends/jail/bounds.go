@@ -29,7 +29,7 @@ const spare = 64
 func (d *Driver) Enforces() []string {
 	// The first by the jail's own count, in its user namespace; the others by the one way out.
 	names := []string{backends.LimitProcesses, backends.LimitNetwork, backends.LimitConnections, backends.LimitPorts, backends.LimitEgress}
-	if d.config.Storage == storageImage {
+	if d.config.Storage == storageImage || d.inMemory() {
 		names = append(names, backends.LimitDisk, backends.LimitFiles)
 	}
 	t := d.tree()

@@ -49,5 +49,10 @@ func (d *Driver) CanPause() error {
 	return nil
 }
 
-// CanHalt says whether a sandbox of spec keeps its files when it is halted.
-func (d *Driver) CanHalt(sandbox.Spec) error { return nil }
+// CanHalt says whether a sandbox of spec keeps its files when it is halted, or nobody minds. Code: Unsupported.
+func (d *Driver) CanHalt(sandbox.Spec) error {
+	if d.inMemory() && !d.config.Forget {
+		return coded{sandbox.Unsupported, errors.New(`its files are in memory and would be gone (backends.jail.forget = true says that they may)`)}
+	}
+	return nil
+}

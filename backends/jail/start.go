@@ -116,7 +116,7 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 		inst, err = d.place(ctx, h, &l, spec)
 	}
 	if err == nil {
-		inst.fresh = fresh
+		inst.fresh = fresh || l.InMemory // of one that is revived in memory nothing is left, also not what it did
 		return inst, nil
 	}
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
@@ -138,10 +138,7 @@ func (l label) conflicts(spec sandbox.Spec) error {
 	if spec.From != "" && spec.From != l.From {
 		return coded{sandbox.Conflict, fmt.Errorf("it did not begin with the snapshot %q: take another id, or restore it", spec.From)}
 	}
-	if size := spec.Limits.Disk; size > 0 && size != l.DiskSize {
-		return coded{sandbox.Conflict, fmt.Errorf("its disk has %d bytes, and cannot be made one of %d", l.DiskSize, size)}
-	}
-	return nil
+	return l.conflictsOfDisk(spec.Limits)
 }
 
 func (l label) fenced(epoch uint64) error {
@@ -151,13 +148,16 @@ func (l label) fenced(epoch uint64) error {
 // renewed is the label of a sandbox that is to be started by spec; l is the old one, or zero for a new sandbox.
 func (d *Driver) renewed(h home, l label, spec sandbox.Spec) label {
 	l.ID, l.Owner, l.Epoch, l.Limits, l.Egress, l.Audit = spec.ID, spec.Owner, spec.Epoch, spec.Limits, spec.Egress, spec.Audit
+	if l.InMemory {
+		l.DiskSize = d.diskSize(spec.Limits) // it is made anew
+	}
 	if l.Mark != "" {
 		return l
 	}
 	l.Created = time.Now().UTC()
 	l.Mark = string(spec.ID) + "." + sandbox.RandomHex(8)
-	if l.Imaged = d.imaged(spec.Limits); l.Imaged {
-		l.DiskSize = diskSize(spec.Limits)
+	if l.Imaged, l.InMemory = d.imaged(spec.Limits), d.inMemory(); l.Imaged {
+		l.DiskSize = d.diskSize(spec.Limits)
 	}
 	switch {
 	case spec.Workspace != "":

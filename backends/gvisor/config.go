@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/sandbox"
@@ -32,6 +33,9 @@ type Config struct {
 	// Network is "filtered", which is the default: programs reach what the egress policy allows, through their controller,
 	// by sockets of the machine's kernel, in a network of their own; or "none": gVisor's own network, which leads nowhere.
 	Network string `koanf:"network"`
+	// Debug is a directory for gVisor's own logs, which tell each call of each program, secrets too; "" keeps none. Not below /tmp,
+	// where the companion has something else.
+	Debug string `koanf:"debug"`
 	// Environ is where LANG and TZ of the sandboxes are taken from, as KEY=VALUE; what it lacks has the values of a fresh
 	// login. Nothing else of it reaches a sandbox.
 	Environ []string `koanf:"-"`
@@ -60,6 +64,8 @@ func (c Config) check() error {
 		return fmt.Errorf("%q as User is neither %q nor %q", c.User, ordinary.name, superuser.name)
 	case c.Network != "" && c.Network != networkFiltered && c.Network != networkNone:
 		return fmt.Errorf("%q as Network is neither %q nor %q", c.Network, networkFiltered, networkNone)
+	case c.Debug != "" && (!filepath.IsAbs(c.Debug) || strings.HasPrefix(c.Debug, "/tmp/")):
+		return fmt.Errorf("%q as Debug is not an absolute path outside of /tmp", c.Debug)
 	}
 	for _, p := range c.Paths {
 		if !filepath.IsAbs(p) {

@@ -55,7 +55,7 @@ func (d *Driver) order(l label, g cgroup.Group, o opened, args []string) order {
 	s := order{
 		Protocol: protocol, ID: l.Mark, Hostname: "sandbox", Trees: o.trees, Overlay: d.config.Overlay,
 		Args: args, Env: environ(d.base(l.Mark)), UID: uint32(u.id), GID: uint32(u.id),
-		Loopback: d.config.Network == networkNone, OOM: d.oomFile(g), OOMScore: oomScore, Debug: os.Getenv("SANDTREE_GVISOR_DEBUG"),
+		Loopback: d.config.Network == networkNone, OOM: d.oomFile(g), OOMScore: oomScore, Debug: d.config.Debug,
 	}
 	for _, m := range l.mappings() {
 		s.IDs = append(s.IDs, idMapping{uint32(m.ContainerID), uint32(m.HostID), uint32(m.Size)})

@@ -149,7 +149,8 @@ type Options struct {
 	// per second and sandbox, one call at a time for each sandbox.
 	OnConnection func(id sandbox.ID, c sandbox.Connection)
 	// OnAudit, if not nil, hears what the sandboxes whose spec has an Audit do, as often as that says, one call at a time for each
-	// sandbox. What it has returned from is told; until then it may be told again, to this process or to the next.
+	// sandbox. What a process was not told that had the sandbox before, the next one is; and, if that one was killed, a few of its
+	// last records once more.
 	OnAudit func(id sandbox.ID, r sandbox.AuditRecord)
 	// OnProgress, if not nil, hears how the pulling and building of images goes. It must not wait.
 	OnProgress func(Progress)

@@ -32,7 +32,7 @@ func ticks(records []sandbox.AuditRecord) (numbers []int) {
 }
 
 // TestAuditKilledController kills the controller of a sandbox whose programs start others: they go on, and the next one is told
-// of all that the first was not.
+// of all that the first was not, and of some that it had not acknowledged.
 func TestAuditKilledController(t *testing.T) {
 	need.Jail(t)
 	need.Tool(t, "go")
@@ -89,7 +89,7 @@ func TestAuditKilledController(t *testing.T) {
 	run(t, s, "/bin/echo taken over")
 	all := h.until(t, "a program started now", func(all []sandbox.AuditRecord) bool { return len(of(all, executed("over"))) > 0 })
 	numbers := ticks(all)
-	if len(numbers) < 5 || numbers[0] > last+1 || numbers[0] < last {
+	if len(numbers) < 5 || numbers[0] > last+1 {
 		t.Fatalf("the first was told up to %d, the next %v", last, numbers)
 	}
 	for i, n := range numbers {

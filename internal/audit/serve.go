@@ -58,15 +58,17 @@ func (q *queue) give(c *net.UnixConn) *hearer {
 
 // send writes the lines that nobody has acknowledged, and those that come.
 func (h *hearer) send(q *queue) {
-	w := json.NewEncoder(h.conn)
+	b := bufio.NewWriter(h.conn)
+	w := json.NewEncoder(b)
 	w.SetEscapeHTML(false)
 	for sent := uint64(0); ; {
 		lines, rung, closed := q.after(sent)
 		for _, l := range lines {
-			if w.Encode(l) != nil {
-				return
-			}
+			_ = w.Encode(l) // which Flush tells of
 			sent = l.Seq
+		}
+		if b.Flush() != nil {
+			return
 		}
 		if len(lines) > 0 {
 			continue
@@ -76,10 +78,25 @@ func (h *hearer) send(q *queue) {
 		}
 		select {
 		case <-rung:
+			h.gather()
 		case <-h.replaced:
 			_ = w.Encode(farewellLine{true})
+			_ = b.Flush()
 			return
 		}
+	}
+}
+
+// linger is how long is waited for more to tell: where there is much, to wake the controller for each would take longer than to
+// note it.
+const linger = 10 * time.Millisecond
+
+func (h *hearer) gather() {
+	t := time.NewTimer(linger)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-h.replaced:
 	}
 }
 
@@ -121,27 +138,37 @@ func (h *hearer) finish() {
 const maxLine = 256 << 10
 
 // Hear hears what a keeper has to tell, one record at a time, until the connection ends: replaced says that another controller
-// hears the rest. Once tell has returned, the keeper forgets the record.
+// hears the rest. When tell has returned, the keeper forgets the record, if it hears of it.
 func Hear(c net.Conn, tell func(sandbox.AuditRecord)) (replaced bool, err error) {
-	r := bufio.NewScanner(c)
-	r.Buffer(make([]byte, 0, 4<<10), maxLine)
-	for r.Scan() {
+	r := bufio.NewReaderSize(c, maxLine)
+	for {
+		text, err := r.ReadSlice('\n')
+		if err == io.EOF && len(text) == 0 {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
 		var l struct {
 			line
 			farewellLine
 		}
-		if err := json.Unmarshal(r.Bytes(), &l); err != nil {
+		if err := json.Unmarshal(text, &l); err != nil {
 			return false, err
 		}
 		if l.Replaced {
 			return true, nil
 		}
 		tell(l.AuditRecord)
+		if r.Buffered() > 0 && l.Seq%acknowledged != 0 {
+			continue // the next one will do for both
+		}
 		var b [8]byte
 		binary.LittleEndian.PutUint64(b[:], l.Seq)
 		if _, err := c.Write(b[:]); err != nil {
 			return false, err
 		}
 	}
-	return false, r.Err()
 }
+
+// acknowledged is every how many records a controller says so, if they come faster than it tells them.
+const acknowledged = 16

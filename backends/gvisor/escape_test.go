@@ -3,8 +3,11 @@ package gvisor_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -75,4 +78,47 @@ func TestSuicide(t *testing.T) {
 	if got := run(t, neighbour, "echo alive"); got != "alive" {
 		t.Errorf("the neighbour says %q", got)
 	}
+}
+
+// TestNobody looks at all that a sandbox is made of from outside: every thread of it is nobody on the machine, and the companion,
+// which waits in the machine's own user namespace, has no capability.
+func TestNobody(t *testing.T) {
+	s, pid := begun(t, sandbox.Limits{})
+	run(t, s, "sleep 100022 & true")
+	mine, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	threads, _ := filepath.Glob("/proc/[0-9]*/task/[0-9]*")
+	seen := 0
+	for _, dir := range threads {
+		if group, _ := os.ReadFile(filepath.Join(dir, "cgroup")); string(group) != string(mine) || strings.Count(string(mine), "/x.") == 0 {
+			continue
+		}
+		status, err := os.ReadFile(filepath.Join(dir, "status"))
+		if err != nil {
+			continue // it has ended
+		}
+		seen++
+		for _, field := range []string{"Uid:", "Gid:"} {
+			for _, id := range strings.Fields(value(status, field)) {
+				if n, err := strconv.Atoi(id); err != nil || n < 0x70000000 {
+					t.Errorf("%s: %s is %s", dir, field, id)
+				}
+			}
+		}
+		ours := strings.HasPrefix(dir, fmt.Sprintf("/proc/%d/", pid))
+		if caps := value(status, "CapEff:") + value(status, "CapPrm:"); ours && strings.Trim(caps, "0") != "" {
+			t.Errorf("%s: a thread of the companion has capabilities %s", dir, caps)
+		}
+	}
+	if seen < 10 {
+		t.Errorf("there are %d threads, which cannot be all", seen)
+	}
+}
+
+func value(status []byte, field string) string {
+	_, rest, _ := strings.Cut(string(status), "\n"+field)
+	line, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSpace(line)
 }

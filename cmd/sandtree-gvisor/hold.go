@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ import (
 // hold makes the sandbox that it is told of, and returns how its first process ended. It is the first process of its
 // namespaces: when it ends, for whatever reason, the kernel ends all that gVisor has started.
 func hold() (code int, err error) {
+	runtime.LockOSThread() // gVisor's processes end with the thread that started them
 	if err := alone(); err != nil {
 		return 0, err
 	}
@@ -61,6 +63,9 @@ func hold() (code int, err error) {
 			_ = c.SignalContainer(unix.SIGTERM, false) // one that has ended needs none
 		}
 	}()
+	if err := o.resign(); err != nil {
+		return 0, err
+	}
 	debug.FreeOSMemory() // it waits from here on, for days perhaps
 	status, err := c.Wait()
 	switch {

@@ -41,17 +41,18 @@ func (c contained) kill(f *field, id sandbox.ID) bool {
 		}
 		return true
 	}
-	for _, one := range c.of(id, false) {
-		switch f.random.IntN(3) {
-		case 0:
-			return c.client.ContainerKill(ctx, one, "KILL") == nil
-		case 1:
-			return c.client.ContainerRemove(ctx, one, container.RemoveOptions{Force: true}) == nil
-		}
-		there, err := c.client.ContainerInspect(ctx, one)
-		return err == nil && there.State.Pid > 1 && syscall.Kill(there.State.Pid, syscall.SIGKILL) == nil
+	there := c.of(id, false)
+	if len(there) == 0 {
+		return false
 	}
-	return false
+	switch f.random.IntN(3) {
+	case 0:
+		return c.client.ContainerKill(ctx, there[0], "KILL") == nil
+	case 1:
+		return c.client.ContainerRemove(ctx, there[0], container.RemoveOptions{Force: true}) == nil
+	}
+	one, err := c.client.ContainerInspect(ctx, there[0])
+	return err == nil && one.State.Pid > 1 && syscall.Kill(one.State.Pid, syscall.SIGKILL) == nil
 }
 
 // of gives the containers of a sandbox.

@@ -149,6 +149,9 @@ const (
 	AuditGap       AuditKind = "gap" // whoever watched was killed: what was done just before it is not known
 )
 
+// AuditKinds are all of them.
+var AuditKinds = []AuditKind{AuditExec, AuditPrivilege, AuditFile, AuditSyscall, AuditChanged, AuditLimit, AuditGap}
+
 // A FileChange is what has become of a file or directory.
 type FileChange struct {
 	Path   string         `json:"path"`

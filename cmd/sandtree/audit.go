@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sandtree/sandtree/sandbox"
@@ -11,10 +12,10 @@ import (
 // auditRecord tells what a program did, in one line. All of it is a stranger's.
 func (l *listing) auditRecord(body json.RawMessage) string {
 	var r sandbox.AuditRecord
-	if json.Unmarshal(body, &r) != nil || r.Kind == "" {
+	if json.Unmarshal(body, &r) != nil || !slices.Contains(sandbox.AuditKinds, r.Kind) {
 		return ""
 	}
-	words := firstLine(string(r.Kind))
+	words := string(r.Kind)
 	if r.Call != "" && r.Kind != sandbox.AuditExec {
 		words += "  " + firstLine(r.Call)
 	}

@@ -206,8 +206,8 @@ def call(*args):
     ctypes.set_errno(0)
     libc.syscall(*args)
     return ctypes.get_errno()
-print(call(105, 0), call(272, 0x10000000), call(165, b"none", b"/mnt", b"tmpfs", 0, 0), call(167, b"/x", 0), call(437, -100, b"/x", 0, 0), call(101, 16, 999999, 0, 0))`))
-	if got != "1 1 1 1 38 3" { // EPERM, but for openat2, which there is not, and ptrace, whose aim there is not
+print(call(105, 0), call(272, 0x10000000), call(165, b"none", b"/mnt", b"tmpfs", 0, 0), call(167, b"/x", 0), call(56, 0x20000000 | 17, 0, 0, 0, 0), call(437, -100, b"/x", 0, 0), call(101, 16, 999999, 0, 0))`))
+	if got != "1 1 1 1 1 38 3" { // EPERM, but for openat2, which there is not, and ptrace, whose aim there is not
 		t.Errorf("the calls fail with %q", got)
 	}
 	traced := func(r sandbox.AuditRecord) bool { return r.Call == "ptrace" }
@@ -221,6 +221,7 @@ print(call(105, 0), call(272, 0x10000000), call(165, b"none", b"/mnt", b"tmpfs",
 		{sandbox.AuditPrivilege, "unshare", "EPERM", "", "", "[268435456]"},
 		{sandbox.AuditPrivilege, "mount", "EPERM", "none", "/mnt", "[0]"},
 		{sandbox.AuditPrivilege, "swapon", "EPERM", "/x", "", "[]"},
+		{sandbox.AuditPrivilege, "clone", "EPERM", "", "", "[536870929]"},
 		{sandbox.AuditSyscall, "openat2", "ENOSYS", "", "", ""},
 		{sandbox.AuditSyscall, "ptrace", "", "", "", ""},
 	} {

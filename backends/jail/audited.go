@@ -66,6 +66,10 @@ func watchedBy(a sandbox.Audit, info *arch.Info) (watched, error) {
 	if a.Privileges {
 		addAll(sandbox.AuditPrivilege, powers)
 	}
+	if n, ok := info.SyscallNames["clone"]; ok && a.Privileges && !slices.Contains(a.Syscalls, "clone") {
+		// Most make no namespaces and are nobody's business: only about those that are denied is asked.
+		w[n] = audit.Call{Name: "clone", Kind: sandbox.AuditPrivilege, Form: "n", Errno: int(unix.EPERM)}
+	}
 	if a.Files == sandbox.AuditFilesAll {
 		addAll(sandbox.AuditFile, touches)
 	}
@@ -94,15 +98,20 @@ func denial(name string) int {
 	return int(unix.ENOSYS)
 }
 
-// decide is what decides a call by its arguments, and asks about one that is watched where it would be allowed. Where it is not,
-// nobody is asked.
+// decide is what decides a call by its arguments, and asks about one that is watched where that would be its result: the answer is
+// the same. Where it has another, nobody is asked.
 func (w watched) decide(n int, steps []bpf.Instruction) []bpf.Instruction {
-	if _, ok := w[n]; !ok {
+	c, ok := w[n]
+	if !ok {
 		return steps
+	}
+	about := bpf.Instruction(allow)
+	if c.Errno != 0 {
+		about = failWith(unix.Errno(c.Errno))
 	}
 	steps = slices.Clone(steps)
 	for i, s := range steps {
-		if s == allow {
+		if s == about {
 			steps[i] = ask
 		}
 	}

@@ -184,6 +184,9 @@ func (s *steward) Receive(c *kit.Context[stewardMsg], m stewardMsg) error {
 	case do:
 		s.do(c, m)
 		return s.stir(c)
+	case alone:
+		s.alone(c, m)
+		return s.stir(c)
 	case addEnv:
 		s.addEnv(c, m)
 		return s.stir(c)

@@ -42,7 +42,7 @@ func (s *steward) leave(c *kit.Context[stewardMsg], m leave) error {
 	s.ending = &ending{asked: []kit.Reply[struct{}]{m.Reply}, kill: m.kill}
 	s.sandbox = nil
 	for _, j := range s.jobs {
-		if j.recorded && j.begun && j.vars == nil {
+		if j.recorded && j.begun && j.isAction() {
 			s.ending.cut = append(s.ending.cut, j.id)
 		}
 	}

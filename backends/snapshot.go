@@ -19,7 +19,7 @@ type Snapshot struct {
 	Backend string        `json:"backend"`
 	Of      sandbox.ID    `json:"of"` // the sandbox; of an imported one, that where it was made
 	Created time.Time     `json:"created"`
-	Took    time.Duration `json:"took"`          // nanoseconds that programs stood still for
+	Took    time.Duration `json:"took"`          // nanoseconds; programs stood still meanwhile, where they can be made to
 	Size    int64         `json:"size"`          // bytes of files; -1 is not counted yet: see Backend.Snapshot
 	Files   int64         `json:"files"`         // of all kinds; -1 is not counted yet
 	Holds   []string      `json:"holds"`         // parts of the sandbox, of "workspace", "home" and "root"

@@ -86,12 +86,17 @@ func (s Shelf) Put(name string, fill func(dir string) (record any, err error)) e
 
 // begin makes a directory to fill, which is locked as long as this process lives and does not unlock it.
 func (s Shelf) begin() (dir string, unlock func(), err error) {
-	if err := os.MkdirAll(string(s), 0o700); err != nil {
-		return "", nil, err
-	}
-	dir, err = os.MkdirTemp(string(s), newPrefix)
-	if err != nil {
-		return "", nil, err
+	for {
+		if err := os.MkdirAll(string(s), 0o700); err != nil {
+			return "", nil, err
+		}
+		dir, err = os.MkdirTemp(string(s), newPrefix)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) { // else the last of the others has been removed, and the shelf with it
+			return "", nil, err
+		}
 	}
 	// Nobody else waits for it, so neither do we.
 	unlock, err = held.Locker{Begin: func(func()) bool { return false }}.Lock(context.Background(), dir, true)
@@ -110,7 +115,9 @@ func (s Shelf) Remove(name string) error {
 		}
 		return err
 	}
-	return held.RemoveTree(gone)
+	err := held.RemoveTree(gone)
+	_ = os.Remove(string(s)) // if nothing is in it
+	return err
 }
 
 // Clean removes what a process was filling or removing when it ended.

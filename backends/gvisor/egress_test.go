@@ -112,6 +112,25 @@ func TestEgress(t *testing.T) {
 	}
 }
 
+// TestNoNetwork has no way out at all, and a policy for it is refused.
+func TestNoNetwork(t *testing.T) {
+	b := backends.Open("gvisor", with(t, gvisor.Config{StateDir: t.TempDir(), Network: "none"}), backends.Config{})
+	ends(t, b, "x", "y")
+	_, err := b.Start(t.Context(), sandbox.Spec{ID: "y", Egress: sandbox.Egress{Mode: sandbox.EgressDenyAll}})
+	if sandbox.CodeOf(err) != sandbox.Unsupported {
+		t.Errorf("with a policy: %v", err)
+	}
+	s := began(t, b, sandbox.Spec{ID: "x"})
+	if err := s.SetEgress(t.Context(), sandbox.Egress{Mode: sandbox.EgressDenyAll}); sandbox.CodeOf(err) != sandbox.Unsupported {
+		t.Errorf("a policy later: %v", err)
+	}
+	got := run(t, s, `for a in 127.0.0.1:3128 192.0.2.1:80; do (exec 3<>/dev/tcp/${a/:/\/}) 2>&1 | grep -o 'refused\|unreachable' | head -1; done; python3 -c 'import socket as s
+l = s.create_server(("127.0.0.1", 0)); c = s.create_connection(l.getsockname()); c.send(b"itself"); print(l.accept()[0].recv(9).decode())'`)
+	if strings.Join(strings.Fields(got), " ") != "refused unreachable itself" {
+		t.Errorf("it reaches %q", got)
+	}
+}
+
 // TestReplaced has another controller take a sandbox over for a higher epoch: what its programs connect to is let out, or not,
 // by that one alone, until the first takes it back.
 func TestReplaced(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -77,6 +78,32 @@ func TestSuicide(t *testing.T) {
 	}
 	if got := run(t, neighbour, "echo alive"); got != "alive" {
 		t.Errorf("the neighbour says %q", got)
+	}
+}
+
+// TestSocketReplaced puts something else in the place of the server's socket: what the controller reaches is nothing, and the
+// next start has a socket again.
+func TestSocketReplaced(t *testing.T) {
+	dir := t.TempDir()
+	outside, err := net.Listen("unix", filepath.Join(dir, "outside"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outside.Close()
+	b := backends.Open("gvisor", open(t, dir), backends.Config{})
+	ends(t, b, "x")
+	for _, replace := range []string{"ln -s " + filepath.Join(dir, "outside") + " sock", "mkdir -p sock/deep"} {
+		s := began(t, b, sandbox.Spec{ID: "x"})
+		run(t, s, "cd /.sandtree/box && rm sock && "+replace)
+		if conn, err := s.Instance().Dial(t.Context()); sandbox.CodeOf(err) != sandbox.Unavailable {
+			t.Errorf("%s: connected to %v, %v", replace, conn, err)
+		}
+		if err := s.Halt(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := run(t, began(t, b, sandbox.Spec{ID: "x"}), "echo again"); got != "again" {
+			t.Errorf("%s: afterwards it says %q", replace, got)
+		}
 	}
 }
 

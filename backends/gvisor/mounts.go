@@ -73,7 +73,7 @@ func mapTree(tree *os.File, dir string, uids, gids []syscall.SysProcIDMap, progr
 	err = unix.MountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
 		return coded{sandbox.Unsupported, fmt.Errorf("the file system of %s cannot show its files as another user's (%w): "+
-			"take a directory on ext4, xfs, btrfs or tmpfs, or start sandtree as the user that owns it", dir, err)}
+			"take a directory on ext4, xfs, btrfs or tmpfs, or leave the workspace to the sandbox", dir, err)}
 	}
 	return os.NewSyscallError("mount_setattr", err)
 }

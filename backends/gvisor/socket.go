@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/internal/held"
 )
 
 // serverSocket is the server's, in the box.
@@ -35,11 +37,15 @@ func (h home) dial(ctx context.Context) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "unix", "/proc/self/fd/"+strconv.Itoa(fd))
 }
 
-// clearSocket removes what an earlier server has left.
+// clearSocket removes what an earlier server, or a program in its place, has left.
 func (h home) clearSocket() error {
-	err := os.Remove(h.boxDir() + "/" + serverSocket)
-	if errors.Is(err, fs.ErrNotExist) {
+	path := h.boxDir() + "/" + serverSocket
+	err := os.Remove(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case errors.Is(err, unix.ENOTEMPTY):
+		return held.RemoveTree(path)
 	}
 	return err
 }

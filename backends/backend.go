@@ -79,7 +79,7 @@ func (b *Backend) Supports(spec sandbox.Spec) error {
 	if err := checkAudit(b.name, spec, b.driver); err != nil {
 		return b.wrap("Start", spec.ID, err)
 	}
-	return b.wrap("Start", spec.ID, checkLimits(b.name, spec, b.enforces()))
+	return b.wrap("Start", spec.ID, b.explain(checkLimits(b.name, spec, b.enforces())))
 }
 
 // Start gives the sandbox that spec describes, answering and working for spec.Epoch: a new one, the living one of that

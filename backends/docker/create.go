@@ -103,6 +103,9 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 		// An engine that gives containers user numbers of their own would give the mounted directories to nobody there.
 		host.UsernsMode = "host"
 	}
+	if err := d.throttle(&host.Resources, l, spec.Limits); err != nil {
+		return nil, nil, err
+	}
 	host.DeviceRequests, host.Ulimits = devices, d.ulimits()
 	if d.filtered() {
 		host.DNS = []string{"127.0.0.1"} // a door

@@ -65,5 +65,6 @@ func (d *Driver) limit(ctx context.Context, id string, l sandbox.Limits) error {
 // lifts says whether there is to be no limit where there is one, for which the engine has no word.
 func lifts(have, want sandbox.Limits) bool {
 	return have.CPU >= 0 && want.CPU < 0 || have.Memory >= 0 && want.Memory < 0 || have.Processes >= 0 && want.Processes < 0 ||
+		have.DiskRead != want.DiskRead || have.DiskWrite != want.DiskWrite || // the engine ignores those of a container that there is
 		have.Affinity != "" && want.Affinity == "" || have.CPUShares > 0 && want.CPUShares == 0 || have.Swappiness > 0 && want.Swappiness == 0
 }

@@ -37,6 +37,7 @@ type Driver struct {
 	log    *slog.Logger
 	locker held.Locker
 	tree   func() cgroup.Tree
+	told   func() error // whether the disks of all sandboxes can be told
 
 	mu      sync.Mutex
 	closed  bool
@@ -86,6 +87,10 @@ func New(c Config) (*Driver, error) {
 	}
 	d := &Driver{config: c, root: filepath.Join(dir, "jail"), log: c.Log, living: map[held.Identity]*held.Process{}, ways: map[held.Identity]*way{},
 		ears: map[held.Identity]*ear{}, keepers: map[held.Identity]*held.Process{}, tree: tree}
+	d.told = sync.OnceValue(func() error {
+		_, err := d.disks(label{})
+		return err
+	})
 	d.locker = held.Locker{Begin: d.begin}
 	if err := os.MkdirAll(d.root, 0o700); err != nil {
 		code := sandbox.Invalid

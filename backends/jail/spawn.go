@@ -104,7 +104,11 @@ func expose(p *held.Process) error {
 
 // prepare sets the limits, and gives what the first process is to read.
 func (d *Driver) prepare(l label, g cgroup.Group, o opened, args []string) ([]byte, error) {
-	if err := g.Make(d.bounds(l)); err != nil {
+	limits := d.bounds(l)
+	if err := d.throttle(l, &limits); err != nil {
+		return nil, err
+	}
+	if err := g.Make(limits); err != nil {
 		return nil, err
 	}
 	layout, err := d.layout(l, g, o)

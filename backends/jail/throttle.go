@@ -40,13 +40,17 @@ func (d *Driver) disks(l label) ([]cgroup.Disk, error) {
 }
 
 // throttle sets the bandwidth of the disks in limits.
-func (d *Driver) throttle(l label, limits *cgroup.Limits) (err error) {
+func (d *Driver) throttle(l label, limits *cgroup.Limits) error {
 	limits.Reads, limits.Writes = max(0, l.Limits.DiskRead), max(0, l.Limits.DiskWrite)
 	if limits.Reads+limits.Writes == 0 {
 		return nil
 	}
-	if limits.Disks, err = d.disks(l); err != nil {
+	disks, err := d.disks(l)
+	if err != nil {
 		return coded{sandbox.Unsupported, fmt.Errorf("disk_read, disk_write: %w", err)}
+	}
+	for _, disk := range disks {
+		limits.Disks += disk.Number + " "
 	}
 	return nil
 }

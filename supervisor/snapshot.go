@@ -1,10 +1,12 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/sandtree/sandtree/actors"
 	"github.com/sandtree/sandtree/actors/journal"
@@ -159,4 +161,26 @@ func (s *System) Restore(ctx context.Context, name string, spec sandbox.Spec) (*
 		return nil, err
 	}
 	return r, r.recordSnapshot(ctx, "restore", found)
+}
+
+// ArchiveBounds are how much an archive of a snapshot may hold.
+type ArchiveBounds = backends.ArchiveBounds
+
+// Export writes a snapshot to w as an archive: see backends.Backend.Export. Codes: NotFound, Conflict, Unsupported, Exhausted.
+func (s *System) Export(ctx context.Context, name string, w io.Writer, bounds ArchiveBounds) error {
+	found, err := s.FindSnapshot(ctx, name)
+	if err != nil {
+		return err
+	}
+	return s.backends[found.Backend].Export(ctx, name, w, bounds)
+}
+
+// Import makes a snapshot on a backend, "" for the default, of an archive, which may be a stranger's: see backends.Backend.Import.
+// name "" is the one that it had. Codes: Invalid, Conflict (there is one of that name), Exhausted, Unsupported.
+func (s *System) Import(ctx context.Context, backend, name string, r io.Reader, bounds ArchiveBounds) (Snapshot, error) {
+	b, err := s.backendOf(ctx, cmp.Or(backend, s.cfg.Default), "")
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return b.Import(ctx, name, r, bounds)
 }

@@ -164,7 +164,8 @@ const (
 	partWork = "workspace"
 )
 
-// mountLayers lays the layers of l over each other and gives a mount, which is nowhere yet, of each of the parts.
+// mountLayers lays the layers of l over each other and gives a mount, which is nowhere yet, of each of the parts. If the uppermost
+// is "", it can only be read.
 func (d *Driver) mountLayers(l label, parts ...string) (files []*os.File, err error) {
 	var closing []*os.File
 	defer func() { closeAll(closing) }()
@@ -176,7 +177,6 @@ func (d *Driver) mountLayers(l label, parts ...string) (files []*os.File, err er
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 			return os.NewSyscallError("mount", err)
 		}
-		options := []string{"redirect_dir", "on", "index", "off", "metacopy", "off", "volatile", ""}
 		var lowers []string // the uppermost first
 		for _, name := range l.Layers[1:] {
 			f, err := d.openLayer(name, l)
@@ -186,7 +186,11 @@ func (d *Driver) mountLayers(l label, parts ...string) (files []*os.File, err er
 			closing = append(closing, f)
 			lowers = append(lowers, "lowerdir+", fdPath(f))
 		}
-		options = append(lowers, options...)
+		options := append(lowers, writable...)
+		if l.Layers[0] == "" {
+			files, err = overlay(d.layers().Path(l.Layers[1]), append(lowers, readOnly...), parts)
+			return err
+		}
 		upper := d.layers().Path(l.Layers[0])
 		work := filepath.Join(upper, "work")
 		// The kernel takes none that was left by a mount which it did not see to its end.
@@ -210,6 +214,13 @@ func (d *Driver) mountLayers(l label, parts ...string) (files []*os.File, err er
 	}
 	return files, nil
 }
+
+// readOnly and writable are the options of overlays. What is renamed is one directory in either; nothing is waited for to be on
+// the disk.
+var (
+	readOnly = []string{"redirect_dir", "follow", "metacopy", "off"}
+	writable = []string{"redirect_dir", "on", "index", "off", "metacopy", "off", "volatile", ""}
+)
 
 // overlay mounts one at a directory and gives mounts of parts of it.
 func overlay(at string, options, parts []string) (files []*os.File, err error) {

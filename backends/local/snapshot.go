@@ -89,9 +89,13 @@ func (i *instance) snapshot(ctx context.Context, name string) (made backends.Sna
 		return made, nil
 	})
 	if errors.Is(err, shelf.ErrTaken) {
-		err = coded{sandbox.Conflict, fmt.Errorf("there is a snapshot %q already: give another name, or remove it first", name)}
+		err = taken(name)
 	}
 	return made, err
+}
+
+func taken(name string) error {
+	return coded{sandbox.Conflict, fmt.Errorf("there is a snapshot %q already: give another name, or remove it first", name)}
 }
 
 // Snapshots are all that there are.

@@ -126,10 +126,10 @@ func TestAuditKilledKeeper(t *testing.T) {
 	b := audited(t, t.TempDir(), h)
 	ends(t, b, "x")
 	s := began(t, b, sandbox.Spec{ID: "x", Audit: sandbox.Audit{Exec: true, Rate: sandbox.MaxAuditRate}})
-	run(t, s, "(for i in $(seq 400); do /bin/echo tick-$i >>ticks; done; echo end >>ticks) & /bin/true")
-	for n := range 4 {
+	run(t, s, "(for i in $(seq 200); do /bin/echo tick-$i >>ticks; done; echo end >>ticks) & /bin/true")
+	for n := range 3 {
 		before := len(h.all())
-		h.until(t, "programs", func(all []sandbox.AuditRecord) bool { return len(all) > before+5 || len(ticks(all)) >= 390 })
+		h.until(t, "programs", func(all []sandbox.AuditRecord) bool { return len(all) > before+5 || len(ticks(all)) >= 190 })
 		for _, pid := range keepers(t) {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
@@ -139,8 +139,8 @@ func TestAuditKilledKeeper(t *testing.T) {
 	}
 	run(t, s, "while ! grep -q end ticks; do sleep 0.1; done; /bin/echo all of them")
 	h.until(t, "the last program", func(all []sandbox.AuditRecord) bool { return len(of(all, executed("them"))) > 0 })
-	if got := run(t, s, "grep -c tick ticks"); got != "400" {
-		t.Errorf("of 400 programs %s have run", got)
+	if got := run(t, s, "grep -c tick ticks"); got != "200" {
+		t.Errorf("of 200 programs %s have run", got)
 	}
 }
 

@@ -178,7 +178,7 @@ func TestAuditStorm(t *testing.T) {
 	b := audited(t, t.TempDir(), h)
 	ends(t, b, "x")
 	s := began(t, b, sandbox.Spec{ID: "x", Audit: sandbox.Audit{Exec: true, Rate: 1}})
-	const programs = 600
+	const programs = 300
 	began := time.Now()
 	run(t, s, fmt.Sprintf("for i in $(seq %d); do /bin/true & done; wait", programs))
 	all := h.until(t, "all of them", func(all []sandbox.AuditRecord) bool {
@@ -207,7 +207,8 @@ def call(*args):
     libc.syscall(*args)
     return ctypes.get_errno()
 print(call(105, 0), call(272, 0x10000000), call(165, b"none", b"/mnt", b"tmpfs", 0, 0), call(167, b"/x", 0), call(56, 0x20000000 | 17, 0, 0, 0, 0), call(437, -100, b"/x", 0, 0), call(101, 16, 999999, 0, 0))`))
-	if got != "1 1 1 1 1 38 3" { // EPERM, but for openat2, which there is not, and ptrace, whose aim there is not
+	if got != "1 1 1 1 1 38 3" && got != "22 1 1 1 1 38 3" { // EPERM, but for openat2, which there is not, and ptrace, whose aim there is not; and where
+		// the sandbox has no user 0, EINVAL
 		t.Errorf("the calls fail with %q", got)
 	}
 	traced := func(r sandbox.AuditRecord) bool { return r.Call == "ptrace" }

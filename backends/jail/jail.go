@@ -100,6 +100,7 @@ func New(c Config) (*Driver, error) {
 		return nil, &sandbox.Error{Code: code, Op: "jail.Open", Err: fmt.Errorf("give another state directory or change its permissions: %w", err)}
 	}
 	d.removeGone()
+	d.removeBlanks(context.Background())
 	d.removeClaims()
 	d.removeCutOff()
 	return d, nil

@@ -120,7 +120,7 @@ const (
 
 func descriptor(n int) string { return "/dev/fd/" + strconv.Itoa(n) }
 
-// arguments are the command line of the server.
+// arguments are the command line of the server; whose it is, it is told with its programs' environment.
 func (d *Driver) arguments(spec sandbox.Spec) []string {
 	args := []string{
 		"--listen", descriptor(listenFD),
@@ -128,16 +128,8 @@ func (d *Driver) arguments(spec sandbox.Spec) []string {
 		"--state-dir", stateDir,
 		"--key-file", descriptor(keyFD),
 		"--env-file", descriptor(envFD),
-		"--owner", spec.Owner,
-		"--epoch", strconv.FormatUint(spec.Epoch, 10),
 		"--ready-fd", strconv.Itoa(readyFD),
 		"--plugins", "agent_skills", // what a kernel has beside IPython; costs nothing before there is one
-	}
-	switch {
-	case spec.OrphanAfter < 0:
-		args = append(args, "--keep")
-	case spec.OrphanAfter > 0:
-		args = append(args, "--orphan-after", spec.OrphanAfter.String())
 	}
 	if n := processes(spec.Limits); n > 0 {
 		args = append(args, "--processes", strconv.Itoa(n))

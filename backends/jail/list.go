@@ -12,7 +12,8 @@ import (
 )
 
 // List names the sandboxes of owner, or all.
-func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error) {
+func (d *Driver) List(ctx context.Context, owner string) ([]backends.Listed, error) {
+	d.removeBlanks(ctx) // which nobody could ask for by an id
 	entries, err := os.ReadDir(d.root)
 	if err != nil {
 		return nil, failed("jail.List", "", err)

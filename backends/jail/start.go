@@ -155,7 +155,7 @@ func (d *Driver) renewed(h home, l label, spec sandbox.Spec) label {
 		return l
 	}
 	l.Created = time.Now().UTC()
-	l.Mark = string(spec.ID) + "." + sandbox.RandomHex(8)
+	l.Mark = newMark()
 	if l.Imaged, l.InMemory = d.imaged(spec.Limits), d.inMemory(); l.Imaged {
 		l.DiskSize = d.diskSize(spec.Limits)
 	}
@@ -195,11 +195,16 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err != nil {
 		return nil, err
 	}
+	return d.hand(ctx, h, *l, spec, s, key)
+}
+
+// hand tells a server that waits what it is to be, and gives the sandbox when it serves.
+func (d *Driver) hand(ctx context.Context, h home, l label, spec sandbox.Spec, s *spawned, key string) (*instance, error) {
 	defer s.close()
 	// Its doors are there before it serves, so they are waited for at the same time.
 	out := make(chan error, 1)
-	go func() { out <- d.letOut(ctx, h, *l, s.process) }()
-	err = s.await(ctx, key, d.programs(spec, l.Mark))
+	go func() { out <- d.letOut(ctx, h, l, s.process) }()
+	err := s.await(ctx, key, append(d.programs(spec, l.Mark), whose(spec)...))
 	if err != nil {
 		s.process.Kill() // which ends the other waiting too
 		err = fmt.Errorf("%w%s", err, lastWords(h.logFile()))
@@ -211,8 +216,8 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err != nil {
 		return nil, err
 	}
-	d.hear(h, *l, s.process)
-	i := d.instance(h, *l, s.process, key)
+	d.hear(h, l, s.process)
+	i := d.instance(h, l, s.process, key)
 	i.served = true
 	return i, nil
 }

@@ -70,7 +70,8 @@ func run(ctx context.Context, c cli.Call) error {
 		config.Shell.Close()
 		return err
 	}
-	defer config.Shell.Close() // if the server has not taken it
+	config.Shell = server.PrepareShell(config) // which takes longer to load than all that comes now
+	defer config.Shell.Close()                 // if there comes to be no server
 	if err := f.wantKey(config.Key); err != nil {
 		return err
 	}
@@ -109,6 +110,9 @@ func serve(ctx context.Context, config server.Config, ln net.Listener, readyFD i
 	go func() { served <- s.Serve(ln) }() // ends with Shutdown, below
 	select {
 	case <-s.Ready():
+		if s.Err() != nil { // which Serve says
+			break
+		}
 		if readyFD >= 0 {
 			if err := tellReady(readyFD); err != nil {
 				log.Error("telling that the server is ready", "fd", readyFD, "err", err)

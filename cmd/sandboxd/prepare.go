@@ -12,15 +12,18 @@ import (
 
 // prepare starts the shell that most sandboxes will have while nobody has said yet what this one's is to be: that takes
 // longer than all that is left to do afterwards. It is that of a sandbox without variables of its own; if there turn out to be
-// some, the server starts another. Nil where what is waited for is there already.
+// some, the server starts another. Nothing is done where what is waited for is there already.
 func (f *flags) prepare(c server.Config, environ []string, log *slog.Logger) server.Config {
 	if f.openHands || f.username != "" || !waits(f.envFile) {
 		return c
 	}
 	guess := c
 	guess.Env, guess.Mark = environ, variable(environ, server.EnvMark)
-	if c.Shell = server.PrepareShell(guess); c.Shell != nil {
-		log.Debug("a shell has been started before it is asked for")
+	c.Shell = server.PrepareShell(guess)
+	if f.announce && f.readyFD >= 0 {
+		if _, err := unix.Write(f.readyFD, []byte{'w'}); err != nil { // whoever should hear it is about to be missed
+			log.Warn("telling that the server waits", "fd", f.readyFD, "err", err)
+		}
 	}
 	return c
 }

@@ -45,7 +45,8 @@ func (s *Session) startShell(dir string) (*bash, error) {
 	if c.Pipes {
 		return startPiped(c, dir, s.cage.Group)
 	}
-	if b := c.Prepared.take(c, dir); b != nil {
+	if b := s.ready; b != nil {
+		s.ready = nil
 		return b, nil
 	}
 	return startBash(c, dir, s.cage.Group)

@@ -1,33 +1,42 @@
 package shell
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/internal/child"
 )
 
 // Prepared is a bash that was started before anybody asked for a session: it is loaded and has read nothing. A session of the
 // same directory and environment gets it (Config.Prepared), and is no different for that. Safe for concurrent use.
 type Prepared struct {
-	dir string
-	at  unix.Stat_t // what was there
-	env []string    // sorted
+	config Config
+	at     unix.Stat_t // what its directory was
+	env    []string    // sorted
 
 	mu   sync.Mutex
+	cage child.Cage
 	bash *bash // nil once it is a session's, or closed
 }
 
-// Prepare starts one for sessions of c, which have no cgroup and are no one else's than the caller's. Errors are those of Start.
+// Prepare starts one for sessions of c. Errors are those of Start.
 func Prepare(c Config) (*Prepared, error) {
-	p := &Prepared{dir: c.Dir, env: sorted(c.Env)}
+	p := &Prepared{config: c, env: sorted(c.Env)}
 	if err := unix.Stat(c.Dir, &p.at); err != nil {
 		return nil, startError(&os.PathError{Op: "stat", Path: c.Dir, Err: err})
 	}
 	var err error
-	p.bash, err = startBash(c, c.Dir, "")
-	return p, err
+	if p.cage, err = child.NewCage(c.Cgroup, "shell"); err != nil {
+		return nil, startError(err)
+	}
+	if p.bash, err = startBash(c, c.Dir, p.cage.Group); err != nil {
+		return nil, errors.Join(err, p.cage.Destroy())
+	}
+	return p, nil
 }
 
 func sorted(env []string) []string {
@@ -36,26 +45,31 @@ func sorted(env []string) []string {
 	return env
 }
 
-// take gives the bash to a session of c that begins in dir; nil if it is not what that would start.
-func (p *Prepared) take(c Config, dir string) *bash {
-	if p == nil || c.Pipes || c.User != nil || c.Cgroup != "" || dir != p.dir || !slices.Equal(sorted(c.Env), p.env) {
-		return nil
+// Fits says whether it is what a session of c would start. A nil Prepared never is.
+func (p *Prepared) Fits(c Config) bool {
+	return p != nil && !c.Pipes && c.User == p.config.User && c.Cgroup == p.config.Cgroup && c.Dir == p.config.Dir && slices.Equal(sorted(c.Env), p.env)
+}
+
+// take gives the bash to a session of c, with the cage that it is in; nil if it is not what that would start.
+func (p *Prepared) take(c Config) (*bash, child.Cage) {
+	if !p.Fits(c) {
+		return nil, child.Cage{}
 	}
 	var now unix.Stat_t
-	if unix.Stat(dir, &now) != nil {
-		return nil // which is said where a bash is started
+	if unix.Stat(c.Dir, &now) != nil {
+		return nil, child.Cage{} // which is said where a bash is started
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := p.bash
 	if b == nil || b.exited() {
-		return nil
+		return nil, child.Cage{}
 	}
 	if b.early = true; now.Dev != p.at.Dev || now.Ino != p.at.Ino {
-		b.away = dir
+		b.away = c.Dir
 	}
 	p.bash = nil
-	return b
+	return b, p.cage
 }
 
 func (b *bash) exited() bool {
@@ -78,6 +92,7 @@ func (p *Prepared) Close() {
 		p.bash.kill()
 		p.bash.close()
 		p.bash = nil
+		_ = p.cage.Destroy() // what is left of it is in the cgroup that was given, whose owner clears that
 	}
 }
 

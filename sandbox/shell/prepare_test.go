@@ -79,7 +79,7 @@ func TestPreparedUnfit(t *testing.T) {
 	run(t, start(t, c), "true", 0)
 	p.Close()
 	p.Close()
-	if p.take(c, c.Dir) != nil {
+	if b, _ := p.take(c); b != nil {
 		t.Error("taken after Close")
 	}
 }

@@ -66,6 +66,7 @@ type Session struct {
 	trace  trace
 	text   []byte // buffer of answers
 	cage   child.Cage
+	ready  *bash // that was prepared; nil once it is launched
 	python interpreterPath
 	user   string // as the prompt would show them
 	host   string
@@ -91,8 +92,10 @@ func Start(c Config) (*Session, error) {
 		s.view.screen, s.view.buf = newScreen(defaultCols, defaultRows, c.History), make([]byte, readSize)
 	}
 	var err error
-	if s.cage, err = child.NewCage(c.Cgroup, "shell"); err != nil {
-		return nil, startError(err)
+	if s.ready, s.cage = c.Prepared.take(c); s.ready == nil {
+		if s.cage, err = child.NewCage(c.Cgroup, "shell"); err != nil {
+			return nil, startError(err)
+		}
 	}
 	if s.sh, err = s.launch(c.Dir); err != nil {
 		_ = s.cage.Destroy() // what is left of it is in the cgroup that was given, whose owner clears that

@@ -72,6 +72,12 @@ type Config struct {
 	// a container tight. Those that have a field here are Invalid.
 	Extra string `koanf:"extra"`
 
+	// Storage is where a sandbox has its workspace, unless that is named, and its home: in a "directory" of the host, which is
+	// the default, or in "memory", for which it counts, gone when the container ends. For engines of this machine.
+	Storage string `koanf:"storage"`
+	// Forget lets a sandbox in memory be stopped when nobody uses it, though its files are gone then.
+	Forget bool `koanf:"forget"`
+
 	// KeepAlive lets sandboxes live without a controller for ever, also those whose spec names no time.
 	KeepAlive bool `koanf:"keep_alive"`
 

@@ -114,6 +114,7 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 		// Compilers and their tests run what they put there; the engine's default is noexec.
 		host.Tmpfs = map[string]string{"/tmp": "mode=1777,exec", "/var/tmp": "mode=1777,exec", "/run": "mode=755"}
 	}
+	d.inMemory(host, l)
 	return c, host, d.config.addExtra(host)
 }
 

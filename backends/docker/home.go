@@ -46,7 +46,8 @@ type label struct {
 	Container string         `json:"container"`           // its name, which no other sandbox ever has
 	UID       int            `json:"uid"`
 	GID       int            `json:"gid"`
-	Limits    sandbox.Limits `json:"limits"` // that the container has
+	InMemory  bool           `json:"in_memory,omitempty"` // its home is, and its workspace unless that is named
+	Limits    sandbox.Limits `json:"limits"`              // that the container has
 	Egress    sandbox.Egress `json:"egress,omitzero"`
 }
 
@@ -78,10 +79,10 @@ func (d *Driver) furnish(h home, l label) error {
 	var dirs []string
 	if d.config.shared() {
 		dirs = append(dirs, h.boxDir())
-		if d.config.Home == "" {
+		if d.config.Home == "" && !l.InMemory {
 			dirs = append(dirs, h.homeDir())
 		}
-		if !l.Named {
+		if !l.Named && !l.InMemory {
 			dirs = append(dirs, h.workspaceDir())
 		}
 	}

@@ -157,7 +157,8 @@ func (l label) renewed(d *Driver, h home, spec sandbox.Spec) (_ label, err error
 	if l.Container == "" { // it is new
 		l.Created = time.Now().UTC()
 		l.Container = containerPrefix + string(spec.ID) + "-" + sandbox.RandomHex(8)
-		if d.config.shared() {
+		l.InMemory = d.config.Storage == storageMemory
+		if d.config.shared() && !l.InMemory {
 			l.Workspace = h.workspaceDir()
 		}
 		if spec.Workspace != "" {

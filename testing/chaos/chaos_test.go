@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,6 +102,13 @@ func (f *field) run(trouble func(pid int)) {
 	go func() {
 		defer close(read)
 		f.listen(out)
+	}()
+	defer func() {
+		if f.t.Failed() { // what it was doing, if it still is there
+			cmd.Process.Signal(syscall.SIGQUIT)
+			<-read
+			f.t.Logf("the controller says\n%s", stderr.Bytes())
+		}
 	}()
 	trouble(cmd.Process.Pid)
 	cmd.Process.Kill()

@@ -20,7 +20,7 @@ func (d *Driver) found(ctx context.Context, h home, l label, spec sandbox.Spec) 
 	if err := i.bound(ctx, spec.Limits); err != nil {
 		return nil, err
 	}
-	i.label.Owner, i.label.Epoch, i.label.Egress, i.label.Limits = spec.Owner, spec.Epoch, spec.Egress, spec.Limits
+	i.label.Owner, i.label.Epoch, i.label.Egress, i.label.Limits, i.label.Audit = spec.Owner, spec.Epoch, spec.Egress, spec.Limits, spec.Audit
 	i.epoch.Store(spec.Epoch)
 	i.worksFor(spec.Epoch)
 	if !reflect.DeepEqual(i.label, l) {
@@ -32,6 +32,9 @@ func (d *Driver) found(ctx context.Context, h home, l label, spec sandbox.Spec) 
 		if err := i.proxy.SetPolicy(spec.Egress); err != nil {
 			return nil, err
 		}
+	}
+	if err := i.watchFiles(); err != nil {
+		return nil, err
 	}
 	i.found = true
 	return i, nil

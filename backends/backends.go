@@ -5,8 +5,8 @@
 // checked, limits that the driver cannot enforce are refused, what may be retried is retried, the server inside is
 // waited for and told which activation it works for, and each error says which operation on which sandbox failed.
 // A driver hands back a dialer, not an address: ports, tunnels and credentials stay its own affair. What only some can
-// do is a small interface of its own, found by assertion: on a driver Limiter, Resident, Remover, Checker, Rester, Auditor, Builder, SnapshotKeeper, SnapshotMover and
-// io.Closer, on an instance Keyed, Fresh, Found, Served, Halter, Labeler, Filtered, Attentive, Pauser, Snapshotter, LogStreamer and
+// do is a small interface of its own, found by assertion: on a driver Limiter, Resident, Remover, Checker, Rester, Auditor, Builder, SnapshotKeeper,
+// SnapshotMover and io.Closer, on an instance Keyed, Fresh, Found, Served, Halter, Labeler, Filtered, Attentive, Pauser, Snapshotter, LogStreamer and
 // PortExposer.
 //
 // Three ways to part from a sandbox must not be confused. Closing lets go of it: it lives on, and the next process can

@@ -184,6 +184,9 @@ func (s *steward) rested(c *kit.Context[stewardMsg], m rested) error {
 		i.is = Halted
 		message = fmt.Sprintf("not used for %v, the sandbox has ended", unused)
 	case sandbox.Conflict:
+		if s.fenced != nil { // the end has waited for this
+			return s.end(c)
+		}
 		return s.fence(c, m.err)
 	default:
 		return s.restless(c, m.err)

@@ -31,13 +31,13 @@ func (d *Driver) imaged(l sandbox.Limits) bool {
 	return d.config.Storage == storageImage && l.Disk >= 0 || d.inMemory()
 }
 
-// diskSize is that of a new image, in bytes; 0 of one in memory is any.
+// diskSize is that of a new image, in bytes. One in memory is never without a bound, which would be all of the machine's.
 func (d *Driver) diskSize(l sandbox.Limits) int64 {
 	switch {
-	case l.Disk != 0:
-		return max(0, l.Disk)
+	case l.Disk > 0:
+		return l.Disk
 	case d.inMemory(): // as that of other file systems in memory
-		return d.memory(l) / 2
+		return cmp.Or(d.memory(l), sandbox.DefaultMemory) / 2
 	}
 	return sandbox.DefaultDisk
 }

@@ -21,7 +21,7 @@ func mountMemory(l label) (int, error) {
 	}
 	defer unix.Close(fs)
 	err = errors.Join(unix.FsconfigSetString(fs, "source", "sandtree"), unix.FsconfigSetString(fs, "mode", "0755"),
-		unix.FsconfigSetString(fs, "size", strconv.FormatInt(l.DiskSize, 10))) // 0 is any
+		unix.FsconfigSetString(fs, "size", strconv.FormatInt(l.DiskSize, 10))) // never 0, which is any
 	if files := l.Limits.Files; files > 0 && err == nil {
 		err = unix.FsconfigSetString(fs, "nr_inodes", strconv.FormatInt(files+reservedInodes, 10))
 	}

@@ -26,6 +26,9 @@ build: ## build bin/sandtree and bin/sandboxd (static)
 gvisor: ## build bin/sandtree-gvisor, the companion of the gvisor backend (80 MB; takes minutes the first time)
 	@mkdir -p $(BIN)
 	cd cmd/sandtree-gvisor && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../../$(BIN)/sandtree-gvisor .
+	@# Once more, with the filters that it has made of itself: a sandbox starts faster by a third.
+	$(BIN)/sandtree-gvisor filters >$(BIN)/filters.json && mv $(BIN)/filters.json cmd/sandtree-gvisor/filters/$$($(GO) env GOARCH).json
+	cd cmd/sandtree-gvisor && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../../$(BIN)/sandtree-gvisor .
 
 test: setup ## all tests, with the race detector
 	$(GO) test -race -timeout 14m ./...

@@ -24,23 +24,33 @@ import (
 const usage = "sandtree-gvisor is started by sandtree's gvisor backend, as `sandtree-gvisor hold`; any other arguments are runsc's"
 
 func main() {
-	if filepath.Base(os.Args[0]) == "runsc-sandbox" || filepath.Base(os.Args[0]) == "runsc-gofer" || len(os.Args) < 2 || os.Args[1] != "hold" && os.Args[1] != "version" {
-		if len(os.Args) < 2 {
-			fmt.Fprintln(os.Stderr, usage)
-			os.Exit(2)
-		}
-		maincli.Main()
-		return
+	word := ""
+	if name := filepath.Base(os.Args[0]); name != "runsc-sandbox" && name != "runsc-gofer" && len(os.Args) > 1 {
+		word = os.Args[1]
 	}
-	if os.Args[1] == "version" {
+	var code int
+	var err error
+	switch {
+	case len(os.Args) < 2:
+		code, err = 2, errors.New(usage)
+	case word == "hold":
+		code, err = hold()
+	case word == "version":
 		fmt.Println(version())
-		return
+	case word == "filters":
+		err = writeFilters(os.Stdout)
+	default:
+		if err = useFilters(); err == nil {
+			maincli.Main()
+		}
 	}
-	code, err := hold()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sandtree-gvisor:", err)
-		if code = failed; errors.Is(err, errCannot) {
+		switch {
+		case errors.Is(err, errCannot):
 			code = cannot
+		case code == 0:
+			code = failed
 		}
 	}
 	os.Exit(code)

@@ -100,6 +100,9 @@ func (s *snapping) make(ctx context.Context) (backends.Snapshot, error) {
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
 	defer cancel()
 	if s.label.Pending != nil {
+		if _, broken := errors.AsType[brokenError](err); broken { // the files may be where only the label says
+			return s.Snapshot, err
+		}
 		s.label.Pending = nil
 		err = errors.Join(err, s.home.write(s.label))
 	}
@@ -151,7 +154,7 @@ func (s *snapping) still(ctx context.Context) error {
 	if g.Dir(cgroup.Freezer) == "" || paused {
 		begun := time.Now()
 		defer func() { s.Took = time.Since(begun) }()
-		return s.files(ctx)
+		return s.orEnd(ctx, s.files(ctx))
 	}
 	back := func(context.Context) {}
 	if s.Way == backends.WayLayer && s.aside != nil {
@@ -162,16 +165,26 @@ func (s *snapping) still(ctx context.Context) error {
 	if err == nil {
 		err = s.files(ctx)
 	}
+	if _, broken := errors.AsType[brokenError](err); broken {
+		return s.orEnd(ctx, err)
+	}
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
 	defer cancel()
-	if _, broken := errors.AsType[brokenError](err); broken {
-		err = errors.Join(err, s.d.abandon(cleanup, s.label, s.process), s.d.settle(s.home, &s.label))
-		return coded{sandbox.Unavailable, err}
-	}
 	err = errors.Join(err, g.Freeze(cleanup, false))
 	s.Took = time.Since(begun)
 	back(ctx)
 	return err
+}
+
+// orEnd ends a jail that is of no use any more, and settles where its files are. If that cannot be done now, the next start does it.
+func (s *snapping) orEnd(ctx context.Context, err error) error {
+	if _, broken := errors.AsType[brokenError](err); !broken {
+		return err
+	}
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
+	defer cancel()
+	err = errors.Join(err, s.d.abandon(cleanup, s.label, s.process))
+	return coded{sandbox.Unavailable, errors.Join(err, s.d.settle(s.home, &s.label))}
 }
 
 // brokenError says that the jail is of no use any more.

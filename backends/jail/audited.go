@@ -87,10 +87,11 @@ func watchedBy(a sandbox.Audit, info *arch.Info) (watched, error) {
 	return w, nil
 }
 
-// denial is what a call is answered by policy, whatever its arguments; 0 lets it go on.
+// denial is what a call is answered by policy, whatever its arguments; 0 lets it go on. One that is decided by its arguments is
+// asked about where they let it go on.
 func denial(name string) int {
 	switch {
-	case slices.Contains(strings.Fields(allowed), name):
+	case slices.Contains(strings.Fields(allowed), name), slices.ContainsFunc(conditions(), func(c condition) bool { return c.name == name }):
 		return 0
 	case slices.Contains(strings.Fields(denied), name):
 		return int(unix.EPERM)

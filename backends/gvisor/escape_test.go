@@ -107,7 +107,7 @@ func TestSocketReplaced(t *testing.T) {
 	}
 }
 
-// TestNobody looks at all that a sandbox is made of from outside: every thread of it is nobody on the machine, and the companion,
+// TestNobody looks at all that a sandbox is made of from outside: every thread of it is nobody on the machine and has a filter, and the companion,
 // which waits in the machine's own user namespace, has no capability.
 func TestNobody(t *testing.T) {
 	s, pid := begun(t, sandbox.Limits{})
@@ -133,6 +133,9 @@ func TestNobody(t *testing.T) {
 					t.Errorf("%s: %s is %s", dir, field, id)
 				}
 			}
+		}
+		if got := value(status, "Seccomp:"); got != "2" {
+			t.Errorf("%s: it has no filter for system calls: %q", dir, got)
 		}
 		ours := strings.HasPrefix(dir, fmt.Sprintf("/proc/%d/", pid))
 		if caps := value(status, "CapEff:") + value(status, "CapPrm:"); ours && strings.Trim(caps, "0") != "" {

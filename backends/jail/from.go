@@ -116,6 +116,50 @@ func (d *Driver) copyFrom(ctx context.Context, h home, l label, name string) err
 	return nil
 }
 
+// restoring and restored are directories of a home without layers in which files wait that are to take the place of its own, and
+// that take it now, which whoever comes next goes on with.
+const (
+	restoring = ".restoring"
+	restored  = ".restored"
+)
+
+// fetch copies the files of a snapshot into a home without layers, to wait there.
+func (d *Driver) fetch(ctx context.Context, h home, l label, name string) error {
+	dir := h.path(restoring)
+	if err := errors.Join(held.RemoveTree(dir), os.Mkdir(dir, 0o700)); err != nil {
+		return err
+	}
+	if err := d.copyFrom(ctx, home(dir), l, name); err != nil {
+		return errors.Join(err, held.RemoveTree(dir))
+	}
+	return nil
+}
+
+// replace puts the files that wait in a home, whose server has ended, in the place of its own.
+func (h home) replace() error {
+	if err := os.Rename(h.path(restoring), h.path(restored)); err != nil {
+		return err
+	}
+	return h.goOn()
+}
+
+// goOn does so where it was begun and cut off.
+func (h home) goOn() error {
+	if _, err := os.Lstat(h.path(restored)); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, part := range []string{partHome, partWork} {
+		from := filepath.Join(h.path(restored), part)
+		if _, err := os.Lstat(from); errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err := errors.Join(held.RemoveTree(h.path(part)), os.Rename(from, h.path(part))); err != nil {
+			return err
+		}
+	}
+	return held.RemoveTree(h.path(restored))
+}
+
 // Restore ends what runs in a sandbox and gives it the home and workspace of a snapshot.
 func (d *Driver) Restore(ctx context.Context, id sandbox.ID, epoch uint64, name string) error {
 	h := d.home(id)
@@ -147,11 +191,14 @@ func (d *Driver) restore(ctx context.Context, h home, epoch uint64, name string)
 	case l.Imaged:
 		return coded{sandbox.Unsupported, errors.New("its files are in an image: start another sandbox from the snapshot, with backends.jail.storage = \"directory\"")}
 	}
-	if why := d.whyNoLayers(); why != "" {
-		return coded{sandbox.Unsupported, errors.New(why + "; start another sandbox from the snapshot instead")}
-	}
+	copies := d.whyNoLayers() != "" && len(l.Layers) == 0
 	if _, err := os.Lstat(d.snapshots().Path(name)); err != nil { // before anything is ended
 		return noSnapshot(name, err)
+	}
+	if copies {
+		if err := d.fetch(ctx, h, l, name); err != nil {
+			return err
+		}
 	}
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*reap.Patience)
 	defer cancel()
@@ -164,6 +211,9 @@ func (d *Driver) restore(ctx context.Context, h home, epoch uint64, name string)
 	}
 	if err := errors.Join(d.sweep(cleanup, l), d.settle(h, &l)); err != nil {
 		return err
+	}
+	if copies {
+		return h.replace()
 	}
 	direct := len(l.Layers) == 0
 	if err := d.refer(cleanup, h, &l, name); err != nil {

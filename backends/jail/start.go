@@ -95,7 +95,7 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 		case !errors.Is(err, held.ErrEnded):
 			return nil, err
 		}
-		if err := d.settle(h, &l); err != nil {
+		if err := errors.Join(d.settle(h, &l), h.goOn()); err != nil {
 			return nil, err
 		}
 		sweeping, cancel := context.WithTimeout(ctx, reap.Patience)

@@ -27,8 +27,8 @@ var (
 const (
 	partHome = "home"
 	partWork = "workspace"
-	// restoring and restored are directories of a home in which files wait that take the place of its own: copied in part, and
-	// whole.
+	// restoring and restored are directories of a home in which files wait that are to take the place of its own, and that take it
+	// now, which whoever comes next goes on with.
 	restoring = ".restoring"
 	restored  = ".restored"
 )
@@ -188,11 +188,19 @@ func (d *Driver) fetch(ctx context.Context, h home, name string) error {
 			return errors.Join(fmt.Errorf("copy the %s: %w", part, err), held.RemoveTree(h.path(restoring)))
 		}
 	}
-	return os.Rename(h.path(restoring), h.path(restored))
+	return nil
 }
 
-// replace puts the files that wait in a home, whose server has ended, in the place of its own. It goes on where it was cut off.
+// replace puts the files that wait in a home, whose server has ended, in the place of its own.
 func (h home) replace() error {
+	if err := os.Rename(h.path(restoring), h.path(restored)); err != nil {
+		return err
+	}
+	return h.goOn()
+}
+
+// goOn does so where it was begun and cut off.
+func (h home) goOn() error {
 	for _, part := range []string{partHome, partWork} {
 		from := filepath.Join(h.path(restored), part)
 		if _, err := os.Lstat(from); errors.Is(err, os.ErrNotExist) {

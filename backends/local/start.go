@@ -79,7 +79,7 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec, b *blank)
 		err := d.sweep(sweeping, h, l)
 		cancel()
 		if err == nil {
-			err = h.replace() // what was to be restored and was not to the end
+			err = h.goOn() // with what was being restored
 		}
 		if err != nil {
 			return nil, err

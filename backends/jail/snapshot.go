@@ -297,7 +297,7 @@ func openUnlinked(dir string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), dir), nil
 }
 
-// inJail opens a directory of a jail.
+// inJail opens a directory of a jail, to which no link leads: a program that can write beside it could lead to /proc.
 func inJail(p *held.Process, dir string) (*os.File, error) {
 	root, err := os.Open(filepath.Join("/proc", strconv.Itoa(p.PID), "root"))
 	if err != nil {
@@ -307,8 +307,11 @@ func inJail(p *held.Process, dir string) (*os.File, error) {
 	if !p.Alive() { // else the root is its own
 		return nil, held.ErrEnded
 	}
-	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS}
 	fd, err := unix.Openat2(int(root.Fd()), dir, &how)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, leadsAway(dir)
+	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}

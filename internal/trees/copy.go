@@ -58,6 +58,7 @@ type copier struct {
 	ctx   context.Context
 	top   *os.File
 	names map[inode]string // of files with several, below top
+	again int64            // bytes of such files that are not known again
 }
 
 // dir copies what is in src into dst, and then what src is; it closes both. at is where dst is below the top.
@@ -158,6 +159,8 @@ func (w *copier) file(from, to int, name, at string) error {
 		}
 		if len(w.names) < maxLinks {
 			w.names[id] = at
+		} else if w.again += s.Size; w.again > maxAgain {
+			return ErrLinks
 		}
 	}
 	dst, err := open(to, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)

@@ -19,14 +19,19 @@ const (
 	// maxDepth is how deep a tree may be: each level takes two descriptors, and the longest path that a program can name
 	// has 2048 levels, of one letter each.
 	maxDepth = 512
-	// maxLinks is how many files with several names are known again; beyond it each name gets a file of its own.
+	// maxLinks is how many files with several names are known again; beyond it each name gets a file of its own, until
+	// such files have maxAgain bytes.
 	maxLinks = 1 << 16
+	maxAgain = 1 << 30
 	// batch is how many names of a directory are in memory at a time.
 	batch = 256
 )
 
 // ErrDeep says that a tree has more levels than can be copied.
 var ErrDeep = fmt.Errorf("directories are more than %d deep: remove those first", maxDepth)
+
+// ErrLinks says that a copy could be much larger than the tree.
+var ErrLinks = fmt.Errorf("more than %d files have several names, and are too large to be kept once for each: remove some of the names first", maxLinks)
 
 // Stats is what a tree holds.
 type Stats struct {

@@ -19,7 +19,12 @@ func lost(err error) bool {
 		return false
 	}
 	text := err.Error()
-	return strings.Contains(text, "task ") && strings.Contains(text, "already exists") || strings.Contains(text, "id already in use")
+	for _, words := range [][2]string{{"task ", "already exists"}, {"id already in use", ""}, {"failed to start shim", "file exists"}} {
+		if strings.Contains(text, words[0]) && strings.Contains(text, words[1]) {
+			return true
+		}
+	}
+	return false
 }
 
 // killStrays ends what lives of a container that the engine knows nothing of any more. On this machine its control groups tell:

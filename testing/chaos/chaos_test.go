@@ -87,7 +87,7 @@ func build(t *testing.T) string {
 
 // run is the life of one controller: it goes on from what was told before, until trouble has returned; then it is killed.
 func (f *field) run(trouble func(pid int)) {
-	cmd := f.controller(1000000)
+	cmd := f.controller(0)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -118,9 +118,9 @@ func (f *field) run(trouble func(pid int)) {
 	}
 }
 
-// controller is one that goes on to a number.
-func (f *field) controller(to int) *exec.Cmd {
-	args := append([]string{"-state", f.state, "-sandboxd", f.sandboxd, "-to", strconv.Itoa(to), "-cut", strconv.Itoa(f.cut),
+// controller is one that performs so many more actions of each runtime; 0 is any number.
+func (f *field) controller(more int) *exec.Cmd {
+	args := append([]string{"-state", f.state, "-sandboxd", f.sandboxd, "-more", strconv.Itoa(more), "-cut", strconv.Itoa(f.cut),
 		"-seed", strconv.FormatUint(f.random.Uint64(), 10), "-backend", f.name()}, f.args()...)
 	for _, id := range f.ids {
 		args = append(args, fmt.Sprintf("%s=%d", id, len(f.told[id])+1))

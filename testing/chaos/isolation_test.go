@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/dockerd"
 	"github.com/sandtree/sandtree/testing/need"
 )
@@ -54,11 +55,12 @@ func (f *field) weather() {
 // recovered.
 func (f *field) calm() {
 	f.t.Helper()
-	most := 0
+	const more = 3
+	want := map[sandbox.ID]int{}
 	for _, id := range f.ids {
-		most = max(most, len(f.told[id]))
+		want[id] = len(f.told[id]) + more
 	}
-	cmd := f.controller(most + 3)
+	cmd := f.controller(more)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -76,8 +78,8 @@ func (f *field) calm() {
 		f.t.Errorf("not all runtimes have recovered: %v; asked again: %v\n%s", err, f.retries, stderr.Bytes())
 	}
 	for _, id := range f.ids {
-		if len(f.told[id]) != most+3 {
-			f.t.Errorf("%s has come to %d, not to %d", id, len(f.told[id]), most+3)
+		if len(f.told[id]) != want[id] {
+			f.t.Errorf("%s has come to %d, not to %d", id, len(f.told[id]), want[id])
 		}
 	}
 }

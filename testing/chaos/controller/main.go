@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -27,12 +28,12 @@ import (
 
 func main() { os.Exit(cli.Main("controller", run)) }
 
-// run takes pairs ID=NUMBER, the first action of each runtime, and goes on until it is killed or has reached -to.
+// run takes pairs ID=NUMBER, the first action of each runtime, and goes on until it is killed or has performed -more.
 func run(ctx context.Context, call cli.Call) error {
 	flags := flag.NewFlagSet("controller", flag.ContinueOnError)
 	state := flags.String("state", "", "state directory")
 	sandboxd := flags.String("sandboxd", "", "path of sandboxd")
-	to := flags.Int("to", 0, "last number")
+	more := flags.Int("more", 0, "how many actions of each runtime; 0 is any number")
 	mean := flags.Int("cut", 0, "bytes on a connection between cuts, on average")
 	seed := flags.Uint64("seed", 1, "of the cuts")
 	backend := flags.String("backend", "local", "local, jail or docker")
@@ -69,7 +70,11 @@ func run(ctx context.Context, call cli.Call) error {
 		if err != nil {
 			return err
 		}
-		wg.Go(func() { drive(ctx, system, sandbox.ID(id), n, *to, *think, out) })
+		to := math.MaxInt
+		if *more > 0 {
+			to = n + *more - 1
+		}
+		wg.Go(func() { drive(ctx, system, sandbox.ID(id), n, to, *think, out) })
 	}
 	wg.Wait()
 	return nil

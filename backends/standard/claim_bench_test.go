@@ -25,10 +25,11 @@ func TestMain(m *testing.M) { os.Exit(dockerd.Main(m)) }
 func BenchmarkClaim(b *testing.B) {
 	program := sandboxdtest.Binary(b)
 	b.Run("local", func(b *testing.B) {
-		claims(b, localDriver(b, program, ""), sandbox.Spec{ID: "bench"}, 0.95)
-	})
-	b.Run("local-home", func(b *testing.B) {
-		claims(b, localDriver(b, program, b.TempDir()), sandbox.Spec{ID: "bench"}, 0.95)
+		d, err := local.New(local.Config{StateDir: b.TempDir(), Sandboxd: program})
+		if err != nil {
+			b.Fatal(err)
+		}
+		claims(b, d, sandbox.Spec{ID: "bench"}, 0.95)
 	})
 	b.Run("jail", func(b *testing.B) {
 		claims(b, jailDriver(b, program), sandbox.Spec{ID: "bench"}, 0.6)
@@ -49,14 +50,6 @@ func BenchmarkClaim(b *testing.B) {
 		}
 		claims(b, d, sandbox.Spec{ID: "bench"}, 0.3)
 	})
-}
-
-func localDriver(b *testing.B, program, home string) backends.Driver {
-	d, err := local.New(local.Config{StateDir: b.TempDir(), Sandboxd: program, Home: home})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return d
 }
 
 func jailDriver(b *testing.B, program string) backends.Driver {

@@ -55,6 +55,7 @@ func Run(t *testing.T, place Place) {
 		{"Restore", testRestore},
 		{"SnapshotBusy", testSnapshotBusy},
 		{"SnapshotNamed", testSnapshotNamed},
+		{"Archive", testArchive},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, newWorld(t, place)) })
 	}

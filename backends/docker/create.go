@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -65,7 +66,7 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 	}
 	exposed, bindings := d.ports()
 	c := &container.Config{
-		Image:      d.config.Image,
+		Image:      cmp.Or(l.Image, d.config.Image),
 		Hostname:   "sandbox",
 		User:       strconv.Itoa(l.UID) + ":" + strconv.Itoa(l.GID),
 		WorkingDir: "/", // so that nothing is made in the image where the workspace is mounted

@@ -34,7 +34,7 @@ func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, 
 		var c *container.InspectResponse
 		switch c, err = d.inspect(ctx, l); {
 		case err != nil:
-		case c == nil || !c.State.Running:
+		case c == nil || !c.State.Running || l.Restoring != "":
 			err = errEnded
 		default:
 			i, err = d.instance(ctx, h, l)

@@ -1,6 +1,7 @@
 package jail
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -34,7 +35,7 @@ func (d *Driver) disks(l label) ([]cgroup.Disk, error) {
 		paths[1] = d.config.Root
 	}
 	if l.Named {
-		paths = append(paths, l.Workspace)
+		paths = append(paths, cmp.Or(l.Resolved, l.Workspace))
 	}
 	return cgroup.DisksOf(append(paths, d.config.Paths...)...)
 }

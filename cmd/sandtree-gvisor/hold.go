@@ -33,26 +33,9 @@ func hold() (code int, err error) {
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGTERM)
 	killed := o.killed()
-	if err := o.assemble(); err != nil {
-		return 0, fmt.Errorf("%w: %w", errCannot, err)
-	}
-	if err := forbidSetIDs(); err != nil {
-		return 0, fmt.Errorf("%w: %w", errCannot, err)
-	}
-	spec, err := o.describe()
+	c, err := o.start()
 	if err != nil {
 		return 0, err
-	}
-	conf, err := o.config()
-	if err != nil {
-		return 0, err
-	}
-	c, err := container.New(conf, container.Args{ID: o.ID, Spec: spec, BundleDir: bundleDir, Attached: true})
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w", errCannot, err)
-	}
-	if err := c.Start(conf); err != nil {
-		return 0, fmt.Errorf("%w: %w", errCannot, err)
 	}
 	// They are the sandbox's from here on: as long as this process had them too, nobody would see them end.
 	for _, f := range []*os.File{os.Stdin, os.Stdout} {
@@ -78,6 +61,32 @@ func hold() (code int, err error) {
 		return 128 + int(status.Signal()), nil
 	}
 	return status.ExitStatus(), nil
+}
+
+// start makes the sandbox, and starts its first process.
+func (o *order) start() (*container.Container, error) {
+	if err := o.assemble(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errCannot, err)
+	}
+	if err := forbidSetIDs(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errCannot, err)
+	}
+	spec, err := o.describe()
+	if err != nil {
+		return nil, err
+	}
+	conf, err := o.config()
+	if err != nil {
+		return nil, err
+	}
+	c, err := container.New(conf, container.Args{ID: o.ID, Spec: spec, BundleDir: bundleDir, Attached: true})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errCannot, err)
+	}
+	if err := c.Start(conf); err != nil {
+		return nil, fmt.Errorf("%w: %w", errCannot, err)
+	}
+	return c, nil
 }
 
 // config is gVisor's.

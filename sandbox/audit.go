@@ -88,12 +88,18 @@ func (a Audit) Check() error {
 		return fmt.Errorf("syscalls: want at most %d, have %d", MaxAuditSyscalls, len(a.Syscalls))
 	}
 	for _, name := range a.Syscalls {
+		if slices.Contains(untellable, name) {
+			return fmt.Errorf("syscalls: %s cannot be told of: whoever starts the telling needs it", name)
+		}
 		if !isSyscallName(name) {
 			return fmt.Errorf("syscalls: %.40q is no name of a system call: want letters, digits and '_', such as \"ptrace\"", name)
 		}
 	}
 	return nil
 }
+
+// untellable are calls that the start of a sandbox waits with, before anybody listens.
+var untellable = []string{"dup3", "futex"}
 
 func isSyscallName(s string) bool {
 	for i := range len(s) {

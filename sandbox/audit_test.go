@@ -14,7 +14,7 @@ func TestAuditCheck(t *testing.T) {
 	}
 	for field, bad := range map[string]Audit{
 		"files": {Files: "some"}, "rate": {Rate: -1}, "rate: want": {Rate: MaxAuditRate + 1}, "syscalls: \"": {Syscalls: []string{"rm -rf"}},
-		"syscalls: \"\"": {Syscalls: []string{""}}, "syscalls: want": {Syscalls: slices.Repeat([]string{"ptrace"}, MaxAuditSyscalls+1)},
+		"syscalls: dup3": {Syscalls: []string{"dup3"}}, "syscalls: \"\"": {Syscalls: []string{""}}, "syscalls: want": {Syscalls: slices.Repeat([]string{"ptrace"}, MaxAuditSyscalls+1)},
 	} {
 		if err := bad.Check(); err == nil || !strings.HasPrefix(err.Error(), field) {
 			t.Errorf("%+v: %v", bad, err)

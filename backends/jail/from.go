@@ -113,7 +113,7 @@ func (d *Driver) copyFrom(ctx context.Context, h home, l label, name string) err
 			return fmt.Errorf("copy the %s: %w", part, err)
 		}
 	}
-	return nil
+	return noSnapshot(name, d.snapshots().Read(name, &k)) // removed meanwhile, it may have been copied in part
 }
 
 // restoring and restored are directories of a home without layers in which files wait that are to take the place of its own, and

@@ -98,7 +98,7 @@ func (d *Driver) usedLayers() (map[string]bool, error) {
 		if id := sandbox.ID(e.Name()); id.Check() == nil {
 			l, err := d.home(id).read()
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
-				return nil, err
+				return nil, fmt.Errorf("the label of %s: %w", id, err)
 			}
 			use(l.Layers...)
 			if p := l.Pending; p != nil {
@@ -110,7 +110,7 @@ func (d *Driver) usedLayers() (map[string]bool, error) {
 	for _, name := range names {
 		var s kept
 		if err := d.snapshots().Read(name, &s); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
+			return nil, fmt.Errorf("the record of snapshot %s: %w", name, err)
 		}
 		use(s.Layers...)
 	}

@@ -188,6 +188,11 @@ func (d *Driver) fetch(ctx context.Context, h home, name string) error {
 			return errors.Join(fmt.Errorf("copy the %s: %w", part, err), held.RemoveTree(h.path(restoring)))
 		}
 	}
+	if err := d.snapshots().Read(name, &s); errors.Is(err, os.ErrNotExist) { // what is removed meanwhile is copied in part
+		return errors.Join(coded{sandbox.NotFound, backends.NoSnapshot(name)}, held.RemoveTree(h.path(restoring)))
+	} else if err != nil {
+		return err
+	}
 	return nil
 }
 

@@ -12,7 +12,9 @@
 // look into that process: see Config.Descriptor.
 //
 // The keeper reads the memory of hostile programs. Everything that it reads is bounded, and taken as bytes. It has given up all
-// privileges but the one over the sandbox's own user namespace, which it has for being of the user who made that.
+// capabilities but those over the sandbox's own user namespace, which it has for being of the user who made that. It still is
+// that user, root's number where root is the controller, and outside of the sandbox: a keeper that is broken into can write to
+// that user's files. (Landlock would forbid it to look into processes that are not below it.)
 package audit
 
 import (

@@ -9,7 +9,7 @@ STORY   ?= examples/trajectories/fix-a-failing-test.json
 PURE    := ./sandbox ./sandbox/wire ./sandbox/ledger ./transport/breaker ./actors/kit ./supervisor/config ./internal/cgroup ./internal/child ./internal/cli ./internal/reap
 
 .DEFAULT_GOAL := help
-.PHONY: help run build conform-test docker-test client-test vscode-test test test-ordinary test-repeat check lint vuln fuzz soak bench chaos setup clean
+.PHONY: help run build gvisor gvisor-test conform-test docker-test client-test vscode-test test test-ordinary test-repeat check lint vuln fuzz soak bench chaos setup clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,13 @@ build: ## build bin/sandtree and bin/sandboxd (static)
 	@mkdir -p $(BIN)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/sandboxd ./cmd/sandboxd
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/sandtree ./cmd/sandtree
+
+gvisor: ## build bin/sandtree-gvisor, the companion of the gvisor backend (80 MB; takes minutes the first time)
+	@mkdir -p $(BIN)
+	cd cmd/sandtree-gvisor && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../../$(BIN)/sandtree-gvisor .
+	@# Once more, with the filters that it has made of itself: a sandbox starts faster by a third.
+	$(BIN)/sandtree-gvisor filters >$(BIN)/filters.json && mv $(BIN)/filters.json cmd/sandtree-gvisor/filters/$$($(GO) env GOARCH).json
+	cd cmd/sandtree-gvisor && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../../$(BIN)/sandtree-gvisor .
 
 test: setup ## all tests, with the race detector
 	@GO=$(GO) .ci/test ./...
@@ -48,6 +55,10 @@ lint: setup ## gofmt, vet, staticcheck, shellcheck
 
 docker-test: setup ## the docker backend at length: chaos, and all conformance cases inside containers
 	CI=true CI_PROMISES="docker ldd" CHAOS=full CONFORM=1 $(GO) test -race -count=1 -timeout 14m ./backends/docker ./testing/dockerd
+
+gvisor-test: setup gvisor ## the gvisor backend, as root, with its companion, which is built first
+	@test -z "$$(gofmt -l cmd/sandtree-gvisor)" || { gofmt -l cmd/sandtree-gvisor; exit 1; }
+	CI=true CI_PROMISES="gvisor root cgroup" CONFORM=1 $(GO) test -race -count=1 -timeout 14m ./backends/gvisor
 
 client-test: ## drive sandboxd with the Python client of OpenHands, from PyPI (needs Python 3.12)
 	@.ci/python-client

@@ -22,6 +22,7 @@ const module = "github.com/sandtree/sandtree/"
 var mayImport = []struct{ pkg, imports string }{
 	{"internal/cli", "sandbox"},
 	{"internal/egress", "sandbox"},
+	{"internal/audit", "sandbox"},
 	{"internal/*", ""},
 	{"sandbox", ""},
 	{"transport/breaker", ""},

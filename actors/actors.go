@@ -40,7 +40,7 @@
 //	   └─── ERROR, ERROR_MEMORY, ◀──┘
 //	        ERROR_RUNTIME_DISCONNECTED
 //
-// From every state closing (let go of the sandbox, or end it) leads to STOPPED. A step that has nothing to do, such as the
+// From every state closing (let go of the sandbox, or end it) leads to STOPPED, and from READY to be unused for long (idle.go). A step that has nothing to do, such as the
 // set-up of a sandbox that was only attached to, is passed through, not left out. What STOPPED came of is kept, and a
 // stopped runtime can be reopened.
 //
@@ -73,6 +73,7 @@ type Sandbox interface {
 	SetEgress(ctx context.Context, e sandbox.Egress) error    // now. Code: Unsupported
 	Traffic() (sandbox.Traffic, error)                        // Code: Unsupported
 	Halt(ctx context.Context) error                           // end its processes by force; Start revives it. Code: Unsupported
+	Pause(ctx context.Context) error                          // stop its processes where they are; Attach lets them go on. Code: Unsupported
 	Terminal(ctx context.Context, cols, rows uint16) (*transport.Terminal, error)
 	Wait(ctx context.Context) (sandbox.Exit, error)
 	Close() error
@@ -135,6 +136,7 @@ type Store interface {
 	Log(ctx context.Context, id sandbox.ID, epoch uint64, recs ...journal.Record) error
 	FindAction(ctx context.Context, id sandbox.ID, actionID string) (action, observation *journal.Record, err error)
 	Unsettled(ctx context.Context, id sandbox.ID) ([]journal.Record, error)
+	LastActive(ctx context.Context, id sandbox.ID) (time.Time, error)
 	Runtime(ctx context.Context, id sandbox.ID) (journal.RuntimeRow, error)
 	SaveRuntime(ctx context.Context, row journal.RuntimeRow) error
 }

@@ -150,6 +150,17 @@ func (m *memory) SaveRuntime(_ context.Context, row journal.RuntimeRow) error {
 	return nil
 }
 
+func (m *memory) LastActive(_ context.Context, id sandbox.ID) (last time.Time, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.recs {
+		if r.Runtime == id && r.ActionID != "" {
+			last = r.Time
+		}
+	}
+	return last, nil
+}
+
 // history is what the store holds of a runtime, one word per record: statuses without their prefix, actions and observations by id.
 func (m *memory) history(id sandbox.ID) string {
 	m.mu.Lock()
@@ -166,6 +177,11 @@ func (m *memory) history(id sandbox.ID) string {
 			w, _, _ = strings.Cut(w, `"`)
 			if strings.Contains(string(r.Body), `"recovering":true`) {
 				w += "(recovering)"
+			}
+			for _, how := range []Rest{Paused, Halted} {
+				if strings.Contains(string(r.Body), fmt.Sprintf(`"idle":%q`, how)) {
+					w = "(" + string(how) + ")"
+				}
 			}
 		case journal.TypeAction:
 			w = "+" + r.ActionID
@@ -214,6 +230,9 @@ type box struct {
 	heeds    string // the key
 	halts    int
 	stuck    bool // answers nothing about actions, but lives
+	paused   bool
+	pausing  time.Duration // how long Pause takes
+	pauseErr error         // of Pause, if set
 }
 
 func newWorld() *world { return &world{boxes: map[sandbox.ID]*box{}} }
@@ -270,7 +289,7 @@ func (w *world) Attach(ctx context.Context, id sandbox.ID, epoch uint64) (Sandbo
 	if b.died() {
 		return nil, failure(sandbox.NotFound, "attach", id, "dead")
 	}
-	b.epoch = max(b.epoch, epoch)
+	b.epoch, b.paused = max(b.epoch, epoch), false
 	return &line{box: b, dead: b.dead, closed: make(chan struct{}), epoch: epoch}, nil
 }
 
@@ -527,9 +546,30 @@ func (l *line) Halt(context.Context) error {
 	l.box.kill(sandbox.Exit{Signal: 9})
 	l.box.mu.Lock()
 	defer l.box.mu.Unlock()
+	l.box.paused = false
 	l.box.halts++
 	l.box.busy, l.box.slow = false, ""
 	return nil
+}
+
+// pauseWith says how long Pause takes, and what it fails with.
+func (b *box) pauseWith(d time.Duration, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pausing, b.pauseErr, b.paused = d, err, false
+}
+
+func (l *line) Pause(context.Context) error {
+	l.box.mu.Lock()
+	d := l.box.pausing
+	l.box.mu.Unlock()
+	time.Sleep(d)
+	l.box.mu.Lock()
+	defer l.box.mu.Unlock()
+	if l.box.pauseErr == nil {
+		l.box.paused = true
+	}
+	return l.box.pauseErr
 }
 
 func (l *line) Close() error         { l.once.Do(func() { close(l.closed) }); return nil }

@@ -61,10 +61,18 @@ func (s Steward) ready(ctx context.Context, o Order) (State, error) {
 	return kit.Ask(ctx, s.ref, func(r kit.Reply[State]) stewardMsg { return ready{r, o} })
 }
 
-// Sandbox gives the sandbox itself, for files and terminals, when the runtime is ready. It is good until the runtime
-// fails or is closed; actions are not to be done with it.
-func (s Steward) Sandbox(ctx context.Context) (Sandbox, error) {
-	return kit.Ask(ctx, s.ref, func(r kit.Reply[Sandbox]) stewardMsg { return access{r} })
+// Use gives the sandbox itself, for files and terminals, when the runtime is ready. It is good until the runtime fails or is
+// closed, and does not rest before done has been called, which may be called more than once; actions are not to be done with
+// it.
+func (s Steward) Use(ctx context.Context) (there Sandbox, done func(), err error) {
+	u := &use{}
+	done = func() { s.ref.Tell(enough{u}) }
+	there, err = kit.Ask(ctx, s.ref, func(r kit.Reply[Sandbox]) stewardMsg { return access{r, u} })
+	if err != nil {
+		done() // the answer may be on its way
+		return nil, func() {}, err
+	}
+	return there, done, nil
 }
 
 // Interrupt sends SIGINT to what the action runs in the foreground, or takes it out of the queue. id "" is the action in
@@ -96,10 +104,11 @@ func (s Steward) SetEgress(ctx context.Context, e sandbox.Egress) error {
 		return &sandbox.Error{Code: sandbox.Invalid, Op: "runtime.SetEgress", ID: s.id, Err: err}
 	}
 	e.Domains, e.CIDRs = slices.Clone(e.Domains), slices.Clone(e.CIDRs)
-	there, err := s.Sandbox(ctx)
+	there, done, err := s.Use(ctx)
 	if err != nil {
 		return err
 	}
+	defer done()
 	if err := there.SetEgress(ctx, e); err != nil { // before it is on record: what the backend cannot do is no policy
 		return err
 	}

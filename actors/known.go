@@ -25,6 +25,7 @@ type known struct {
 // savedSpec is what is kept of a Spec: no value of a variable, and no token.
 type savedSpec struct {
 	Workspace   string         `json:"workspace,omitempty"`
+	From        string         `json:"from,omitempty"`
 	Repository  string         `json:"repository,omitempty"`
 	Branch      string         `json:"branch,omitempty"`
 	InitGit     bool           `json:"init_git,omitempty"`
@@ -33,6 +34,8 @@ type savedSpec struct {
 	NoScripts   bool           `json:"no_scripts,omitempty"`
 	Limits      sandbox.Limits `json:"limits,omitzero"`
 	Egress      sandbox.Egress `json:"egress,omitzero"`
+	Idle        sandbox.Idle   `json:"idle,omitzero"`
+	Audit       sandbox.Audit  `json:"audit,omitzero"`
 	OrphanAfter time.Duration  `json:"orphan_after,omitempty"` // nanoseconds
 	Env         []string       `json:"env,omitempty"`          // names
 	SetUp       bool           `json:"set_up,omitempty"`
@@ -62,7 +65,7 @@ func (k known) fits(o Order) error {
 	if !k.exists {
 		return nil
 	}
-	return fit(k.backend, k.saved.Workspace, o)
+	return fit(k.backend, k.saved.Workspace, k.saved.From, o)
 }
 
 // fits says whether o can be the runtime that is here. Code: Conflict.
@@ -70,10 +73,10 @@ func (s *steward) fits(o Order) error {
 	if o.Backend == nil {
 		return nil
 	}
-	return fit(s.order.Backend.Name(), s.order.Spec.Workspace, o)
+	return fit(s.order.Backend.Name(), s.order.Spec.Workspace, s.order.Spec.From, o)
 }
 
-func fit(backend, workspace string, o Order) error {
+func fit(backend, workspace, from string, o Order) error {
 	conflict := func(what, have, want string) error {
 		return failure(sandbox.Conflict, "runtime", o.Spec.ID, fmt.Sprintf("its %s is %q, not %q", what, have, want))
 	}
@@ -82,6 +85,8 @@ func fit(backend, workspace string, o Order) error {
 		return conflict("backend", backend, o.Backend.Name())
 	case w != "" && workspace != "" && w != workspace:
 		return conflict("workspace", workspace, w)
+	case o.Spec.From != "" && o.Spec.From != from:
+		return conflict("first snapshot", from, o.Spec.From)
 	}
 	return nil
 }
@@ -93,10 +98,15 @@ func (k known) complete(o Order) Order {
 	}
 	s, old := &o.Spec, k.saved
 	s.Workspace = cmp.Or(s.Workspace, old.Workspace)
+	s.From = cmp.Or(s.From, old.From)
 	s.OrphanAfter = cmp.Or(s.OrphanAfter, old.OrphanAfter)
 	s.Limits = cmp.Or(s.Limits, old.Limits)
+	s.Idle = s.Idle.Or(old.Idle)
 	if s.Egress.IsZero() {
 		s.Egress = old.Egress
+	}
+	if s.Audit.IsZero() {
+		s.Audit = old.Audit
 	}
 	if t := &s.Setup; t.Repository == "" && !t.InitGit {
 		t.Repository, t.Branch, t.InitGit = old.Repository, old.Branch, old.InitGit
@@ -115,8 +125,8 @@ func (k known) spec(o Order) json.RawMessage {
 	}
 	maps.Copy(names, t.Env)
 	return marshal(savedSpec{
-		Workspace: s.Workspace, Repository: t.Repository, Branch: t.Branch, InitGit: t.InitGit, GitUser: t.GitUser,
-		GitEmail: t.GitEmail, NoScripts: t.NoScripts, Limits: s.Limits, Egress: s.Egress, OrphanAfter: s.OrphanAfter,
+		Workspace: s.Workspace, From: s.From, Repository: t.Repository, Branch: t.Branch, InitGit: t.InitGit, GitUser: t.GitUser,
+		GitEmail: t.GitEmail, NoScripts: t.NoScripts, Limits: s.Limits, Egress: s.Egress, Idle: s.Idle, Audit: s.Audit, OrphanAfter: s.OrphanAfter,
 		Env: slices.Sorted(maps.Keys(names)), SetUp: k.setUp,
 	})
 }

@@ -14,11 +14,12 @@ import (
 	"github.com/sandtree/sandtree/transport"
 )
 
-// work is one thing for a runtime to do: an action, or variables to add to the shell.
+// work is one thing for a runtime to do: an action, variables to add to the shell, or something to do while no action runs.
 type work struct {
 	id     string
 	action sandbox.Action
 	vars   map[string]string
+	alone  func(ctx context.Context, s Sandbox) error
 
 	named    bool // the id may have been used before
 	orphan   bool // it is left from an activation that died; only its end is wanted
@@ -49,6 +50,8 @@ func (p performer) perform(ctx context.Context, w work) error {
 	var seen sandbox.Observation
 	var err error
 	switch {
+	case w.alone != nil:
+		err = p.doAlone(ctx, w)
 	case w.vars != nil:
 		err = furnisher{sandbox: p.sandbox}.export(ctx, w.vars)
 	case w.lost, w.begun:
@@ -61,7 +64,7 @@ func (p performer) perform(ctx context.Context, w work) error {
 	}
 	switch code := sandbox.CodeOf(err); code {
 	case sandbox.Unavailable, sandbox.Lost:
-		p.steward.Tell(setback{p.gen, w.id, code == sandbox.Lost || w.begun, w.overdue || errors.Is(err, transport.ErrOverdue)})
+		p.steward.Tell(setback{p.gen, w.id, code == sandbox.Lost || w.begun || w.alone != nil, w.overdue || errors.Is(err, transport.ErrOverdue)})
 		return p.why(ctx, err)
 	case sandbox.Conflict:
 		if fenced := p.sandbox.Renew(ctx); sandbox.CodeOf(fenced) == sandbox.Conflict {

@@ -22,6 +22,7 @@ type rig struct {
 	sys      *kit.System
 	runtimes *Runtimes
 	changes  changes
+	began    time.Time
 }
 
 // changes are what the embedder's function was called with.
@@ -53,7 +54,7 @@ func restarts(d kit.Death, h kit.History) []kit.Effect {
 const ttl = 3 * time.Second
 
 func newRig(t *testing.T, owner string, store *memory, w *world) *rig {
-	r := &rig{t: t, store: store, world: w}
+	r := &rig{t: t, store: store, world: w, began: time.Now()}
 	r.runtimes = NewRuntimes(Config{
 		Store: store, Owner: owner, TTL: ttl, Queue: 3, Restart: restarts, Notify: r.changes.add, Log: slog.New(slog.DiscardHandler),
 	}, restarts)

@@ -18,6 +18,7 @@ type State struct {
 	Attempt, Of int
 	NextAt      time.Time
 
+	Idle       Rest     // how the sandbox rests while nobody uses it, of StatusStopped; "" if it does not
 	Cause      error    // of the last failure, until the runtime is ready again; it stays when it is stopped
 	Queued     int      // actions that wait
 	Running    string   // id of the action in flight; "" if there is none
@@ -77,10 +78,17 @@ func (s State) may(to sandbox.Status) bool {
 
 // move is s after a step that is no failure.
 func (s State) move(to sandbox.Status, message string) State {
-	s.Status, s.Message, s.Recovering, s.NextAt = to, message, false, time.Time{}
+	s.Status, s.Message, s.Recovering, s.NextAt, s.Idle = to, message, false, time.Time{}, ""
 	if to == sandbox.StatusReady {
 		s.Cause, s.Attempt, s.Of = nil, 0, 0
 	}
+	return s
+}
+
+// sleeps is s after its sandbox has come to rest.
+func (s State) sleeps(how Rest, message string) State {
+	s = s.move(sandbox.StatusStopped, message)
+	s.Idle = how
 	return s
 }
 

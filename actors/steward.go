@@ -51,7 +51,10 @@ type (
 		kit.Reply[State]
 		order Order // the zero Order is any
 	}
-	access struct{ kit.Reply[Sandbox] } // the same, with the sandbox
+	access struct { // the same, with the sandbox, which does not rest until the use is over
+		kit.Reply[Sandbox]
+		use *use
+	}
 	reopen struct{ kit.Reply[struct{}] }
 	leave  struct {
 		kit.Reply[struct{}]
@@ -88,6 +91,7 @@ type (
 	activated struct {
 		lease Lease
 		known known
+		used  time.Time // last, as far as it is known
 		err   error
 	}
 	recorded struct{ err error }
@@ -132,6 +136,7 @@ type Config struct {
 	Interval time.Duration // between signs of life of a sandbox
 	Misses   int           // signs of life missed in a row that mean death
 	Grace    time.Duration // for what runs in a sandbox that is ended
+	Idle     sandbox.Idle  // when the sandbox of a runtime rests that nobody uses
 	Notify   func(Change)  // hears of every change, in order; must not wait; may be nil
 	Log      *slog.Logger
 }
@@ -157,6 +162,7 @@ type steward struct {
 	runtime kit.Ref[runtimeMsg] // zero if there is none
 	gen     int                 // of its incarnation, as we count
 	sandbox Sandbox             // nil unless the runtime is ready
+	idle    idle
 
 	env     map[string]string // that AddEnv has added
 	secrets []string
@@ -177,8 +183,13 @@ func (s *steward) Receive(c *kit.Context[stewardMsg], m stewardMsg) error {
 	switch m := m.(type) {
 	case do:
 		s.do(c, m)
+		return s.stir(c)
+	case alone:
+		s.alone(c, m)
+		return s.stir(c)
 	case addEnv:
 		s.addEnv(c, m)
+		return s.stir(c)
 	case interrupt:
 		s.interrupt(m)
 	case setEgress:
@@ -199,9 +210,11 @@ func (s *steward) Receive(c *kit.Context[stewardMsg], m stewardMsg) error {
 		}
 		s.waiting = append(s.waiting, m)
 		s.answerWaiting()
+		return s.stir(c)
 	case access:
 		s.wanting = append(s.wanting, m)
 		s.answerWaiting()
+		return s.stir(c)
 	case reopen:
 		return s.reopen(c, m)
 	case leave:
@@ -235,6 +248,14 @@ func (s *steward) Receive(c *kit.Context[stewardMsg], m stewardMsg) error {
 		return s.end(c)
 	case released:
 		return s.released(m)
+	case restDue:
+		s.restDue(c)
+	case rested:
+		return s.rested(c, m)
+	case enough:
+		s.enough(c, m)
+	case awakened:
+		return s.awakened(c, m)
 	}
 	return nil
 }
@@ -256,7 +277,7 @@ func (s *steward) state() State {
 
 // up says whether the runtime takes actions, now or when it is ready.
 func (s *steward) up() bool {
-	return s.ending == nil && s.fenced == nil && (s.opening || !s.runtime.Zero())
+	return s.ending == nil && s.fenced == nil && (s.opening || !s.runtime.Zero() || s.idle.phase != awake)
 }
 
 // down is why it does not.
@@ -286,6 +307,7 @@ func (s *steward) answerWaiting() {
 			w.OK(s.state())
 		}
 		for _, w := range s.wanting {
+			s.idle.begin(w.use)
 			w.OK(s.sandbox)
 		}
 	case !s.up():

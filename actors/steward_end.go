@@ -15,6 +15,7 @@ type ending struct {
 	asked    []kit.Reply[struct{}]
 	kill     bool
 	cut      []string // actions that the end of the sandbox cuts off
+	rousing  bool
 	removing bool
 	removed  bool
 	said     bool
@@ -41,7 +42,7 @@ func (s *steward) leave(c *kit.Context[stewardMsg], m leave) error {
 	s.ending = &ending{asked: []kit.Reply[struct{}]{m.Reply}, kill: m.kill}
 	s.sandbox = nil
 	for _, j := range s.jobs {
-		if j.recorded && j.begun && j.vars == nil {
+		if j.recorded && j.begun && j.isAction() {
 			s.ending.cut = append(s.ending.cut, j.id)
 		}
 	}
@@ -56,14 +57,19 @@ func (s *steward) leave(c *kit.Context[stewardMsg], m leave) error {
 
 // end goes on with the ending as far as it can.
 func (s *steward) end(c *kit.Context[stewardMsg]) error {
-	if !s.runtime.Zero() {
-		return nil // Child goes on
+	if !s.runtime.Zero() || s.idle.phase == lulling {
+		return nil // Child goes on, or rested
 	}
 	if s.fenced != nil {
 		return s.fenced
 	}
 	e := s.ending
 	switch {
+	case !e.kill && s.idle.phase == asleep && s.idle.is == Paused:
+		if !e.rousing {
+			e.rousing = true
+			c.Task(s.rouse)
+		}
 	case e.kill && !e.removed:
 		if !e.removing {
 			e.removing = true
@@ -73,6 +79,8 @@ func (s *steward) end(c *kit.Context[stewardMsg]) error {
 		e.said = true
 		message := "the sandbox is left running"
 		switch {
+		case !e.kill && s.idle.phase == asleep:
+			message = "the sandbox is left stopped"
 		case e.err != nil:
 			message = "the sandbox could not be ended: " + s.mask.text(e.err.Error())
 		case e.kill:

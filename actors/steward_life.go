@@ -41,10 +41,15 @@ func (s *steward) activate(ctx context.Context) stewardMsg {
 	if err != nil {
 		return activated{err: err}
 	}
-	if k, err = recall(ctx, store, id); err != nil { // again: until now somebody else may have been adding to it
+	k, err = recall(ctx, store, id) // again: until now somebody else may have been adding to it
+	var used time.Time
+	if err == nil && k.exists {
+		used, err = store.LastActive(ctx, id)
+	}
+	if err != nil {
 		_ = lease.Release(ctx)
 	}
-	return activated{lease, k, err}
+	return activated{lease, k, used, err}
 }
 
 func (s *steward) activated(c *kit.Context[stewardMsg], m activated) error {
@@ -59,6 +64,7 @@ func (s *steward) activated(c *kit.Context[stewardMsg], m activated) error {
 	}
 	s.known = m.known
 	s.order = s.known.complete(s.order)
+	s.idle.after, s.idle.last = s.cfg.Resting(s.order.Spec), later(s.idle.last, m.used)
 	var orphans []*job
 	for _, r := range s.known.unsettled {
 		j := &job{work: work{id: r.ActionID, orphan: true, recorded: true, begun: true}, body: r.Body, watchers: &audience{}}
@@ -125,6 +131,9 @@ func (s *steward) Child(c *kit.Context[stewardMsg], e kit.ChildEvent) error {
 		s.become(c, s.now.restarting(e.Err, e.Attempt, e.Of, e.Next))
 	case kit.Ended:
 		s.runtime = kit.Ref[runtimeMsg]{}
+		if s.idle.phase == parting {
+			return s.restingGone(c)
+		}
 		if s.ending != nil || s.fenced != nil {
 			return s.end(c)
 		}
@@ -158,8 +167,10 @@ func (s *steward) prepared(c *kit.Context[stewardMsg], m prepared) {
 	s.sandbox = m.sandbox
 	s.known.setUp = true
 	s.become(c, s.now.move(sandbox.StatusReady, ""))
+	s.idle.came()
 	s.answerWaiting()
 	s.next(c)
+	s.watch(c)
 }
 
 func (s *steward) reopen(c *kit.Context[stewardMsg], m reopen) error {
@@ -176,7 +187,7 @@ func (s *steward) reopen(c *kit.Context[stewardMsg], m reopen) error {
 	lease, id := s.lease, s.order.Spec.ID
 	c.Task(func(ctx context.Context) stewardMsg { // what was in flight when it stopped has to be settled
 		k, err := recall(ctx, s.cfg.Store, id)
-		return activated{lease, k, err}
+		return activated{lease: lease, known: k, err: err}
 	})
 	return nil
 }

@@ -58,7 +58,7 @@ func (s *steward) do(c *kit.Context[stewardMsg], m do) {
 
 // join lets somebody who asks for an action again wait for it with the others.
 func (s *steward) join(j *job, m do) {
-	if j.vars != nil || !bytes.Equal(s.bodyOf(j), s.mask.event(wire.AppendAction(nil, m.action))) {
+	if !j.isAction() || !bytes.Equal(s.bodyOf(j), s.mask.event(wire.AppendAction(nil, m.action))) {
 		m.Err(failure(sandbox.Conflict, "runtime.Do", s.order.Spec.ID, fmt.Sprintf("another action has the id %q", j.id)))
 		return
 	}
@@ -132,6 +132,7 @@ func (s *steward) finished(c *kit.Context[stewardMsg], m finished) {
 	}
 	j.answer(m.seen, m.err)
 	s.next(c)
+	s.used(c)
 }
 
 // setback hears that the action in flight did not come to its end. The runtime fails now, and the next one goes on with it.
@@ -144,7 +145,7 @@ func (s *steward) setback(m setback) {
 // forgotten marks what may have begun in a sandbox that is gone. The new one cannot tell of it, and must not do it again.
 func (s *steward) forgotten() {
 	for _, j := range s.jobs {
-		if j.begun && j.vars == nil {
+		if j.begun && j.isAction() {
 			j.lost = true
 		}
 	}

@@ -28,6 +28,7 @@ type statusBody struct {
 	Code       sandbox.Code `json:"code,omitempty"`
 	Unenforced []string     `json:"unenforced,omitempty"`
 	Reported   bool         `json:"reported,omitempty"`
+	Idle       Rest         `json:"idle,omitempty"`
 }
 
 // tell makes a change known: as an event, and to the embedder.
@@ -38,7 +39,7 @@ func (s *steward) tell(c *kit.Context[stewardMsg], ch Change) {
 	}
 	if !ch.Reported {
 		b.Recovering, b.Attempt, b.Of, b.NextAt = ch.State.Recovering, ch.State.Attempt, ch.State.Of, ch.State.NextAt
-		b.Code = sandbox.CodeOf(ch.State.Cause)
+		b.Code, b.Idle = sandbox.CodeOf(ch.State.Cause), ch.State.Idle
 		if b.ID == sandbox.StatusRuntimeStarted {
 			b.Unenforced = ch.State.Unenforced
 		}

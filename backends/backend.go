@@ -73,7 +73,13 @@ func (b *Backend) Supports(spec sandbox.Spec) error {
 	if err := spec.Check(); err != nil {
 		return b.wrap("Start", spec.ID, err)
 	}
-	return b.wrap("Start", spec.ID, checkLimits(b.name, spec, b.enforces()))
+	if err := b.checkFrom(spec); err != nil {
+		return b.wrap("Start", spec.ID, err)
+	}
+	if err := checkAudit(b.name, spec, b.driver); err != nil {
+		return b.wrap("Start", spec.ID, err)
+	}
+	return b.wrap("Start", spec.ID, b.explain(checkLimits(b.name, spec, b.enforces())))
 }
 
 // Start gives the sandbox that spec describes, answering and working for spec.Epoch: a new one, the living one of that

@@ -5,8 +5,9 @@
 // checked, limits that the driver cannot enforce are refused, what may be retried is retried, the server inside is
 // waited for and told which activation it works for, and each error says which operation on which sandbox failed.
 // A driver hands back a dialer, not an address: ports, tunnels and credentials stay its own affair. What only some can
-// do is a small interface of its own, found by assertion: on a driver Limiter, Resident, Remover, Checker, Builder and io.Closer,
-// on an instance Keyed, Fresh, Found, Served, Halter, Labeler, Filtered, Pauser, LogStreamer and PortExposer.
+// do is a small interface of its own, found by assertion: on a driver Limiter, Resident, Remover, Checker, Rester, Auditor, Builder, SnapshotKeeper,
+// SnapshotMover and io.Closer, on an instance Keyed, Fresh, Found, Served, Halter, Labeler, Filtered, Attentive, Pauser, Snapshotter, LogStreamer and
+// PortExposer.
 //
 // Three ways to part from a sandbox must not be confused. Closing lets go of it: it lives on, and the next process can
 // attach. Halting ends its processes, but Start with the same id revives it, with its workspace and its memory of what
@@ -148,6 +149,10 @@ type Options struct {
 	// OnConnection, if not nil, hears what the sandboxes that are Filtered do on the network: at most some ten events
 	// per second and sandbox, one call at a time for each sandbox.
 	OnConnection func(id sandbox.ID, c sandbox.Connection)
+	// OnAudit, if not nil, hears what the sandboxes whose spec has an Audit do, as often as that says, one call at a time for each
+	// sandbox. What a process was not told that had the sandbox before, the next one is; and, if that one was killed, a few of its
+	// last records once more.
+	OnAudit func(id sandbox.ID, r sandbox.AuditRecord)
 	// OnProgress, if not nil, hears how the pulling and building of images goes. It must not wait.
 	OnProgress func(Progress)
 	Log        *slog.Logger // nil discards

@@ -37,8 +37,10 @@ func (b *Backend) connect(ctx context.Context, inst Instance, spec sandbox.Spec)
 	if err != nil {
 		return nil, err
 	}
-	if err := b.ready(ctx, inst, client, spec); err != nil {
-		return nil, join(err, client.Close())
+	if served, ok := inst.(Served); !ok || !served.Served() { // else it was started for this epoch, and has said that it answers
+		if err := b.ready(ctx, inst, client, spec); err != nil {
+			return nil, join(err, client.Close())
+		}
 	}
 	return &Sandbox{
 		Client: client, id: spec.ID, backend: b, instance: inst,
@@ -66,10 +68,7 @@ func (b *Backend) ready(ctx context.Context, inst Instance, client *transport.Cl
 			stop(fmt.Errorf("the sandbox ended before it was ready: %v", exit))
 		}
 	})
-	var err error
-	if served, ok := inst.(Served); !ok || !served.Served() {
-		err = client.Ready(waiting)
-	}
+	err := client.Ready(waiting)
 	if err == nil {
 		err = client.Renew(waiting)
 	}

@@ -10,8 +10,9 @@ import (
 
 // A Warmer is a driver that can start a sandbox before it is known for whom.
 type Warmer interface {
-	// Shape is what of a spec is settled by the start: blanks of one shape are interchangeable until they are adopted.
-	Shape(spec sandbox.Spec) string
+	// Shape is what of a spec is settled by the start: blanks of one shape are interchangeable until they are adopted. It is not ok
+	// for a spec of which nothing can be started before; of the others it depends on limits alone, and may be "".
+	Shape(spec sandbox.Spec) (shape string, ok bool)
 	// Warm starts one for specs of the shape of spec, of which it takes nothing else. ctx bounds the start.
 	// Codes: Invalid, Denied, Exhausted, Unavailable.
 	Warm(ctx context.Context, spec sandbox.Spec) (Blank, error)
@@ -35,7 +36,7 @@ func (b *Backend) Shape(spec sandbox.Spec) (shape string, ok bool) {
 	if !ok {
 		return "", false
 	}
-	return w.Shape(spec), true
+	return w.Shape(spec)
 }
 
 // Warm starts a blank. It is tried once: whoever wants one can do without. Codes: Unsupported, and those of the driver's.
@@ -77,9 +78,9 @@ func (c *counted) Stop(ctx context.Context, grace time.Duration) error {
 	return c.Blank.Stop(ctx, grace)
 }
 
-// begin starts the sandbox of spec: with a blank, if there is one that fits, else from nothing.
+// begin starts the sandbox of spec: with a blank, if there is one that fits, else from nothing or a snapshot.
 func (b *Backend) begin(ctx context.Context, spec sandbox.Spec) (Instance, error) {
-	if b.config.Claim != nil {
+	if b.config.Claim != nil && spec.From == "" {
 		if shape, ok := b.Shape(spec); ok {
 			if blank := b.config.Claim(b.name, shape, spec); blank != nil {
 				return blank.Adopt(ctx, spec)

@@ -15,7 +15,7 @@ import (
 // heated is a resident cloud that starts things before it is asked.
 type heated struct{ resident }
 
-func (heated) Shape(s sandbox.Spec) string { return s.Limits.Ports }
+func (heated) Shape(s sandbox.Spec) (string, bool) { return s.Limits.Ports, s.Limits.Ports != "none" }
 
 func (h heated) Warm(context.Context, sandbox.Spec) (backends.Blank, error) {
 	if len(h.fail) > 0 {

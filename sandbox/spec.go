@@ -17,10 +17,13 @@ type Spec struct {
 	Epoch uint64 // of the activation that starts it; the server inside refuses a lower one
 
 	Workspace string            // host directory to work in; "" lets the driver make one that ends with the sandbox
+	From      string            // name of the snapshot that a new sandbox begins with; "" is none
 	Env       map[string]string // of every process in the sandbox; values are byte-exact and never logged
 	Setup     Setup
 	Limits    Limits
 	Egress    Egress // what programs in the sandbox may connect to
+	Idle      Idle   // when it rests
+	Audit     Audit  // what is told of its programs
 
 	// OrphanAfter is how long the sandbox lives without a controller; 0 means 10 minutes, negative for ever.
 	OrphanAfter time.Duration
@@ -49,6 +52,14 @@ func (s Spec) Check() error {
 	if s.Workspace != "" && !filepath.IsAbs(s.Workspace) {
 		return invalid("workspace", fmt.Errorf("%q is not absolute", s.Workspace))
 	}
+	if s.From != "" {
+		if err := checkName(s.From); err != nil {
+			return invalid("from", fmt.Errorf("%.80q: %w", s.From, err))
+		}
+		if s.Workspace != "" {
+			return invalid("from", errors.New("a sandbox that begins with a snapshot has a workspace of its own: leave out the workspace"))
+		}
+	}
 	for k, v := range all(s.Env, s.Setup.Env) {
 		if err := CheckEnv(k, v); err != nil {
 			return invalid("env", err)
@@ -65,6 +76,12 @@ func (s Spec) Check() error {
 	}
 	if err := s.Egress.Check(); err != nil {
 		return invalid("egress", err)
+	}
+	if err := s.Idle.Check(); err != nil {
+		return invalid("idle", err)
+	}
+	if err := s.Audit.Check(); err != nil {
+		return invalid("audit", err)
 	}
 	return nil
 }

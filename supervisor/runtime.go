@@ -105,11 +105,17 @@ func (s *System) Events(ctx context.Context, id sandbox.ID, after uint64) iter.S
 
 // Terminal opens an interactive shell in the sandbox, apart from the session of the actions.
 func (r *Runtime) Terminal(ctx context.Context, cols, rows uint16) (*transport.Terminal, error) {
-	s, err := r.steward.Sandbox(ctx)
+	s, done, err := r.steward.Use(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return s.Terminal(ctx, cols, rows)
+	t, err := s.Terminal(ctx, cols, rows)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	t.AtEnd(done)
+	return t, nil
 }
 
 // List names the entries of a directory in the sandbox; see sandbox.Files.
@@ -142,10 +148,11 @@ func (r *Runtime) PutTree(ctx context.Context, path string, in io.Reader) error 
 }
 
 func (r *Runtime) with(ctx context.Context, f func(actors.Sandbox) error) error {
-	s, err := r.steward.Sandbox(ctx)
+	s, done, err := r.steward.Use(ctx)
 	if err != nil {
 		return err
 	}
+	defer done()
 	return f(s)
 }
 

@@ -45,6 +45,7 @@ type Config struct {
 	Misses   int           // of those in a row that mean death; 0 means 3
 	Grace    time.Duration // for what runs in a sandbox that is ended; 0 means 5 s
 	Janitor  Janitor       // when sandboxes are ended that nobody drives any more
+	Idle     Idle          // when the sandbox of a runtime rests that nobody uses and that does not say; zero is never
 	Pool     Pool          // how many are held ready
 	// ActionTimeout is that of an action that brings none; 0 means 10 minutes, negative none.
 	ActionTimeout time.Duration
@@ -125,7 +126,7 @@ func (s *System) grow() error {
 	restart.Fatal, restart.Spent = actors.Fatal, GiveUp
 	s.runtimes = actors.NewRuntimes(actors.Config{
 		Store: actors.Keep(s.journal), Owner: s.owner, TTL: c.LeaseTTL, Queue: c.Queue, Restart: OneForOne(restart),
-		Interval: c.Interval, Misses: c.Misses, Grace: c.Grace, Notify: notify, Log: c.Log,
+		Interval: c.Interval, Misses: c.Misses, Grace: c.Grace, Idle: c.Idle, Notify: notify, Log: c.Log,
 	}, OneForOne(Restart{Fatal: actors.Fatal, Spent: GiveUp}))
 	up := make(chan struct{})
 	var once sync.Once
@@ -170,7 +171,7 @@ func (c Config) filled() (Config, error) {
 	if c.Drivers[c.Default] == nil {
 		return c, invalid("Config.Default", fmt.Errorf("there is no driver %q, only %s", c.Default, strings.Join(names, ", ")))
 	}
-	if err := cmp.Or(checkNames(names), c.Janitor.check(), c.Pool.check(), c.Restart.Check()); err != nil {
+	if err := cmp.Or(checkNames(names), c.Janitor.check(), checkIdle(c.Idle), c.Pool.check(), c.Restart.Check()); err != nil {
 		return c, err
 	}
 	c.LeaseTTL = cmp.Or(c.LeaseTTL, defaultLease)
@@ -263,7 +264,7 @@ func closeDrivers(drivers map[string]backends.Driver) error {
 // Runtime gives the runtime of spec.ID, ready to act: the one that is driven here, or one that another process has left
 // (its sandbox is attached to, or started again), or a new one. "" lets the System make an id. ctx bounds the wait: a
 // runtime that becomes ready later stays. Use OpenRuntime to name the backend.
-// Codes: Invalid, Unsupported (a limit that the backend cannot enforce), Conflict (another process drives it; or it has
+// Codes: Invalid, Unsupported (a limit that the backend cannot enforce, or a rest that it cannot give), Conflict (another process drives it; or it has
 // another backend or workspace), Unavailable, Exhausted, Denied, Canceled, and what the set-up failed of.
 func (s *System) Runtime(ctx context.Context, spec sandbox.Spec) (*Runtime, error) {
 	return s.OpenRuntime(ctx, "", spec)
@@ -281,7 +282,7 @@ func (s *System) OpenRuntime(ctx context.Context, backend string, spec sandbox.S
 	if err != nil {
 		return nil, err
 	}
-	if err := b.Supports(spec); err != nil {
+	if err := cmp.Or(b.Supports(spec), b.CheckIdle(spec, s.resting(spec))); err != nil {
 		return nil, err
 	}
 	steward, _, err := s.runtimes.Open(ctx, actors.Order{Spec: spec, Backend: actors.Place(b)})
@@ -340,6 +341,24 @@ func (s *System) RecordConnection(id sandbox.ID, c sandbox.Connection) {
 	}
 	if err != nil {
 		s.cfg.Log.Debug("a connection is not on record", "id", id, "err", err)
+	}
+}
+
+// RecordAudit puts on record, as an event of type "audit", what programs in a runtime's sandbox did. It is what drivers want as their
+// backends.Options.OnAudit. Of a runtime that is not driven here nothing is recorded.
+func (s *System) RecordAudit(id sandbox.ID, r sandbox.AuditRecord) {
+	ctx, cancel := context.WithTimeout(context.Background(), recording)
+	defer cancel()
+	body, err := json.Marshal(r)
+	var rt *Runtime
+	if err == nil {
+		rt, err = s.Find(ctx, id)
+	}
+	if err == nil {
+		err = rt.Record(ctx, journal.TypeAudit, body)
+	}
+	if err != nil {
+		s.cfg.Log.Debug("what a program did is not on record", "id", id, "audit", r.Kind, "err", err)
 	}
 }
 

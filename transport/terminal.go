@@ -29,11 +29,16 @@ type Terminal struct {
 	out     []byte
 	written uint64
 
-	once sync.Once
-	done chan struct{} // closed when the fields below are set
-	code int
-	err  error
+	once  sync.Once
+	done  chan struct{} // closed when the fields below are set
+	code  int
+	err   error
+	atEnd func()
 }
+
+// AtEnd has f called, once, when Read has met the end of the shell or the terminal is closed. It is called before either, by
+// whoever has opened the terminal.
+func (t *Terminal) AtEnd(f func()) { t.atEnd = f }
 
 // Terminal opens a terminal of the given size in characters. ctx bounds the opening only. Codes: Invalid, Denied,
 // Exhausted, Unsupported, Unavailable, Lost, Canceled.
@@ -113,6 +118,9 @@ func (t *Terminal) ended(code int, err error) error {
 	t.once.Do(func() {
 		t.code, t.err = code, err
 		close(t.done)
+		if t.atEnd != nil {
+			t.atEnd()
+		}
 	})
 	return err
 }

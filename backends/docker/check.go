@@ -35,6 +35,8 @@ func (c Config) check() error {
 	}{
 		"pull":  {string(c.Pull), []string{string(PullMissing), string(PullAlways), string(PullNever)}},
 		"reach": {c.Reach, []string{reachSocket, reachPort, reachRemote}},
+
+		"storage": {c.Storage, []string{"", storageDirectory, storageMemory}},
 	} {
 		if !slices.Contains(f.of, f.value) {
 			return fmt.Errorf("%s: want one of %q, have %q", field, f.of, f.value)
@@ -70,6 +72,9 @@ func (c Config) check() error {
 		case len(c.Networks) > 0 || len(c.Publish) > 0:
 			return fmt.Errorf("network: %q has no other networks, and no ports that could be published", c.Network)
 		}
+	}
+	if c.Reach == reachRemote && c.Storage == storageMemory {
+		return fmt.Errorf("storage: %q needs an engine on this machine", storageMemory)
 	}
 	if c.Reach == reachRemote && c.ReadOnly {
 		return errors.New("read_only: sandboxd cannot be copied into a root that is read-only; that needs an engine on this machine")

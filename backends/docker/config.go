@@ -72,6 +72,12 @@ type Config struct {
 	// a container tight. Those that have a field here are Invalid.
 	Extra string `koanf:"extra"`
 
+	// Storage is where a sandbox has its workspace, unless that is named, and its home: in a "directory" of the host, which is
+	// the default, or in "memory", for which it counts, gone when the container ends. For engines of this machine.
+	Storage string `koanf:"storage"`
+	// Forget lets a sandbox in memory be stopped when nobody uses it, though its files are gone then.
+	Forget bool `koanf:"forget"`
+
 	// KeepAlive lets sandboxes live without a controller for ever, also those whose spec names no time.
 	KeepAlive bool `koanf:"keep_alive"`
 
@@ -84,6 +90,8 @@ type Config struct {
 	Environ []string `koanf:"-"`
 	// OnConnection, if not nil, hears what filtered sandboxes do on the network.
 	OnConnection func(sandbox.ID, sandbox.Connection) `koanf:"-"`
+	// OnAudit, if not nil, hears what is told of programs; see backends.Options.
+	OnAudit func(sandbox.ID, sandbox.AuditRecord) `koanf:"-"`
 	// OnProgress, if not nil, hears how the pulling and building of images goes. It must not wait.
 	OnProgress func(backends.Progress) `koanf:"-"`
 	// Log is told what a caller would not see; nil discards.

@@ -164,14 +164,6 @@ func TestExtra(t *testing.T) {
 	}
 }
 
-func TestHostname(t *testing.T) {
-	for id, want := range map[sandbox.ID]string{"a.b_c": "a-b-c", "x": "x", sandbox.ID(strings.Repeat("a", 64)): strings.Repeat("a", 63), "a.": "a"} {
-		if got := hostname(id); got != want {
-			t.Errorf("%s: %q", id, got)
-		}
-	}
-}
-
 func TestExitOf(t *testing.T) {
 	for code, want := range map[string]sandbox.Exit{
 		"0": {}, "3": {Code: 3}, "143": {Code: -1, Signal: 15}, "137": {Code: -1, Signal: 9, Memory: true}, "255": {Code: 255},

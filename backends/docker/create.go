@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -65,18 +66,15 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 	}
 	exposed, bindings := d.ports()
 	c := &container.Config{
-		Image:      d.config.Image,
-		Hostname:   hostname(spec.ID),
+		Image:      cmp.Or(l.Image, d.config.Image),
+		Hostname:   "sandbox",
 		User:       strconv.Itoa(l.UID) + ":" + strconv.Itoa(l.GID),
 		WorkingDir: "/", // so that nothing is made in the image where the workspace is mounted
 		Entrypoint: []string{insideProgram},
-		Cmd:        d.arguments(spec),
+		Cmd:        d.arguments(),
 		Env:        d.environ(),
-		Labels: map[string]string{
-			labelPrefix + "system": d.system, labelPrefix + "id": string(spec.ID), labelPrefix + "owner": spec.Owner,
-			labelPrefix + "epoch": strconv.FormatUint(spec.Epoch, 10), // at its creation: an engine's labels cannot change
-		},
-		OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+		Labels:     d.labels(l, spec),
+		OpenStdin:  true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 		ExposedPorts: exposed,
 		// That of an image would be run through the engine again and again, about a server that the image knows nothing of.
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
@@ -103,6 +101,9 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 		// An engine that gives containers user numbers of their own would give the mounted directories to nobody there.
 		host.UsernsMode = "host"
 	}
+	if err := d.throttle(&host.Resources, l, spec.Limits); err != nil {
+		return nil, nil, err
+	}
 	host.DeviceRequests, host.Ulimits = devices, d.ulimits()
 	if d.filtered() {
 		host.DNS = []string{"127.0.0.1"} // a door
@@ -111,6 +112,7 @@ func (d *Driver) container(h home, l label, spec sandbox.Spec, program string) (
 		// Compilers and their tests run what they put there; the engine's default is noexec.
 		host.Tmpfs = map[string]string{"/tmp": "mode=1777,exec", "/var/tmp": "mode=1777,exec", "/run": "mode=755"}
 	}
+	d.inMemory(host, l)
 	return c, host, d.config.addExtra(host)
 }
 
@@ -131,24 +133,26 @@ var maskedPaths = []string{"/proc/acpi", "/proc/asound", "/proc/config.gz", "/pr
 // outOfMemoryFirst has the kernel end a sandbox rather than what the host itself runs, should the machine have no memory.
 const outOfMemoryFirst = 300
 
-func hostname(id sandbox.ID) string {
-	name := strings.Map(func(r rune) rune {
-		if r == '_' || r == '.' {
-			return '-'
-		}
-		return r
-	}, string(id))
-	return strings.Trim(name[:min(len(name), 63)], "-")
+// labels are what the engine knows a container by: whose it was at its creation, since they cannot change, or which blank.
+func (d *Driver) labels(l label, spec sandbox.Spec) map[string]string {
+	all := map[string]string{labelPrefix + "system": d.system}
+	if l.Blank != "" {
+		all[labelPrefix+"blank"] = l.Blank
+		return all
+	}
+	all[labelPrefix+"id"], all[labelPrefix+"owner"] = string(spec.ID), spec.Owner
+	all[labelPrefix+"epoch"] = strconv.FormatUint(spec.Epoch, 10)
+	return all
 }
 
 // arguments is the command line of sandboxd, which anybody can read who may ask the engine. What is secret, or another at
 // each start, comes on its standard input.
-func (d *Driver) arguments(spec sandbox.Spec) []string {
+func (d *Driver) arguments() []string {
 	args := []string{
 		"--working-dir", d.config.Workdir,
 		"--state-dir", insideBox + "/state",
 		"--env-file", "-",
-		"--ready-fd", "1",
+		"--ready-fd", "1", "--announce",
 		"--spare-threads", strconv.Itoa(spareThreads),
 		"--plugins", "agent_skills", // what a kernel has beside IPython; costs nothing before there is one
 	}
@@ -156,12 +160,6 @@ func (d *Driver) arguments(spec sandbox.Spec) []string {
 		args = append(args, "--listen", "unix:"+insideBox+"/sock")
 	} else {
 		args = append(args, "--listen", "tcp:0.0.0.0:"+nat.Port(serverPort).Port())
-	}
-	switch {
-	case spec.OrphanAfter < 0, spec.OrphanAfter == 0 && d.config.KeepAlive:
-		args = append(args, "--keep")
-	case spec.OrphanAfter > 0:
-		args = append(args, "--orphan-after", spec.OrphanAfter.String())
 	}
 	return args
 }

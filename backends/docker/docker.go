@@ -53,6 +53,7 @@ type Driver struct {
 	mu     sync.Mutex
 	closed bool
 	ways   map[string]*way
+	audit  auditing
 	wg     sync.WaitGroup // what begin has begun; grows only under mu, while not closed
 }
 
@@ -62,11 +63,12 @@ var (
 	_ backends.Resident = (*Driver)(nil)
 	_ backends.Remover  = (*Driver)(nil)
 	_ backends.Checker  = (*Driver)(nil)
+	_ backends.Auditor  = (*Driver)(nil)
 )
 
 // Open opens the driver from a configuration file's values. Code: Invalid.
 func Open(o backends.Options) (backends.Driver, error) {
-	c := Config{StateDir: o.StateDir, Environ: o.Environ, OnProgress: o.OnProgress, OnConnection: o.OnConnection, Log: o.Log}
+	c := Config{StateDir: o.StateDir, Environ: o.Environ, OnProgress: o.OnProgress, OnConnection: o.OnConnection, OnAudit: o.OnAudit, Log: o.Log}
 	if err := backends.Decode(o.Values, &c); err != nil {
 		return nil, err
 	}

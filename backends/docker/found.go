@@ -20,7 +20,7 @@ func (d *Driver) found(ctx context.Context, h home, l label, spec sandbox.Spec) 
 	if err := i.bound(ctx, spec.Limits); err != nil {
 		return nil, err
 	}
-	i.label.Owner, i.label.Epoch, i.label.Egress, i.label.Limits = spec.Owner, spec.Epoch, spec.Egress, spec.Limits
+	i.label.Owner, i.label.Epoch, i.label.Egress, i.label.Limits, i.label.Audit = spec.Owner, spec.Epoch, spec.Egress, spec.Limits, spec.Audit
 	i.epoch.Store(spec.Epoch)
 	i.worksFor(spec.Epoch)
 	if !reflect.DeepEqual(i.label, l) {
@@ -32,6 +32,9 @@ func (d *Driver) found(ctx context.Context, h home, l label, spec sandbox.Spec) 
 		if err := i.proxy.SetPolicy(spec.Egress); err != nil {
 			return nil, err
 		}
+	}
+	if err := i.watchFiles(); err != nil {
+		return nil, err
 	}
 	i.found = true
 	return i, nil
@@ -65,5 +68,6 @@ func (d *Driver) limit(ctx context.Context, id string, l sandbox.Limits) error {
 // lifts says whether there is to be no limit where there is one, for which the engine has no word.
 func lifts(have, want sandbox.Limits) bool {
 	return have.CPU >= 0 && want.CPU < 0 || have.Memory >= 0 && want.Memory < 0 || have.Processes >= 0 && want.Processes < 0 ||
+		have.DiskRead != want.DiskRead || have.DiskWrite != want.DiskWrite || // the engine ignores those of a container that there is
 		have.Affinity != "" && want.Affinity == "" || have.CPUShares > 0 && want.CPUShares == 0 || have.Swappiness > 0 && want.Swappiness == 0
 }

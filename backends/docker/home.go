@@ -43,11 +43,17 @@ type label struct {
 	Created   time.Time      `json:"created"`
 	Workspace string         `json:"workspace,omitempty"` // on the engine's machine; "" is in the container
 	Named     bool           `json:"named"`               // the workspace is the caller's, and stays
+	Blank     string         `json:"blank,omitempty"`     // what its home was called when it was nobody's; see blank
 	Container string         `json:"container"`           // its name, which no other sandbox ever has
 	UID       int            `json:"uid"`
 	GID       int            `json:"gid"`
-	Limits    sandbox.Limits `json:"limits"` // that the container has
+	InMemory  bool           `json:"in_memory,omitempty"` // its home is, and its workspace unless that is named
+	Limits    sandbox.Limits `json:"limits"`              // that the container has
 	Egress    sandbox.Egress `json:"egress,omitzero"`
+	From      string         `json:"from,omitempty"`      // the snapshot that it began with
+	Image     string         `json:"image,omitempty"`     // id of the snapshot's that its container is made of; "" is the configured one
+	Restoring string         `json:"restoring,omitempty"` // the same, of a restore that is under way
+	Audit     sandbox.Audit  `json:"audit,omitzero"`
 }
 
 // read gives the label. fs.ErrNotExist if there is no such sandbox.
@@ -78,10 +84,10 @@ func (d *Driver) furnish(h home, l label) error {
 	var dirs []string
 	if d.config.shared() {
 		dirs = append(dirs, h.boxDir())
-		if d.config.Home == "" {
+		if d.config.Home == "" && !l.InMemory {
 			dirs = append(dirs, h.homeDir())
 		}
-		if !l.Named {
+		if !l.Named && !l.InMemory {
 			dirs = append(dirs, h.workspaceDir())
 		}
 	}

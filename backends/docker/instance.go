@@ -45,13 +45,14 @@ type instance struct {
 }
 
 var (
-	_ backends.Instance = (*instance)(nil)
-	_ backends.Keyed    = (*instance)(nil)
-	_ backends.Fresh    = (*instance)(nil)
-	_ backends.Found    = (*instance)(nil)
-	_ backends.Served   = (*instance)(nil)
-	_ backends.Halter   = (*instance)(nil)
-	_ backends.Labeler  = (*instance)(nil)
+	_ backends.Instance  = (*instance)(nil)
+	_ backends.Keyed     = (*instance)(nil)
+	_ backends.Fresh     = (*instance)(nil)
+	_ backends.Found     = (*instance)(nil)
+	_ backends.Served    = (*instance)(nil)
+	_ backends.Halter    = (*instance)(nil)
+	_ backends.Labeler   = (*instance)(nil)
+	_ backends.Attentive = (*instance)(nil)
 )
 
 // instance takes hold of the sandbox whose container runs. errEnded if it does not.
@@ -66,6 +67,9 @@ func (d *Driver) instance(ctx context.Context, h home, l label) (*instance, erro
 	}
 	i := d.newInstance(h, l, run, c, key)
 	if err := i.letOut(); err != nil {
+		return nil, err
+	}
+	if err := i.watchFiles(); err != nil {
 		return nil, err
 	}
 	return i, i.thaw(ctx, c.State.Paused) // whoever asks for it wants to use it
@@ -173,6 +177,9 @@ func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
 		return failed("docker.Relabel", i.label.ID, err)
 	}
 	i.epoch.Store(epoch)
+	if err := i.thaw(ctx, false); err != nil { // whoever had it before may have paused it once more
+		return failed("docker.Relabel", i.label.ID, err)
+	}
 	return nil
 }
 

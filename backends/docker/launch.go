@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,15 +31,14 @@ const startLimit = time.Minute
 // standard output gives a byte when the server is ready, standard error its last words if it is not going to be.
 func (d *Driver) launch(ctx context.Context, id, key string, spec sandbox.Spec) (*running, container.InspectResponse, error) {
 	var c container.InspectResponse
-	conn, err := d.engine.ContainerAttach(ctx, id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+	l, err := d.attach(ctx, id)
 	if err != nil {
 		return nil, c, err
 	}
-	l := &launching{conn: conn, ready: make(chan struct{}), over: make(chan struct{})}
 	var wg sync.WaitGroup
 	wg.Go(l.listen)
 	defer wg.Wait()
-	defer conn.Close()
+	defer l.conn.Close()
 	if err := d.engine.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
 		return nil, c, err
 	}
@@ -48,12 +48,21 @@ func (d *Driver) launch(ctx context.Context, id, key string, spec sandbox.Spec) 
 		err = nil // the connection will say so, and why
 	}
 	if err == nil {
-		err = l.await(ctx)
+		err = l.await(ctx, l.ready)
 	}
 	if errors.Is(err, errEnded) || err == nil && r == nil {
 		err = d.early(ctx, id, l)
 	}
 	return r, c, err
+}
+
+// attach connects to the streams of a container that is about to be started.
+func (d *Driver) attach(ctx context.Context, id string) (*launching, error) {
+	conn, err := d.engine.ContainerAttach(ctx, id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+	if err != nil {
+		return nil, err
+	}
+	return &launching{conn: conn, waits: make(chan struct{}), ready: make(chan struct{}), over: make(chan struct{})}, nil
 }
 
 // early says how a container has ended before anybody could use it.
@@ -73,6 +82,7 @@ func (d *Driver) early(ctx context.Context, id string, l *launching) error {
 // launching is the connection to a container that is being started.
 type launching struct {
 	conn  types.HijackedResponse
+	waits chan struct{} // closed when the server has said that it waits to be told, or that it serves
 	ready chan struct{} // closed when the server has said that it serves
 	over  chan struct{} // closed when nothing more will be heard
 
@@ -83,10 +93,13 @@ type launching struct {
 // listen reads until the connection ends.
 func (l *launching) listen() {
 	defer close(l.over)
-	var once sync.Once
+	var waits, serves sync.Once
 	_, _ = stdcopy.StdCopy(writerFunc(func(p []byte) {
 		if len(p) > 0 {
-			once.Do(func() { close(l.ready) })
+			waits.Do(func() { close(l.waits) })
+		}
+		if bytes.IndexByte(p, '\n') >= 0 {
+			serves.Do(func() { close(l.ready) })
 		}
 	}), writerFunc(l.hear), l.conn.Reader)
 }
@@ -116,16 +129,16 @@ func (l *launching) tell(what string) {
 	_ = l.conn.CloseWrite()
 }
 
-// await returns when the server serves. errEnded if it will not any more.
-func (l *launching) await(ctx context.Context) error {
+// await returns when the server has said what closes said. errEnded if it will not any more.
+func (l *launching) await(ctx context.Context, said <-chan struct{}) error {
 	t := time.NewTimer(startLimit)
 	defer t.Stop()
 	select {
-	case <-l.ready:
+	case <-said:
 		return nil
 	case <-l.over:
 		select {
-		case <-l.ready: // both at once
+		case <-said: // both at once
 			return nil
 		default:
 		}
@@ -162,6 +175,12 @@ func (d *Driver) told(key string, spec sandbox.Spec) string {
 	}
 	b.WriteString(environmentTaken + "OWNER=" + spec.Owner + "\x00")
 	b.WriteString(environmentTaken + "EPOCH=" + strconv.FormatUint(spec.Epoch, 10) + "\x00")
+	switch {
+	case spec.OrphanAfter < 0, spec.OrphanAfter == 0 && d.config.KeepAlive:
+		b.WriteString(environmentTaken + "ORPHAN_AFTER=-1s\x00")
+	case spec.OrphanAfter > 0:
+		b.WriteString(environmentTaken + "ORPHAN_AFTER=" + spec.OrphanAfter.String() + "\x00")
+	}
 	b.WriteString(environmentTaken + "KEY=" + key + "\x00")
 	return b.String()
 }

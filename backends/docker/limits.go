@@ -49,8 +49,7 @@ func (d *Driver) option(name string) bool {
 // start will get further.
 //
 // Not among them: the disk, since only a few file systems can bound a container's layer, and none a mounted workspace;
-// the network, which the engine cannot bound at all, but for one that is filtered; reading and writing, which control
-// groups of version 1 bound only for programs that go around the page cache.
+// the network, which the engine cannot bound at all, but for one that is filtered; and see WhyNot.
 func (d *Driver) Enforces() []string {
 	can := map[string]bool{backends.LimitCPU: true, backends.LimitCPUShares: true, backends.LimitAffinity: true,
 		backends.LimitMemory: true, backends.LimitProcesses: true}
@@ -65,6 +64,9 @@ func (d *Driver) Enforces() []string {
 			backends.LimitMemory: info.MemoryLimit, backends.LimitSwap: info.MemoryLimit && info.SwapLimit,
 			backends.LimitSwappiness: info.MemoryLimit && info.CgroupVersion == "1", backends.LimitProcesses: info.PidsLimit,
 		})
+		for _, name := range []string{backends.LimitDiskRead, backends.LimitDiskWrite} {
+			can[name] = d.WhyNot(name) == nil
+		}
 	}
 	return slices.DeleteFunc(slices.Clone(backends.LimitNames), func(name string) bool { return !can[name] })
 }

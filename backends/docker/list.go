@@ -34,7 +34,7 @@ func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, 
 		var c *container.InspectResponse
 		switch c, err = d.inspect(ctx, l); {
 		case err != nil:
-		case c == nil || !c.State.Running:
+		case c == nil || !c.State.Running || l.Restoring != "":
 			err = errEnded
 		default:
 			i, err = d.instance(ctx, h, l)
@@ -48,6 +48,7 @@ func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, 
 
 // List names the sandboxes of owner, or all: those that have a home, and containers that have lost theirs.
 func (d *Driver) List(ctx context.Context, owner string) ([]backends.Listed, error) {
+	d.removeBlanks(ctx)
 	entries, err := os.ReadDir(d.root) // first: what is made meanwhile has a home before it has a container
 	if err != nil {
 		return nil, failed("docker.List", "", err)
@@ -117,6 +118,9 @@ func alive(s container.ContainerState) bool {
 // false if there is a home of that id now, which has another container.
 func (d *Driver) homeless(c container.Summary) (l backends.Listed, ok bool) {
 	id := sandbox.ID(c.Labels[labelPrefix+"id"])
+	if id == "" {
+		id = d.adoptedBy(c)
+	}
 	if id.Check() != nil {
 		return l, false
 	}

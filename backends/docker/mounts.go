@@ -125,7 +125,7 @@ func (d *Driver) mountsOf(h home, l label, program string) []mount.Mount {
 	if d.config.shared() {
 		bind(program, insideProgram, true)
 		bind(h.boxDir(), insideBox, false)
-		if d.config.Home == "" {
+		if d.config.Home == "" && !l.InMemory {
 			bind(h.homeDir(), sandboxHome, false)
 		}
 	}

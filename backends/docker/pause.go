@@ -31,20 +31,27 @@ func (i *instance) freeze(ctx context.Context, op string, frozen bool) error {
 		return failed(op, i.label.ID, errEnded)
 	default:
 	}
-	i.find.Do(func() { i.group, i.local = i.d.freezer(i.container.id, i.pid) })
-	if i.local {
-		err := i.group.Freeze(ctx, frozen)
-		if err == nil {
-			return nil
+	err := i.relabel(ctx, func(l *label) (bool, error) { // nothing changes there; nobody takes it over meanwhile
+		if l.Epoch > i.epoch.Load() {
+			return false, l.fenced(i.epoch.Load())
 		}
-		if !errors.Is(err, os.ErrPermission) {
-			return failed(op, i.label.ID, err)
-		}
-	}
-	if err := i.d.pauseByEngine(ctx, i.container.id, frozen); err != nil {
+		return false, i.freezeHeld(ctx, frozen)
+	})
+	if err != nil {
 		return failed(op, i.label.ID, err)
 	}
 	return nil
+}
+
+// freezeHeld does it, under the home's lock.
+func (i *instance) freezeHeld(ctx context.Context, frozen bool) error {
+	i.find.Do(func() { i.group, i.local = i.d.freezer(i.container.id, i.pid) })
+	if i.local {
+		if err := i.group.Freeze(ctx, frozen); !errors.Is(err, os.ErrPermission) {
+			return err
+		}
+	}
+	return i.d.pauseByEngine(ctx, i.container.id, frozen)
 }
 
 // pauseByEngine pauses or resumes a container. The engine calls it an error if that is so already.

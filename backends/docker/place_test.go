@@ -24,7 +24,7 @@ func TestBareImage(t *testing.T) {
 	c.Image, c.Mounts = dockerd.Image, nil
 	_, b := opened(t, c)
 	s, _ := started(t, b, sandbox.Spec{ID: "bare"})
-	prints(t, s, "pwd; echo $HOME; hostname; ls -a /workspace | wc -l", "/workspace\n/home/sandbox\nbare\n2")
+	prints(t, s, "pwd; echo $HOME; hostname; ls -a /workspace | wc -l", "/workspace\n/home/sandbox\nsandbox\n2")
 }
 
 func TestMounts(t *testing.T) {

@@ -86,6 +86,9 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 		if err := l.conflicts(spec); err != nil {
 			return nil, err
 		}
+		if err := d.finishRestore(ctx, h, &l); err != nil {
+			return nil, err
+		}
 		if there, err = d.inspect(ctx, l); err != nil {
 			return nil, err
 		}
@@ -98,7 +101,10 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 	}
 	var inst *instance
 	if _, err = d.info(ctx); err == nil { // on it depends what follows; and it tells whether there is an engine at all
-		if l, err = l.renewed(d, h, spec); err == nil {
+		if l, err = l.renewed(d, h, spec); err == nil && fresh && spec.From != "" {
+			err = d.beginWith(ctx, h, &l, spec.From)
+		}
+		if err == nil {
 			inst, err = d.place(ctx, h, &l, spec, there)
 		}
 	}
@@ -144,6 +150,9 @@ func (l label) conflicts(spec sandbox.Spec) error {
 	if spec.Workspace != "" && filepath.Clean(spec.Workspace) != l.Workspace {
 		return coded{sandbox.Conflict, fmt.Errorf("it works in %s, not in %s", l.Workspace, spec.Workspace)}
 	}
+	if spec.From != "" && spec.From != l.From {
+		return coded{sandbox.Conflict, fmt.Errorf("it did not begin with the snapshot %q: take another id, or restore it", spec.From)}
+	}
 	return nil
 }
 
@@ -157,7 +166,8 @@ func (l label) renewed(d *Driver, h home, spec sandbox.Spec) (_ label, err error
 	if l.Container == "" { // it is new
 		l.Created = time.Now().UTC()
 		l.Container = containerPrefix + string(spec.ID) + "-" + sandbox.RandomHex(8)
-		if d.config.shared() {
+		l.InMemory = d.config.Storage == storageMemory
+		if d.config.shared() && !l.InMemory {
 			l.Workspace = h.workspaceDir()
 		}
 		if spec.Workspace != "" {
@@ -175,15 +185,24 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 		return nil, err
 	}
 	if there != nil && l.Limits != spec.Limits {
+		if lifts(l.Limits, spec.Limits) {
+			return nil, coded{sandbox.Conflict, errors.New("its container has limits that the engine can change but not lift: name other ones, or remove it first")}
+		}
 		if err := d.limit(ctx, there.ID, spec.Limits); err != nil {
 			return nil, err
 		}
 	}
-	l.Limits, l.Egress = spec.Limits, spec.Egress
+	l.Limits, l.Egress, l.Audit = spec.Limits, spec.Egress, spec.Audit
+	if _, err := l.tellsChanges(); err != nil {
+		return nil, err
+	}
 	if err := h.write(*l); err != nil { // from here on, the next process finds all that there is
 		return nil, err
 	}
 	if err := d.furnish(h, *l); err != nil {
+		return nil, err
+	}
+	if err := d.link(*l); err != nil {
 		return nil, err
 	}
 	key, err := h.makeKey()
@@ -198,11 +217,23 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 		return nil, err
 	}
 	run, c, err := d.launch(ctx, id, key, spec)
+	if there != nil && lost(err) {
+		d.log.Warn("the engine has lost count of a container, which is replaced", "id", spec.ID, "err", err)
+		if err = errors.Join(d.killStrays(ctx, id), d.removeContainer(ctx, id)); err == nil {
+			id, err = d.create(ctx, h, *l, spec, program)
+		}
+		if err == nil {
+			run, c, err = d.launch(ctx, id, key, spec)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	i := d.newInstance(h, *l, run, c, key)
 	i.served = true
+	if err := i.watchFiles(); err != nil {
+		return nil, err
+	}
 	return i, i.letOut()
 }
 

@@ -124,23 +124,39 @@ func (d *Driver) clear(ctx context.Context, h home, l label) error {
 			}
 		}
 	}
+	if err := d.unlink(l); err != nil {
+		return err
+	}
 	// By one step the sandbox is no more; what is slow comes after it, and can be taken up again by another process.
 	gone := filepath.Join(d.root, gonePrefix+sandbox.RandomHex(8))
 	if err := os.Rename(string(h), gone); err != nil {
 		return err
 	}
-	return held.RemoveTree(gone)
+	err := held.RemoveTree(gone)
+	if l.Image != "" {
+		err = errors.Join(err, d.removeImages(ctx, l.Image))
+	}
+	return err
 }
 
 // removeContainer kills and removes a container with its unnamed volumes. One that is not there is no error.
 func (d *Driver) removeContainer(ctx context.Context, name string) error {
-	if d.config.shared() {
-		if c, err := d.engine.ContainerInspect(ctx, name); err == nil && c.State.Running {
-			if err := d.thaw(ctx, c.ID, c.State.Pid, c.State.Paused); err != nil {
-				return err
-			}
+	if !d.config.shared() {
+		return d.removeByEngine(ctx, name)
+	}
+	c, err := d.engine.ContainerInspect(ctx, name)
+	if err != nil { // it will say so again
+		return d.removeByEngine(ctx, name)
+	}
+	if c.State.Running {
+		if err := d.thaw(ctx, c.ID, c.State.Pid, c.State.Paused); err != nil {
+			return err
 		}
 	}
+	return errors.Join(d.removeByEngine(ctx, name), d.killStrays(ctx, c.ID))
+}
+
+func (d *Driver) removeByEngine(ctx context.Context, name string) error {
 	err := d.engine.ContainerRemove(ctx, name, container.RemoveOptions{Force: true, RemoveVolumes: true})
 	switch {
 	case err == nil, errdefs.IsNotFound(err):

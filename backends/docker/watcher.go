@@ -197,6 +197,7 @@ func (w *watcher) stream(ctx context.Context) (lasted bool, err error) {
 		case e := <-told:
 			if e.Action == events.ActionOOM {
 				w.d.log.Warn("a process of a sandbox was killed for want of memory", "id", e.Actor.Attributes[labelPrefix+"id"])
+				w.d.starve(sandbox.ID(e.Actor.Attributes[labelPrefix+"id"]), e.TimeNano)
 				continue
 			}
 			err = w.look(ctx, e.Actor.ID, e.Actor.Attributes["exitCode"])

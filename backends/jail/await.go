@@ -20,16 +20,20 @@ func (s *spawned) await(ctx context.Context, key string, env []string) error {
 	defer stop()
 	// Each variable is ended by a NUL byte, which none can have. The key comes last: should we die meanwhile, there is no
 	// server whose programs lack some of their environment, and with it their mark.
-	var err error
-	for _, part := range []struct {
-		pipe *os.File
-		text string
-	}{{s.stage, string(s.spec)}, {s.env, strings.Join(env, "\x00") + "\x00"}, {s.key, key}} {
-		if err == nil {
-			_, err = part.pipe.WriteString(part.text)
-		}
-		part.pipe.Close()
+	err := s.tell()
+	if err == nil {
+		_, err = s.env.WriteString(strings.Join(env, "\x00") + "\x00")
 	}
+	s.env.Close()
+	if err == nil {
+		_, err = s.key.WriteString(key)
+	}
+	s.key.Close()
+	return s.listen(ctx, err)
+}
+
+// listen waits for a byte, unless err says that there is no point. limit bounds the waiting.
+func (s *spawned) listen(ctx context.Context, err error) error {
 	if err == nil {
 		_, err = s.ready.Read(make([]byte, 1))
 	}
@@ -46,6 +50,16 @@ func (s *spawned) await(ctx context.Context, key string, env []string) error {
 	s.process.Kill() // one that closes its pipes and goes on is as useless as one that ends
 	exit, _ := s.process.Ended()
 	return coded{sandbox.Unavailable, fmt.Errorf("sandboxd %v before it was ready", told(exit))}
+}
+
+// tell tells the first process what the jail looks like, unless it knows.
+func (s *spawned) tell() (err error) {
+	if s.spec != nil {
+		_, err = s.stage.Write(s.spec)
+		s.stage.Close()
+		s.spec = nil
+	}
+	return err
 }
 
 // limit bounds the waiting on the pipes.

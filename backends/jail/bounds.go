@@ -29,8 +29,13 @@ const spare = 64
 func (d *Driver) Enforces() []string {
 	// The first by the jail's own count, in its user namespace; the others by the one way out.
 	names := []string{backends.LimitProcesses, backends.LimitNetwork, backends.LimitConnections, backends.LimitPorts, backends.LimitEgress}
-	if d.config.Storage == storageImage {
+	if d.config.Storage == storageImage || d.inMemory() {
 		names = append(names, backends.LimitDisk, backends.LimitFiles)
+	}
+	for _, limit := range []string{backends.LimitDiskRead, backends.LimitDiskWrite} {
+		if d.WhyNot(limit) == nil {
+			names = append(names, limit)
+		}
 	}
 	t := d.tree()
 	if t.Has(cgroup.CPU) {
@@ -77,6 +82,9 @@ func (d *Driver) group(l label) cgroup.Group {
 	if l.Limits.Affinity != "" {
 		want = append(want, cgroup.CPUSet)
 	}
+	if l.Limits.DiskRead > 0 || l.Limits.DiskWrite > 0 {
+		want = append(want, cgroup.IO)
+	}
 	return d.tree().Group(l.Mark, want...)
 }
 
@@ -98,7 +106,7 @@ func (d *Driver) ungroup(ctx context.Context, l label) error {
 	if l.Mark == "" {
 		return nil
 	}
-	g := d.tree().Group(l.Mark, cgroup.PIDs, cgroup.Memory, cgroup.CPU, cgroup.CPUSet, cgroup.Freezer)
+	g := d.tree().Group(l.Mark, cgroup.PIDs, cgroup.Memory, cgroup.CPU, cgroup.CPUSet, cgroup.Freezer, cgroup.IO)
 	err := g.Remove()
 	if errors.Is(err, unix.EBUSY) {
 		if err := d.sweep(ctx, l); err != nil {

@@ -30,8 +30,11 @@ type Config struct {
 	User string `koanf:"user"`
 	// Storage is where a sandbox has its workspace, unless that is named, its home and its server's state: in a "directory"
 	// of the host, which is the default and not bounded, or in an "image", which has the size of the limit of the disk, and
-	// which the host does not see into. Images need root and mkfs.ext4.
+	// which the host does not see into; or in "memory", as large as the limit of the disk or half that of the memory, for which
+	// it counts, and gone with the server. Images need root and mkfs.ext4, memory root.
 	Storage string `koanf:"storage"`
+	// Forget lets a sandbox in memory be stopped when nobody uses it, though all its files are gone then.
+	Forget bool `koanf:"forget"`
 	// Least is the weakest isolation that will do, one of Tiers; "" is the first. Where the machine cannot give it, every
 	// start is Unsupported.
 	Least string `koanf:"least"`
@@ -40,6 +43,8 @@ type Config struct {
 	Environ []string `koanf:"-"`
 	// OnConnection, if not nil, hears what sandboxes do on the network; see backends.Options.
 	OnConnection func(id sandbox.ID, c sandbox.Connection) `koanf:"-"`
+	// OnAudit, if not nil, hears what is told of programs; see backends.Options.
+	OnAudit func(id sandbox.ID, r sandbox.AuditRecord) `koanf:"-"`
 	// Log is told what a caller would not see; nil discards.
 	Log *slog.Logger `koanf:"-"`
 }

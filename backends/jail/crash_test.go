@@ -3,6 +3,7 @@ package jail_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -72,8 +73,9 @@ func TestKilledController(t *testing.T) {
 // remove ends the sandbox and looks what is left of it.
 func remove(t *testing.T, b *backends.Backend, dir string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	marks := marks(dir)
 	if err := b.Remove(ctx, "crash", backends.AnyEpoch, 0); err != nil {
 		t.Errorf("Remove: %v", err)
 	}
@@ -81,31 +83,53 @@ func remove(t *testing.T, b *backends.Backend, dir string) {
 	another.(interface{ Close() error }).Close()
 	left, _ := filepath.Glob(filepath.Join(dir, "jail", "*"))
 	ids, _ := filepath.Glob(filepath.Join(dir, "jail/.ids/*"))
-	groups, _ := filepath.Glob("/sys/fs/cgroup/*/sandtree/crash.*")
-	if left = append(append(left, ids...), groups...); len(left) > 1 || len(left) == 1 && filepath.Base(left[0]) != ".ids" {
+	blanks, _ := filepath.Glob(filepath.Join(dir, "jail", ".blank-*"))
+	left = append(left, blanks...)
+	for _, mark := range marks {
+		groups, _ := filepath.Glob("/sys/fs/cgroup/*/sandtree/" + mark)
+		left = append(left, groups...)
+	}
+	if left = append(left, ids...); len(left) > 1 || len(left) == 1 && filepath.Base(left[0]) != ".ids" {
 		t.Errorf("left are %v", left)
 	}
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), dir) {
 		t.Errorf("mounts are left: %v", err)
 	}
 	// A first process whose maker has died before it said anything sees that by itself.
-	for len(marked("crash")) > 0 {
+	for len(marked(dir)) > 0 {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
-			t.Errorf("processes are left: %v", marked("crash"))
+			t.Errorf("processes are left: %v", marked(dir))
 			return
 		}
 	}
 }
 
-// marked gives the processes of the sandboxes with that id, of all state directories.
-func marked(id sandbox.ID) []string {
+// marks gives those of the sandboxes and of the blanks in a state directory: their control groups have no other name.
+func marks(dir string) []string {
+	var found []string
+	labels, _ := filepath.Glob(filepath.Join(dir, "jail", "*", "label.json"))
+	for _, file := range labels {
+		var l struct{ Mark string }
+		if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &l) == nil && l.Mark != "" {
+			found = append(found, l.Mark)
+		}
+	}
+	blanks, _ := filepath.Glob(filepath.Join(dir, "jail", ".blank-*"))
+	for _, b := range blanks {
+		found = append(found, strings.TrimPrefix(filepath.Base(b), ".blank-"))
+	}
+	return found
+}
+
+// marked gives the processes that a controller's sandboxes have begun with.
+func marked(dir string) []string {
 	var found []string
 	all, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, f := range all {
 		b, err := os.ReadFile(f)
-		if err == nil && strings.Contains("\x00"+string(b), "\x00SANDTREE_SANDBOX="+string(id)+".") {
+		if err == nil && strings.Contains("\x00"+string(b), "\x00TZ="+dir+"\x00") && strings.Contains(string(b), "SANDTREE_SANDBOX=") {
 			found = append(found, f)
 		}
 	}

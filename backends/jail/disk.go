@@ -1,6 +1,7 @@
 package jail
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -17,24 +18,44 @@ import (
 )
 
 // Storages are where a sandbox has its own files.
-var storages = []string{storageDirectory, storageImage}
+var storages = []string{storageDirectory, storageImage, storageMemory}
 
 const (
 	storageDirectory = "directory" // of the host: not bounded
 	storageImage     = "image"     // a file system of its own in a sparse file, which is as large as the limit says
+	storageMemory    = "memory"    // one in memory, which is gone with the server
 )
 
 // imaged says whether a sandbox has its files in an image. It is decided when it is new.
 func (d *Driver) imaged(l sandbox.Limits) bool {
-	return d.config.Storage == storageImage && l.Disk >= 0
+	return d.config.Storage == storageImage && l.Disk >= 0 || d.inMemory()
 }
 
-// diskSize is that of a new image, in bytes.
-func diskSize(l sandbox.Limits) int64 {
-	if l.Disk == 0 {
-		return sandbox.DefaultDisk
+// diskSize is that of a new image, in bytes. One in memory is never without a bound, which would be all of the machine's.
+func (d *Driver) diskSize(l sandbox.Limits) int64 {
+	switch {
+	case l.Disk > 0:
+		return l.Disk
+	case d.inMemory(): // as that of other file systems in memory
+		return cmp.Or(d.memory(l), sandbox.DefaultMemory) / 2
 	}
-	return l.Disk
+	return sandbox.DefaultDisk
+}
+
+// conflictsOfDisk says why a sandbox that has a disk cannot have the one that want asks for: its size stays, unless it is made
+// anew in memory.
+func (l label) conflictsOfDisk(want sandbox.Limits) error {
+	size := cmp.Or(want.Disk, sandbox.DefaultDisk)
+	switch {
+	case l.InMemory, !l.Imaged && want.Disk <= 0:
+	case size < 0:
+		return coded{sandbox.Conflict, fmt.Errorf("its disk has %d bytes, and cannot be made one without a limit", l.DiskSize)}
+	case size != l.DiskSize:
+		return coded{sandbox.Conflict, fmt.Errorf("its disk has %d bytes, and cannot be made one of %d", l.DiskSize, size)}
+	case want.Files != l.Limits.Files:
+		return coded{sandbox.Conflict, fmt.Errorf("its disk is made for %d files, and cannot be made one for %d", l.Limits.Files, want.Files)}
+	}
+	return nil
 }
 
 // leastDisk is what a file system needs for itself and for what the server keeps, in bytes.
@@ -56,10 +77,13 @@ func canImage() error {
 
 // makeImage makes the image of a new sandbox, and what the jail finds in it.
 func (d *Driver) makeImage(h home, l label) error {
+	if l.InMemory {
+		return nil
+	}
 	if _, err := os.Stat(h.imageFile()); err == nil {
 		return nil // it is revived
 	}
-	template, err := d.template(diskSize(l.Limits), l.Limits.Files)
+	template, err := d.template(l.DiskSize, l.Limits.Files)
 	if err != nil {
 		return err
 	}
@@ -144,15 +168,7 @@ func copySparse(from, to string) error {
 // mountImage gives the file system of an image, which is mounted nowhere: it goes with the jail that it is handed down to,
 // and the loop device with it. It has the directories that the jail shows.
 func (d *Driver) mountImage(h home, l label) (*os.File, error) {
-	if err := awaitUnused(h.imageFile()); err != nil {
-		return nil, err
-	}
-	loop, err := attachLoop(h.imageFile())
-	if err != nil {
-		return nil, err
-	}
-	defer loop.Close() // what is mounted holds it
-	fd, err := mountExt4(loop.Name())
+	fd, err := mountDisk(h, l)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", h.imageFile(), err)
 	}
@@ -172,6 +188,21 @@ func (d *Driver) mountImage(h home, l label) (*os.File, error) {
 		}
 	}
 	return tree, nil
+}
+
+func mountDisk(h home, l label) (int, error) {
+	if l.InMemory {
+		return mountMemory(l)
+	}
+	if err := awaitUnused(h.imageFile()); err != nil {
+		return -1, err
+	}
+	loop, err := attachLoop(h.imageFile())
+	if err != nil {
+		return -1, err
+	}
+	defer loop.Close() // what is mounted holds it
+	return mountExt4(loop.Name())
 }
 
 func mountExt4(device string) (int, error) {

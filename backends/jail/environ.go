@@ -3,6 +3,7 @@ package jail
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sandtree/sandtree/sandbox"
@@ -35,8 +36,21 @@ func (d *Driver) base(mark string) map[string]string {
 func (d *Driver) programs(spec sandbox.Spec, mark string) []string {
 	env := d.base(mark)
 	maps.Copy(env, spec.Env)
+	maps.DeleteFunc(env, func(name, _ string) bool { return strings.HasPrefix(name, toldPrefix) })
 	env[markName] = mark
 	return environ(env)
+}
+
+// toldPrefix begins the names of what the server is told besides, and programs never get.
+const toldPrefix = "SANDBOXD_"
+
+// whose is what the server of a sandbox is told that another in the same jail would not be.
+func whose(spec sandbox.Spec) []string {
+	list := []string{toldPrefix + "OWNER=" + spec.Owner, toldPrefix + "EPOCH=" + strconv.FormatUint(spec.Epoch, 10)}
+	if spec.OrphanAfter != 0 {
+		list = append(list, toldPrefix+"ORPHAN_AFTER="+spec.OrphanAfter.String())
+	}
+	return list
 }
 
 func environ(env map[string]string) []string {

@@ -18,6 +18,10 @@ func (d *Driver) found(ctx context.Context, h home, l label, p *held.Process, sp
 		return nil, coded{sandbox.Conflict, errors.New("it lives with other limits, which cannot be changed while it does: halt it first, " +
 			"or ask for those that it has")}
 	}
+	if !l.Audit.Equal(spec.Audit) {
+		return nil, coded{sandbox.Conflict, errors.New("it lives and tells of other things, which cannot be changed while it does: halt it first, " +
+			"or ask for the audit that it has")}
+	}
 	key, err := h.key()
 	if err != nil {
 		return nil, err
@@ -40,6 +44,7 @@ func (d *Driver) found(ctx context.Context, h home, l label, p *held.Process, sp
 	if err != nil { // then nothing gets out through this process, and the sandbox is none the worse for it
 		d.log.Warn("the programs of a sandbox cannot get out", "id", l.ID, "err", err)
 	}
+	d.hear(h, l, p)
 	i := d.instance(h, l, p, key)
 	i.found = true
 	return i, nil

@@ -19,11 +19,16 @@ import (
 //	lock        held by whoever starts, halts or removes it
 //	sock        its server's socket, made by us and handed down, as the next: nothing in the jail can reach them by name
 //	doors       where its first process gives the sockets through which its programs get out
-//	log         what its server says
+//	audit       where its keeper tells what its programs do, if that is asked for (see keeper.go)
+//	audit.state what that leaves to the next; locked while there is one
+//	audit.exit  how that ended
+//	log         what its server says, and its keeper
 //	state/      its server's memory: what it has done already
 //	home/       $HOME of its programs
 //	workspace/  unless the spec named another directory
 //	disk        a file system with the last three, instead of them
+//
+// Where there has been a snapshot, or it began with one, home and workspace are in layers instead (see layer).
 //
 // The jail sees these and nothing else of it. What stands in those is a stranger's: it is removed, never read.
 // While there is a home there is a sandbox, dead or alive: its server can die and be revived, and remembers.
@@ -54,8 +59,13 @@ type label struct {
 	FirstID   uint32         `json:"first_id,omitempty"` // of the host's user numbers that are its own; 0 if it runs as its controller's user
 	Limits    sandbox.Limits `json:"limits"`
 	Egress    sandbox.Egress `json:"egress,omitzero"`
+	Audit     sandbox.Audit  `json:"audit,omitzero"`
 	Imaged    bool           `json:"imaged,omitempty"` // its files are in an image, of DiskSize bytes
 	DiskSize  int64          `json:"disk_size,omitempty"`
+	InMemory  bool           `json:"in_memory,omitempty"` // and the image in the memory of its server's life
+	From      string         `json:"from,omitempty"`      // the snapshot that it began with
+	Layers    []string       `json:"layers,omitempty"`    // of its home and workspace, the uppermost first; none: they are in the home
+	Pending   *swap          `json:"pending,omitempty"`   // that is under way
 }
 
 // read gives the label. fs.ErrNotExist if there is no such sandbox.

@@ -7,8 +7,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
+
+	"github.com/sandtree/sandtree/sandbox"
 )
 
 // account is a user of the jail, whose group has the same number.
@@ -99,6 +103,19 @@ func (d *Driver) disclaim(l label) error {
 	return nil
 }
 
+// adopted says whether what was a blank by that name has become a sandbox, whose label then has its mark.
+func (d *Driver) adopted(name string) bool {
+	mark, ok := strings.CutPrefix(name, blankPrefix)
+	if !ok {
+		return false
+	}
+	homes, _ := os.ReadDir(d.root)
+	return slices.ContainsFunc(homes, func(e fs.DirEntry) bool {
+		l, err := d.home(sandbox.ID(e.Name())).read()
+		return err == nil && l.Mark == mark
+	})
+}
+
 // removeClaims gives back what a process claimed that ended before it could note it.
 func (d *Driver) removeClaims() {
 	entries, _ := os.ReadDir(d.claims())
@@ -108,7 +125,7 @@ func (d *Driver) removeClaims() {
 		if err != nil {
 			continue
 		}
-		if _, err := os.Lstat(filepath.Join(d.root, id)); errors.Is(err, fs.ErrNotExist) { // its home comes first
+		if _, err := os.Lstat(filepath.Join(d.root, id)); errors.Is(err, fs.ErrNotExist) && !d.adopted(id) { // its home comes first
 			_ = os.Remove(file)
 		}
 	}

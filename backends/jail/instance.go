@@ -27,15 +27,16 @@ type instance struct {
 }
 
 var (
-	_ backends.Instance = (*instance)(nil)
-	_ backends.Keyed    = (*instance)(nil)
-	_ backends.Fresh    = (*instance)(nil)
-	_ backends.Found    = (*instance)(nil)
-	_ backends.Served   = (*instance)(nil)
-	_ backends.Halter   = (*instance)(nil)
-	_ backends.Labeler  = (*instance)(nil)
-	_ backends.Pauser   = (*instance)(nil)
-	_ backends.Filtered = (*instance)(nil)
+	_ backends.Instance  = (*instance)(nil)
+	_ backends.Keyed     = (*instance)(nil)
+	_ backends.Fresh     = (*instance)(nil)
+	_ backends.Found     = (*instance)(nil)
+	_ backends.Served    = (*instance)(nil)
+	_ backends.Halter    = (*instance)(nil)
+	_ backends.Labeler   = (*instance)(nil)
+	_ backends.Pauser    = (*instance)(nil)
+	_ backends.Filtered  = (*instance)(nil)
+	_ backends.Attentive = (*instance)(nil)
 )
 
 func (d *Driver) instance(h home, l label, p *held.Process, key string) *instance {
@@ -134,6 +135,9 @@ func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
 		return failed("jail.Relabel", i.label.ID, err)
 	}
 	i.epoch.Store(epoch)
+	if err := i.d.thaw(ctx, i.label); err != nil { // whoever had it before may have paused it once more
+		return failed("jail.Relabel", i.label.ID, err)
+	}
 	i.letOut(ctx)
 	return nil
 }
@@ -143,6 +147,7 @@ func (i *instance) letOut(ctx context.Context) {
 	l, err := i.home.read()
 	if err == nil {
 		err = i.d.letOut(ctx, i.home, l, i.process)
+		i.d.hear(i.home, l, i.process)
 	}
 	if err != nil && i.process.Alive() {
 		i.d.log.Warn("the programs of a sandbox cannot get out", "id", i.label.ID, "err", err)

@@ -37,12 +37,18 @@ type Driver struct {
 	log    *slog.Logger
 	locker held.Locker
 	tree   func() cgroup.Tree
+	told   func() error // whether the disks of all sandboxes can be told
 
-	mu     sync.Mutex
-	closed bool
-	living map[held.Identity]*held.Process
-	ways   map[held.Identity]*way // out, of those that live
-	wg     sync.WaitGroup         // what begin has begun; grows only under mu, while not closed
+	mu      sync.Mutex
+	closed  bool
+	living  map[held.Identity]*held.Process
+	ways    map[held.Identity]*way          // out, of those that live
+	ears    map[held.Identity]*ear          // of those that are audited
+	keepers map[held.Identity]*held.Process // by their own identity
+	wg      sync.WaitGroup                  // what begin has begun; grows only under mu, while not closed
+
+	layering sync.Once
+	noLayers string // why sandboxes cannot have layers, once that has been tried
 }
 
 var (
@@ -51,11 +57,13 @@ var (
 	_ backends.Remover  = (*Driver)(nil)
 	_ backends.Checker  = (*Driver)(nil)
 	_ backends.Resident = (*Driver)(nil)
+	_ backends.Rester   = (*Driver)(nil)
+	_ backends.Auditor  = (*Driver)(nil)
 )
 
 // Open opens the driver from a configuration file's values. Code: Invalid.
 func Open(o backends.Options) (backends.Driver, error) {
-	c := Config{StateDir: o.StateDir, Environ: o.Environ, OnConnection: o.OnConnection, Log: o.Log}
+	c := Config{StateDir: o.StateDir, Environ: o.Environ, OnConnection: o.OnConnection, OnAudit: o.OnAudit, Log: o.Log}
 	if err := backends.Decode(o.Values, &c); err != nil {
 		return nil, err
 	}
@@ -77,7 +85,12 @@ func New(c Config) (*Driver, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Driver{config: c, root: filepath.Join(dir, "jail"), log: c.Log, living: map[held.Identity]*held.Process{}, ways: map[held.Identity]*way{}, tree: tree}
+	d := &Driver{config: c, root: filepath.Join(dir, "jail"), log: c.Log, living: map[held.Identity]*held.Process{}, ways: map[held.Identity]*way{},
+		ears: map[held.Identity]*ear{}, keepers: map[held.Identity]*held.Process{}, tree: tree}
+	d.told = sync.OnceValue(func() error {
+		_, err := d.disks(label{})
+		return err
+	})
 	d.locker = held.Locker{Begin: d.begin}
 	if err := os.MkdirAll(d.root, 0o700); err != nil {
 		code := sandbox.Invalid
@@ -87,7 +100,9 @@ func New(c Config) (*Driver, error) {
 		return nil, &sandbox.Error{Code: code, Op: "jail.Open", Err: fmt.Errorf("give another state directory or change its permissions: %w", err)}
 	}
 	d.removeGone()
+	d.removeBlanks(context.Background())
 	d.removeClaims()
+	d.removeCutOff()
 	return d, nil
 }
 
@@ -113,7 +128,7 @@ func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, 
 		key, err = h.key()
 	}
 	if err == nil {
-		err = d.thaw(ctx, l)
+		l, err = d.wake(ctx, h, l, p)
 	}
 	if err != nil {
 		return nil, failed("jail.Attach", id, err)
@@ -121,6 +136,7 @@ func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, 
 	if err := d.letOut(ctx, h, l, p); err != nil { // what asks for it cannot be helped by refusing the rest
 		d.log.Warn("the programs of a sandbox cannot get out", "id", id, "err", err)
 	}
+	d.hear(h, l, p)
 	return d.instance(h, l, p, key), nil
 }
 
@@ -128,9 +144,15 @@ func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, 
 func (d *Driver) Close() error {
 	d.mu.Lock()
 	d.closed = true
-	living, ways := d.living, d.ways
-	d.living, d.ways = nil, nil
+	living, ways, ears, keepers := d.living, d.ways, d.ears, d.keepers
+	d.living, d.ways, d.ears, d.keepers = nil, nil, nil, nil
 	d.mu.Unlock()
+	for _, e := range ears {
+		e.close()
+	}
+	for _, p := range keepers {
+		p.Close()
+	}
 	for _, w := range ways {
 		w.close()
 	}
@@ -195,10 +217,14 @@ func (d *Driver) keepLocked(p *held.Process) {
 	d.wg.Go(func() {
 		p.Watch()
 		d.mu.Lock()
-		w := d.ways[p.Identity]
+		w, e := d.ways[p.Identity], d.ears[p.Identity]
 		delete(d.living, p.Identity) // of a closed driver they are nil, which is fine
 		delete(d.ways, p.Identity)
+		delete(d.ears, p.Identity)
 		d.mu.Unlock()
+		if e != nil {
+			defer e.finish()
+		}
 		if w != nil {
 			w.close()
 		}

@@ -49,12 +49,15 @@ var hostTree = sync.OnceValue(func() (t struct {
 
 // layout says what the jail of a sandbox looks like, but for what the stage is handed down by descriptors, in o.
 func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) {
-	raw, err := filter()
+	raw, _, err := filterFor(l.Audit)
 	if err != nil {
 		return nil, err
 	}
 	share := d.memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
 	s := &stage.Spec{Hostname: "sandbox", Filter: raw, OOMScore: oomScore, OpenFiles: openFiles, Doors: doorsFD}
+	if asks(l.Audit) {
+		s.Audit = auditFD
+	}
 	if n := processes(l.Limits); n > 0 {
 		s.Processes = uint64(n + spare) // as the control group has it, and where there is none
 	}
@@ -110,13 +113,14 @@ const (
 	envFD                               // it reads the environment of its programs, which is secret and written nowhere
 	listenFD                            // it serves
 	doorsFD                             // it gives its doors
+	auditFD                             // it has the filter that asks, if that does: see package audit
 	programFD                           // it is executed from
 	mountFD
 )
 
 func descriptor(n int) string { return "/dev/fd/" + strconv.Itoa(n) }
 
-// arguments are the command line of the server.
+// arguments are the command line of the server; whose it is, it is told with its programs' environment.
 func (d *Driver) arguments(spec sandbox.Spec) []string {
 	args := []string{
 		"--listen", descriptor(listenFD),
@@ -124,16 +128,8 @@ func (d *Driver) arguments(spec sandbox.Spec) []string {
 		"--state-dir", stateDir,
 		"--key-file", descriptor(keyFD),
 		"--env-file", descriptor(envFD),
-		"--owner", spec.Owner,
-		"--epoch", strconv.FormatUint(spec.Epoch, 10),
 		"--ready-fd", strconv.Itoa(readyFD),
 		"--plugins", "agent_skills", // what a kernel has beside IPython; costs nothing before there is one
-	}
-	switch {
-	case spec.OrphanAfter < 0:
-		args = append(args, "--keep")
-	case spec.OrphanAfter > 0:
-		args = append(args, "--orphan-after", spec.OrphanAfter.String())
 	}
 	if n := processes(spec.Limits); n > 0 {
 		args = append(args, "--processes", strconv.Itoa(n))

@@ -12,7 +12,8 @@ import (
 )
 
 // List names the sandboxes of owner, or all.
-func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error) {
+func (d *Driver) List(ctx context.Context, owner string) ([]backends.Listed, error) {
+	d.removeBlanks(ctx) // which nobody could ask for by an id
 	entries, err := os.ReadDir(d.root)
 	if err != nil {
 		return nil, failed("jail.List", "", err)
@@ -36,6 +37,9 @@ func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error
 		}
 		if owner != "" && l.Owner != owner {
 			continue
+		}
+		if len(l.Layers) > 0 && !l.Named {
+			l.Workspace = "" // the host does not see it
 		}
 		list = append(list, backends.Listed{
 			ID: l.ID, Owner: l.Owner, Epoch: l.Epoch, Created: l.Created, Workspace: l.Workspace, Exited: h.exited(),

@@ -52,12 +52,18 @@ func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
 			closeAll(o.files)
 		}
 	}()
+	layered, err := d.openLayers(l)
+	if err != nil {
+		return o, err
+	}
 	for i, m := range o.mounts {
 		if m.Within != "" {
 			continue
 		}
-		var f *os.File
-		if m.Source == h.imageFile() {
+		f := layered[m.Target]
+		if f != nil {
+			// it is one of those
+		} else if m.Source == h.imageFile() {
 			f, err = d.mountImage(h, l)
 		} else {
 			f, err = openTree(m.Source, m.NoLinks)

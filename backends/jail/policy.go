@@ -62,7 +62,12 @@ var filter = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seccomp: %w", err)
 	}
-	raw, err := bpf.Assemble(program(info))
+	return assemble(info, nil)
+})
+
+// assemble gives a filter that asks about the calls of w.
+func assemble(info *arch.Info, w watched) ([]byte, error) {
+	raw, err := bpf.Assemble(program(info, w))
 	if err != nil {
 		return nil, fmt.Errorf("seccomp: %w", err)
 	}
@@ -71,7 +76,7 @@ var filter = sync.OnceValues(func() ([]byte, error) {
 		out = append(out, byte(r.Op), byte(r.Op>>8), r.Jt, r.Jf, byte(r.K), byte(r.K>>8), byte(r.K>>16), byte(r.K>>24))
 	}
 	return out, nil
-})
+}
 
 // Where in struct seccomp_data the number of the call, the processor's kind and the arguments are, in bytes. Of an argument
 // the lower half comes first on the processors that we know, which are little-endian.
@@ -83,7 +88,7 @@ const (
 
 // program is put together here and not by the policies of go-seccomp-bpf, of which only the tables are used: after a condition
 // that does not hold, those compare the argument with the numbers of the calls that follow.
-func program(info *arch.Info) []bpf.Instruction {
+func program(info *arch.Info, w watched) []bpf.Instruction {
 	p := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: archAt, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(info.ID), SkipTrue: 1},
@@ -96,12 +101,17 @@ func program(info *arch.Info) []bpf.Instruction {
 	number := func(name string) (uint32, bool) { n, ok := info.SyscallNames[name]; return uint32(n), ok }
 	for _, c := range conditions() {
 		if n, ok := number(c.name); ok {
-			p = append(p, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: n, SkipTrue: uint8(len(c.decide))})
-			p = append(p, c.decide...)
+			decide := w.decide(int(n), c.decide)
+			p = append(p, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: n, SkipTrue: uint8(len(decide))})
+			p = append(p, decide...)
 		}
 	}
 	var ranges []span
-	for n, result := range results(info) {
+	all := results(info)
+	for n := range w {
+		all[n] = ask
+	}
+	for n, result := range all {
 		ranges = append(ranges, span{uint32(n), result})
 	}
 	slices.SortFunc(ranges, func(a, b span) int { return cmp.Compare(a.from, b.from) })

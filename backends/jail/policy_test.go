@@ -16,7 +16,7 @@ func TestModes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := program(info)
+	p := program(info, nil)
 	for _, name := range []string{"chmod", "fchmod", "fchmodat", "fchmodat2", "mkdir", "mkdirat", "mknod", "mknodat", "creat", "open", "openat", "openat2"} {
 		n, ok := info.SyscallNames[name]
 		if !ok {
@@ -60,7 +60,7 @@ func TestPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := program(info)
+	p := program(info, nil)
 	t.Logf("%d instructions", len(p))
 	conditional := map[string]bool{}
 	for _, c := range conditions() {

@@ -45,7 +45,13 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 			s.close()
 		}
 	}()
-	if theirs, err = s.pipes(h, program); err != nil {
+	loading, loaded, err := loadedPipe(l)
+	if err != nil {
+		return nil, err
+	}
+	defer loading.Close() // of a nil file, an error that says so
+	defer loaded.Close()
+	if theirs, err = s.pipes(h, loaded, program); err != nil {
 		return nil, err
 	}
 	if err := d.give(l, theirs); err != nil {
@@ -63,7 +69,11 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 	if s.process, err = d.start1(h, l, g, log, theirs); err != nil {
 		return nil, err
 	}
-	if err = expose(s.process); err != nil {
+	if err = expose(s.process); err == nil && loaded != nil {
+		loaded.Close() // so that it ends with the first process'
+		err = d.watch(h, l, s.process, loading)
+	}
+	if err != nil {
 		s.process.Kill()
 		return s, err
 	}
@@ -94,7 +104,11 @@ func expose(p *held.Process) error {
 
 // prepare sets the limits, and gives what the first process is to read.
 func (d *Driver) prepare(l label, g cgroup.Group, o opened, args []string) ([]byte, error) {
-	if err := g.Make(d.bounds(l)); err != nil {
+	limits := d.bounds(l)
+	if err := d.throttle(l, &limits); err != nil {
+		return nil, err
+	}
+	if err := g.Make(limits); err != nil {
 		return nil, err
 	}
 	layout, err := d.layout(l, g, o)
@@ -106,7 +120,7 @@ func (d *Driver) prepare(l label, g cgroup.Group, o opened, args []string) ([]by
 }
 
 // pipes makes them, the sockets, and opens the program, in the order of the descriptors.
-func (s *spawned) pipes(h home, program string) (theirs ends, err error) {
+func (s *spawned) pipes(h home, loaded *os.File, program string) (theirs ends, err error) {
 	for _, end := range []struct {
 		ours  **os.File
 		reads bool // they do
@@ -127,6 +141,7 @@ func (s *spawned) pipes(h home, program string) (theirs ends, err error) {
 		}
 		theirs = append(theirs, listener)
 	}
+	theirs = append(theirs, loaded) // nil is none
 	// By its descriptor the jail's user can execute it wherever it is.
 	p, err := os.Open(program)
 	if err != nil {

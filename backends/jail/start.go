@@ -86,9 +86,16 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 			return nil, err
 		}
 		switch p, err := d.server(h); {
+		case err == nil && l.Pending != nil: // a snapshot was cut off
+			if err := d.abandon(ctx, l, p); err != nil {
+				return nil, err
+			}
 		case err == nil:
 			return d.found(ctx, h, l, p, spec)
 		case !errors.Is(err, held.ErrEnded):
+			return nil, err
+		}
+		if err := errors.Join(d.settle(h, &l), h.goOn()); err != nil {
 			return nil, err
 		}
 		sweeping, cancel := context.WithTimeout(ctx, reap.Patience)
@@ -99,9 +106,17 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 		}
 	}
 	l = d.renewed(h, l, spec)
-	inst, err := d.place(ctx, h, &l, spec)
+	var inst *instance
+	if fresh && spec.From != "" {
+		err = d.beginWith(ctx, h, &l, spec.From)
+	} else {
+		err = nil
+	}
 	if err == nil {
-		inst.fresh = fresh
+		inst, err = d.place(ctx, h, &l, spec)
+	}
+	if err == nil {
+		inst.fresh = fresh || l.InMemory // of one that is revived in memory nothing is left, also not what it did
 		return inst, nil
 	}
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
@@ -120,10 +135,10 @@ func (l label) conflicts(spec sandbox.Spec) error {
 	if spec.Workspace != "" && filepath.Clean(spec.Workspace) != l.Workspace {
 		return coded{sandbox.Conflict, fmt.Errorf("it works in %s, not in %s", l.Workspace, spec.Workspace)}
 	}
-	if size := spec.Limits.Disk; size > 0 && size != l.DiskSize {
-		return coded{sandbox.Conflict, fmt.Errorf("its disk has %d bytes, and cannot be made one of %d", l.DiskSize, size)}
+	if spec.From != "" && spec.From != l.From {
+		return coded{sandbox.Conflict, fmt.Errorf("it did not begin with the snapshot %q: take another id, or restore it", spec.From)}
 	}
-	return nil
+	return l.conflictsOfDisk(spec.Limits)
 }
 
 func (l label) fenced(epoch uint64) error {
@@ -132,14 +147,17 @@ func (l label) fenced(epoch uint64) error {
 
 // renewed is the label of a sandbox that is to be started by spec; l is the old one, or zero for a new sandbox.
 func (d *Driver) renewed(h home, l label, spec sandbox.Spec) label {
-	l.ID, l.Owner, l.Epoch, l.Limits, l.Egress = spec.ID, spec.Owner, spec.Epoch, spec.Limits, spec.Egress
+	l.ID, l.Owner, l.Epoch, l.Limits, l.Egress, l.Audit = spec.ID, spec.Owner, spec.Epoch, spec.Limits, spec.Egress, spec.Audit
+	if l.InMemory {
+		l.DiskSize = d.diskSize(spec.Limits) // it is made anew
+	}
 	if l.Mark != "" {
 		return l
 	}
 	l.Created = time.Now().UTC()
-	l.Mark = string(spec.ID) + "." + sandbox.RandomHex(8)
-	if l.Imaged = d.imaged(spec.Limits); l.Imaged {
-		l.DiskSize = diskSize(spec.Limits)
+	l.Mark = newMark()
+	if l.Imaged, l.InMemory = d.imaged(spec.Limits), d.inMemory(); l.Imaged {
+		l.DiskSize = d.diskSize(spec.Limits)
 	}
 	switch {
 	case spec.Workspace != "":
@@ -177,11 +195,16 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err != nil {
 		return nil, err
 	}
+	return d.hand(ctx, h, *l, spec, s, key)
+}
+
+// hand tells a server that waits what it is to be, and gives the sandbox when it serves.
+func (d *Driver) hand(ctx context.Context, h home, l label, spec sandbox.Spec, s *spawned, key string) (*instance, error) {
 	defer s.close()
 	// Its doors are there before it serves, so they are waited for at the same time.
 	out := make(chan error, 1)
-	go func() { out <- d.letOut(ctx, h, *l, s.process) }()
-	err = s.await(ctx, key, d.programs(spec, l.Mark))
+	go func() { out <- d.letOut(ctx, h, l, s.process) }()
+	err := s.await(ctx, key, append(d.programs(spec, l.Mark), whose(spec)...))
 	if err != nil {
 		s.process.Kill() // which ends the other waiting too
 		err = fmt.Errorf("%w%s", err, lastWords(h.logFile()))
@@ -193,7 +216,8 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err != nil {
 		return nil, err
 	}
-	i := d.instance(h, *l, s.process, key)
+	d.hear(h, l, s.process)
+	i := d.instance(h, l, s.process, key)
 	i.served = true
 	return i, nil
 }
@@ -224,7 +248,9 @@ func (d *Driver) furnish(h home, l label) (key string, err error) {
 		return h.makeKey()
 	}
 	dirs := []string{h.stateDir(), h.homeDir()}
-	if !l.Named {
+	if len(l.Layers) > 0 {
+		dirs = dirs[:1]
+	} else if !l.Named {
 		dirs = append(dirs, h.ownWork())
 	}
 	for _, dir := range dirs {

@@ -149,7 +149,13 @@ func (d *Driver) clear(ctx context.Context, h home, l label) error {
 	if err := os.Rename(string(h), gone); err != nil {
 		return err
 	}
-	return held.RemoveTree(gone)
+	if err := held.RemoveTree(gone); err != nil {
+		return err
+	}
+	if err := d.sweepLayers(ctx); err != nil { // the sandbox is removed all the same, and the next sweep tries again
+		d.log.Warn("layers that nothing refers to cannot be removed", "err", err)
+	}
+	return nil
 }
 
 // exited says whether the sandbox of a home has no living server and nobody is about to start one.

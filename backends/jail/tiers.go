@@ -52,6 +52,12 @@ func (d *Driver) suffices() error {
 			return coded{sandbox.Unsupported, fmt.Errorf("backends.jail.storage is %q: %w", storageImage, err)}
 		}
 	}
+	if d.inMemory() && os.Geteuid() != 0 {
+		return coded{sandbox.Unsupported, fmt.Errorf("backends.jail.storage is %q: it needs root, who alone can hand a file system down to another user", storageMemory)}
+	}
+	if d.inMemory() && !d.tree().Has(cgroup.Memory) {
+		return coded{sandbox.Unsupported, fmt.Errorf("backends.jail.storage is %q: it needs the memory controller of control groups, which charges a sandbox for what it writes", storageMemory)}
+	}
 	if d.config.Least != TierBounded {
 		return nil
 	}

@@ -48,6 +48,7 @@ type label struct {
 	Socket    string         `json:"socket"`
 	Cgroup    string         `json:"cgroup,omitempty"`
 	Limits    sandbox.Limits `json:"limits"`
+	From      string         `json:"from,omitempty"` // the snapshot that it began with
 }
 
 // read gives the label. fs.ErrNotExist if there is no such sandbox.

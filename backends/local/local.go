@@ -103,6 +103,9 @@ func New(c Config) (*Driver, error) {
 		return nil, &sandbox.Error{Code: code, Op: "local.Open", Err: fmt.Errorf("give another state directory or change its permissions: %w", err)}
 	}
 	d.removeGone()
+	if err := d.snapshots().Clean(); err != nil {
+		d.log.Warn("what is left of snapshots cannot be removed", "err", err)
+	}
 	return d, nil
 }
 

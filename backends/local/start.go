@@ -78,12 +78,24 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec, b *blank)
 		sweeping, cancel := context.WithTimeout(ctx, reap.Patience)
 		err := d.sweep(sweeping, h, l)
 		cancel()
+		if err == nil {
+			err = h.goOn() // with what was being restored
+		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	l = l.renewed(h, spec)
-	inst, err := d.place(ctx, h, &l, spec, b)
+	err = nil
+	if fresh && spec.From != "" {
+		if err = d.fetch(ctx, h, spec.From); err == nil {
+			err = h.replace()
+		}
+	}
+	var inst *instance
+	if err == nil {
+		inst, err = d.place(ctx, h, &l, spec, b)
+	}
 	if err == nil {
 		inst.fresh = fresh
 		return inst, nil
@@ -121,6 +133,9 @@ func (l label) conflicts(spec sandbox.Spec) error {
 	if spec.Workspace != "" && filepath.Clean(spec.Workspace) != l.Workspace {
 		return coded{sandbox.Conflict, fmt.Errorf("it works in %s, not in %s", l.Workspace, spec.Workspace)}
 	}
+	if spec.From != "" && spec.From != l.From {
+		return coded{sandbox.Conflict, fmt.Errorf("it did not begin with the snapshot %q: take another id, or restore it", spec.From)}
+	}
 	return nil
 }
 
@@ -132,7 +147,7 @@ func (l label) fenced(epoch uint64) error {
 func (l label) renewed(h home, spec sandbox.Spec) label {
 	l.ID, l.Owner, l.Epoch, l.Limits = spec.ID, spec.Owner, spec.Epoch, spec.Limits
 	if l.Mark == "" { // it is new
-		l.Created = time.Now().UTC()
+		l.Created, l.From = time.Now().UTC(), spec.From
 		l.Mark = string(spec.ID) + "." + sandbox.RandomHex(8)
 		l.Workspace, l.Named = h.path("workspace"), false
 		if spec.Workspace != "" {

@@ -27,7 +27,7 @@ type blank struct {
 var _ backends.Warmer = (*Driver)(nil)
 
 // Shape is the same for all specs: nothing of one is settled before.
-func (d *Driver) Shape(sandbox.Spec) string { return "" }
+func (d *Driver) Shape(sandbox.Spec) (string, bool) { return "", true }
 
 // Warm starts a server for whoever comes.
 func (d *Driver) Warm(context.Context, sandbox.Spec) (backends.Blank, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"github.com/sandtree/sandtree/backends/local"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/drivertest"
-	"github.com/sandtree/sandtree/testing/floor"
 	"github.com/sandtree/sandtree/testing/leak"
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
@@ -135,56 +133,4 @@ func TestBlankThatIsNotNeeded(t *testing.T) {
 	if err := first.Stop(t.Context(), time.Second); err != nil {
 		t.Error(err)
 	}
-}
-
-// BenchmarkClaim is the time from the wish for a sandbox until it is ready, its shell too, warm and cold in turn. Next to it,
-// as a measure of how busy the machine is, is that of a bash which prints a word.
-func BenchmarkClaim(b *testing.B) {
-	d, err := local.New(local.Config{StateDir: b.TempDir(), Sandboxd: sandboxdtest.Binary(b)})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer d.Close()
-	var next backends.Blank
-	claiming := backends.Open("local", d, backends.Config{Claim: func(string, string, sandbox.Spec) backends.Blank { return next }})
-	starting := backends.Open("local", d, backends.Config{})
-	place := func(with *backends.Backend) (took, first time.Duration) {
-		begun := time.Now()
-		s, err := with.Start(b.Context(), sandbox.Spec{ID: "bench"})
-		if err != nil {
-			b.Fatal(err)
-		}
-		took = time.Since(begun)
-		if _, err := s.Do(b.Context(), sandbox.Action{Args: sandbox.RunArgs{Command: "true"}}, nil); err != nil {
-			b.Fatal(err)
-		}
-		first = time.Since(begun)
-		if err := s.Stop(b.Context(), time.Minute); err != nil {
-			b.Fatal(err)
-		}
-		return took, first
-	}
-	var warm, cold, warmFirst, coldFirst, shell []time.Duration
-	for b.Loop() {
-		begun := time.Now()
-		if err := exec.Command("bash", "-c", "echo x").Run(); err != nil {
-			b.Fatal(err)
-		}
-		shell = append(shell, time.Since(begun))
-		if next, err = d.Warm(b.Context(), sandbox.Spec{}); err != nil {
-			b.Fatal(err)
-		}
-		time.Sleep(20 * time.Millisecond) // so that it waits
-		w, wf := place(claiming)
-		c, cf := place(starting)
-		warm, cold, warmFirst, coldFirst = append(warm, w), append(cold, c), append(warmFirst, wf), append(coldFirst, cf)
-	}
-	claim, start := micro(median(warm)), micro(median(cold))
-	b.ReportMetric(micro(median(shell)), "µs/bash")
-	b.ReportMetric(claim, "µs/claim")
-	b.ReportMetric(start, "µs/start")
-	b.ReportMetric(micro(median(warmFirst)), "µs/claim-to-observation")
-	b.ReportMetric(micro(median(coldFirst)), "µs/start-to-observation")
-	b.ReportMetric(0, "ns/op")
-	floor.Bound(b, claim/start, "×start", 0.95)
 }

@@ -5,6 +5,7 @@ package standard
 import (
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/backends/docker"
+	"github.com/sandtree/sandtree/backends/gvisor"
 	"github.com/sandtree/sandtree/backends/jail"
 	"github.com/sandtree/sandtree/backends/local"
 )
@@ -13,6 +14,7 @@ import (
 func Drivers() map[string]backends.OpenFunc {
 	return map[string]backends.OpenFunc{
 		"docker": docker.Open,
+		"gvisor": gvisor.Open,
 		"jail":   jail.Open,
 		"local":  local.Open,
 	}

@@ -40,6 +40,8 @@ type flags struct {
 	logLevel    slog.Level
 	version     bool
 
+	announce  bool
+	untold    bool // the file of variables had none
 	openHands bool // the command line has OpenHands' form: a port comes first
 	username  string
 	userID    int
@@ -96,6 +98,7 @@ func parse(args []string, environ []string) (*flags, error) {
 	s.StringVar(&f.cgroup, "cgroup", "", "`directory` of the cgroup that programs are put into")
 	s.IntVar(&f.processes, "processes", 0, "most processes of this user while there is no cgroup: a `number` for RLIMIT_NPROC")
 	s.IntVar(&f.readyFD, "ready-fd", -1, "`descriptor` to write a byte to when the server answers")
+	s.BoolVar(&f.announce, "announce", false, "write a w there before, if it waits for --env-file, when there is nothing else to do")
 	s.IntVar(&f.spare, "spare-threads", 0, "`number` of threads to have before any program runs, which may leave none to be made")
 	s.StringVar(&f.logFormat, "log-format", "", "json or text")
 	level := s.String("log-level", "", "debug, info, warn or error")
@@ -223,6 +226,7 @@ func (f *flags) config(environ []string, key string, log *slog.Logger) (server.C
 	}
 	c.Env = environ
 	if f.envFile != "" {
+		c = f.prepare(c, environ, log)
 		extra, err := readEnv(f.envFile)
 		if err != nil {
 			return c, err

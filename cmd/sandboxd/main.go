@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sandtree/sandtree/internal/audit"
 	"github.com/sandtree/sandtree/internal/cli"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/server"
@@ -37,6 +38,9 @@ func run(ctx context.Context, c cli.Call) error {
 	}
 	if len(c.Args) == 1 && c.Args[0] == "await" {
 		return runAwait(ctx, c)
+	}
+	if len(c.Args) == 1 && c.Args[0] == "audit" {
+		return audit.Keep() // not ended by a signal: it ends with its sandbox
 	}
 	// Before the first program is started the runtime starts a process to see what the kernel can do. That is the shell's
 	// time, so it is done while the flags are read.
@@ -63,8 +67,11 @@ func run(ctx context.Context, c cli.Call) error {
 	spareThreads(f.spare)
 	config, err := f.config(environ, key, log)
 	if err != nil {
+		config.Shell.Close()
 		return err
 	}
+	config.Shell = server.PrepareShell(config) // which takes longer to load than all that comes now
+	defer config.Shell.Close()                 // if there comes to be no server
 	if err := f.wantKey(config.Key); err != nil {
 		return err
 	}
@@ -103,6 +110,9 @@ func serve(ctx context.Context, config server.Config, ln net.Listener, readyFD i
 	go func() { served <- s.Serve(ln) }() // ends with Shutdown, below
 	select {
 	case <-s.Ready():
+		if s.Err() != nil { // which Serve says
+			break
+		}
 		if readyFD >= 0 {
 			if err := tellReady(readyFD); err != nil {
 				log.Error("telling that the server is ready", "fd", readyFD, "err", err)

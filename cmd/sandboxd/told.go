@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sandtree/sandtree/sandbox/server"
 )
@@ -16,10 +17,13 @@ const (
 	toldKey   = "SANDBOXD_KEY"
 	toldOwner = "SANDBOXD_OWNER"
 	toldEpoch = "SANDBOXD_EPOCH"
+	// As --orphan-after has it; negative is --keep.
+	toldOrphanAfter = "SANDBOXD_ORPHAN_AFTER"
 )
 
 // told takes these variables out of env and puts their values into c. Code: Invalid.
 func (f *flags) told(env []string, c *server.Config) (rest []string, err error) {
+	f.untold = len(env) == 0
 	for _, v := range env {
 		name, value, _ := strings.Cut(v, "=")
 		switch name {
@@ -32,6 +36,12 @@ func (f *flags) told(env []string, c *server.Config) (rest []string, err error) 
 				return nil, invalid("--env-file", fmt.Errorf("%s: want a number", toldEpoch))
 			}
 			f.epoch = c.Epoch
+		case toldOrphanAfter:
+			d, err := time.ParseDuration(value)
+			if err != nil || d == 0 {
+				return nil, invalid("--env-file", fmt.Errorf("%s: want a time that is not 0", toldOrphanAfter))
+			}
+			c.Keep, c.OrphanAfter = d < 0, max(d, 0)
 		default:
 			rest = append(rest, v)
 		}
@@ -43,7 +53,13 @@ func (f *flags) told(env []string, c *server.Config) (rest []string, err error) 
 // wantKey refuses to serve a network address without a key where one was to come on standard input: its writer has died
 // before it had sent all, and whoever reached the address could run anything. Code: Invalid.
 func (f *flags) wantKey(key string) error {
-	if key != "" || f.envFile != "-" || !strings.HasPrefix(f.listen, "tcp:") {
+	switch {
+	case key != "" || f.envFile != "-":
+		return nil
+	case f.untold:
+		return invalid("--env-file", errors.New("standard input ended before anything was said: whoever was to say it has died or wants no "+
+			"server; write "+toldEpoch+"=0 and a NUL byte at least"))
+	case !strings.HasPrefix(f.listen, "tcp:"):
 		return nil
 	}
 	return invalid("--env-file", errors.New("standard input ended without "+toldKey+", and a network address is not served without a key: "+

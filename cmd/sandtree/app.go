@@ -11,6 +11,7 @@ import (
 
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/backends/docker"
+	"github.com/sandtree/sandtree/backends/gvisor"
 	"github.com/sandtree/sandtree/backends/jail"
 	"github.com/sandtree/sandtree/backends/local"
 	"github.com/sandtree/sandtree/internal/cli"
@@ -42,7 +43,7 @@ func (a *app) flags(f *pflag.FlagSet) {
 }
 
 // drivers are those whose options can be configured.
-var drivers = map[string]any{"docker": docker.Config{}, "jail": jail.Config{}, "local": local.Config{}}
+var drivers = map[string]any{"docker": docker.Config{}, "gvisor": gvisor.Config{}, "jail": jail.Config{}, "local": local.Config{}}
 
 // config loads the configuration, once.
 func (a *app) config(more ...config.Setting) (*config.Loaded, error) {

@@ -117,7 +117,7 @@ func backend(ctx context.Context, a *app, c *config.Loaded) []finding {
 	if i, ok := driver.(interface{ Isolation() (string, error) }); ok && unfit == nil {
 		all = append(all, isolation(i.Isolation()))
 	}
-	return append(all, limits(driver))
+	return append(all, limits(driver), auditing(driver))
 }
 
 // isolation tells how well sandboxes are isolated, and why no better.
@@ -142,6 +142,27 @@ func limits(d backends.Driver) finding {
 		detail = "enforced: " + strings.Join(enforced, ", ") + "; " + detail
 	}
 	return finding{"limits", noted, detail}
+}
+
+// auditing tells what can be told of programs.
+func auditing(d backends.Driver) finding {
+	var names []string
+	var lacks error
+	if a, ok := d.(backends.Auditor); ok {
+		names, lacks = a.Audits()
+	}
+	missing := slices.DeleteFunc(slices.Clone(backends.AuditNames), func(n string) bool { return slices.Contains(names, n) })
+	if len(missing) == 0 {
+		return finding{"audit", fine, "all can be told: " + strings.Join(names, ", ")}
+	}
+	detail := "cannot be told here, and refused when asked for: " + strings.Join(missing, ", ")
+	if len(names) > 0 {
+		detail = "can be told: " + strings.Join(names, ", ") + "; " + detail
+	}
+	if lacks != nil {
+		detail += ": " + lacks.Error()
+	}
+	return finding{"audit", noted, detail}
 }
 
 // pool tells how many warm sandboxes a process that drives runtimes holds.

@@ -103,14 +103,17 @@ func (l *listing) status(body json.RawMessage) string {
 	return words
 }
 
-// audit tells of a connection.
+// audit tells of a connection, or of what else a program did.
 func (l *listing) audit(body json.RawMessage) string {
 	var s struct {
 		Audit string `json:"audit"`
 		sandbox.Connection
 	}
-	if json.Unmarshal(body, &s) != nil || s.Audit != "connection" {
+	switch err := json.Unmarshal(body, &s); {
+	case err != nil:
 		return ""
+	case s.Audit != "connection":
+		return l.auditRecord(body)
 	}
 	words := string(s.Kind)
 	if s.Kind == sandbox.ConnectionDenied || s.Kind == sandbox.ConnectionCut || s.Kind == sandbox.ConnectionFailed {

@@ -97,6 +97,7 @@ and the signal's number if a signal ended it.`,
 	a.flags(cmd.PersistentFlags())
 	cmd.AddCommand(
 		runCommand(a), shellCommand(a), eventsCommand(a), lsCommand(a), rmCommand(a), cpCommand(a), gcCommand(a),
+		snapshotCommand(a), snapshotsCommand(a), forkCommand(a), restoreCommand(a), exportCommand(a), importCommand(a),
 		configCommand(a), doctorCommand(a), versionCommand(a),
 	)
 	cmd.InitDefaultCompletionCmd(args...)

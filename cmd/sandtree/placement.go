@@ -44,7 +44,7 @@ func (a *app) spec(p placement) (sandbox.Spec, error) {
 	}
 	maps.Copy(all, env)
 	s := sandbox.Spec{
-		ID: sandbox.ID(p.id), Limits: c.SandboxLimits(), Egress: c.SandboxEgress(), OrphanAfter: c.OrphanAfter,
+		ID: sandbox.ID(p.id), Limits: c.SandboxLimits(), Egress: c.SandboxEgress(), Audit: c.SandboxAudit(), OrphanAfter: c.OrphanAfter,
 		Setup: sandbox.Setup{
 			Env: all, Repository: p.repo, Branch: p.branch,
 			GitToken: c.Git.Token, GitUser: c.Git.User, GitEmail: c.Git.Email,

@@ -35,8 +35,13 @@ func (a *app) system(ctx context.Context, onStatus func(supervisor.StatusChange)
 			s.RecordConnection(id, c)
 		}
 	}
+	audited := func(id sandbox.ID, r sandbox.AuditRecord) {
+		if s := system.Load(); s != nil {
+			s.RecordAudit(id, r)
+		}
+	}
 	for name, open := range standard.Drivers() {
-		d, err := open(backends.Options{StateDir: c.StateDir, Environ: a.env, Values: c.Backends[name], OnConnection: connected, Log: a.log()})
+		d, err := open(backends.Options{StateDir: c.StateDir, Environ: a.env, Values: c.Backends[name], OnConnection: connected, OnAudit: audited, Log: a.log()})
 		switch {
 		case err == nil:
 			opened[name] = d
@@ -64,6 +69,7 @@ func systemConfig(c *config.Loaded, drivers map[string]backends.Driver, onStatus
 			Base: cmp.Or(c.Restart.Base, -1), Cap: c.Restart.Cap,
 		},
 		Janitor:    supervisor.Janitor{Grace: c.Janitor.Grace, Interval: cmp.Or(c.Janitor.Interval, -1)},
+		Idle:       supervisor.Idle(c.Idle),
 		Pool:       pool,
 		Overcommit: c.Admission.Overcommit, ActionTimeout: c.Action.Timeout, OnStatus: onStatus, Log: a.log(),
 	}

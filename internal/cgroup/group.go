@@ -60,6 +60,9 @@ type Limits struct {
 	Memory     int64   // bytes
 	Swap       int64   // bytes besides, if Memory is not 0; negative is any number
 	Swappiness int     // 1 to 100; only version 1
+	Reads      int64   // bytes/s of each of Disks
+	Writes     int64   // the same; version 1 bounds only what goes around the page cache
+	Disks      string  // their numbers, "254:0 8:16"
 }
 
 // period is over which the kernel measures the share of a processor, in microseconds: its own default.
@@ -100,6 +103,16 @@ func (l Limits) settings() []setting {
 		if l.Swap >= 0 { // a kernel that does not account for swap may have none
 			both := strconv.FormatInt(l.Memory+l.Swap, 10)
 			add(Memory, "memory.memsw.limit_in_bytes", both, "memory.swap.max", strconv.FormatInt(l.Swap, 10), true)
+		}
+	}
+	for d := range strings.FieldsSeq(l.Disks) {
+		if l.Reads > 0 {
+			n := strconv.FormatInt(l.Reads, 10)
+			add(IO, "blkio.throttle.read_bps_device", d+" "+n, "io.max", d+" rbps="+n, false)
+		}
+		if l.Writes > 0 {
+			n := strconv.FormatInt(l.Writes, 10)
+			add(IO, "blkio.throttle.write_bps_device", d+" "+n, "io.max", d+" wbps="+n, false)
 		}
 	}
 	if l.Swappiness > 0 {

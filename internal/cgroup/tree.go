@@ -15,9 +15,18 @@ const (
 	CPU     = "cpu"
 	CPUSet  = "cpuset"
 	Freezer = "freezer"
+	IO      = "io" // which is blkio in version 1
 )
 
-var controllers = []string{PIDs, Memory, CPU, CPUSet, Freezer}
+var controllers = []string{PIDs, Memory, CPU, CPUSet, Freezer, IO}
+
+// first is the name of a controller in version 1.
+func first(controller string) string {
+	if controller == IO {
+		return "blkio"
+	}
+	return controller
+}
 
 // A Tree is where groups can be made: the directory of a parent by controller. In version 2 it is one for all of them. A
 // controller that this process cannot use is not there.
@@ -39,7 +48,7 @@ func NewTree(name string) Tree {
 		switch m[2] {
 		case "cgroup":
 			for _, c := range controllers {
-				if strings.Contains(","+m[3]+",", ","+c+",") {
+				if strings.Contains(","+m[3]+",", ","+first(c)+",") {
 					tree.add(c, m[1], name)
 				}
 			}

@@ -28,6 +28,9 @@ var ErrClosed = errors.New("it has been closed")
 func (k Locker) Lock(ctx context.Context, dir string, make bool) (unlock func(), err error) {
 	for {
 		f, err := openLock(dir, make)
+		if !make && errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(dir) // somebody has died who was about to make its lock: it is empty, or stays; whoever lives makes it again
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -44,6 +47,23 @@ func (k Locker) Lock(ctx context.Context, dir string, make bool) (unlock func(),
 			return nil, err2
 		}
 	}
+}
+
+// TryLock gets the lock of a directory that nobody has; false if somebody does, or there is no such directory any more.
+func (k Locker) TryLock(dir string) (unlock func(), ok bool) {
+	f, err := openLock(dir, false)
+	if err != nil {
+		return nil, false
+	}
+	if flock(f, syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+		held, err := f.Stat()
+		there, err2 := os.Stat(filepath.Join(dir, lockFile))
+		if err == nil && err2 == nil && os.SameFile(held, there) {
+			return func() { f.Close() }, true
+		}
+	}
+	f.Close()
+	return nil, false
 }
 
 func openLock(dir string, make bool) (*os.File, error) {

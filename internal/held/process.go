@@ -51,10 +51,12 @@ type Process struct {
 	// parent, before anybody knows that it has ended. Set it before Watch is called.
 	Starved func() bool
 
-	fd     *os.File
-	ended  chan struct{} // closed when it has ended and exit is set
-	letgo  chan struct{} // closed when the watching ended, with or without it
-	exit   Exit
+	fd    *os.File
+	ended chan struct{} // closed when it has ended and exit is set
+	letgo chan struct{} // closed when the watching ended, with or without it
+	exit  Exit
+
+	mu     sync.Mutex
 	record string // file in which the parent notes how it ended, for everybody else
 }
 
@@ -121,14 +123,27 @@ func (p *Process) Watch() {
 		exit.Memory = exit.Signal == int(syscall.SIGKILL) && p.Starved != nil && p.Starved()
 		// First noted, then reaped: whoever cannot ask the kernel any more finds the note. Where there is no directory for it
 		// any more, nobody will look.
-		_ = WriteJSON(p.record, note{p.Identity, exit})
+		_ = WriteJSON(p.recordFile(), note{p.Identity, exit})
 		p.reap()
 		p.exit = exit
 	} else {
-		p.exit = ReadExit(p.record, p.Identity)
+		p.exit = ReadExit(p.recordFile(), p.Identity)
 	}
 	close(p.ended)
 	p.fd.Close()
+}
+
+// Record says in which file it is noted from now on how the process ended: it may be another one than when it began.
+func (p *Process) Record(file string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.record = file
+}
+
+func (p *Process) recordFile() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.record
 }
 
 // Alive says whether the process has not ended, even if nobody has noticed yet.

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/internal/audit"
 )
 
 // confine gives up every privilege, on all threads, for good, and checks that it is so.
@@ -19,7 +21,7 @@ import (
 //
 // The bounding set, of what a program can get when it is executed, is left: nothing can be got any more after
 // no_new_privs, and to empty it takes forty calls that each stop all threads, 4 ms together.
-func confine(filter []byte) error {
+func confine(filter []byte, audited int) error {
 	// From here on nobody in the jail can look into this process, attach to it or open its descriptors: see ptrace(2).
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("PR_SET_DUMPABLE: %w", err)
@@ -41,7 +43,7 @@ func confine(filter []byte) error {
 	if err != nil {
 		return fmt.Errorf("capset: %w", err)
 	}
-	if err := loadFilter(filter); err != nil {
+	if err := loadFilter(filter, audited); err != nil {
 		return err
 	}
 	return check(len(filter) > 0)
@@ -65,14 +67,18 @@ func onAllThreads(number, a, b uintptr) error {
 	}
 }
 
-// loadFilter gives every thread, and so every process to come, the seccomp filter.
-func loadFilter(filter []byte) error {
+// loadFilter gives every thread, and so every process to come, the seccomp filter. One that asks about calls gets audited as the
+// descriptor by which it is answered, which is kept for as long as the jail lives.
+func loadFilter(filter []byte, audited int) error {
 	if len(filter) == 0 {
 		return nil
 	}
 	const instruction = 8 // bytes: struct sock_filter
 	if len(filter)%instruction != 0 || len(filter)/instruction > 4096 {
 		return fmt.Errorf("a seccomp filter of %d bytes cannot be: it has 1 to 4096 instructions of 8 bytes", len(filter))
+	}
+	if audited > 0 {
+		return audit.Load(filter, audited)
 	}
 	program := struct {
 		length uint16

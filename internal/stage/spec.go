@@ -33,6 +33,9 @@ type Spec struct {
 	Processes uint64 `json:"processes,omitzero"`
 	// OOMScore is added to what the kernel thinks of the processes when the machine is short of memory, 0 to 1000.
 	OOMScore int `json:"oom_score,omitzero"`
+	// Audit is the number of a descriptor that becomes the one by which the filter's questions are answered, since it asks some;
+	// what it is before, a pipe, ends with that. 0 is a filter that asks nothing. See package audit of internal.
+	Audit int `json:"audit,omitzero"`
 	// Doors is the descriptor of a listening Unix socket, at which whoever connects is given the doors; 0 is none.
 	Doors int `json:"doors,omitzero"`
 }

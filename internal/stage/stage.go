@@ -45,7 +45,7 @@ func enter(s *Spec) (doors.Set, error) {
 		err = bound(s)
 	}
 	if err == nil {
-		err = confine(s.Filter)
+		err = confine(s.Filter, s.Audit)
 	}
 	return set, err
 }

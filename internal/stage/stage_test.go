@@ -49,7 +49,7 @@ func TestCheckFails(t *testing.T) {
 
 func TestLoadFilterRefuses(t *testing.T) {
 	for _, n := range []int{1, 7, 12, 8*4096 + 8} {
-		if err := loadFilter(make([]byte, n)); err == nil {
+		if err := loadFilter(make([]byte, n), 0); err == nil {
 			t.Fatalf("a filter of %d bytes is loaded", n)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/mcp"
+	"github.com/sandtree/sandtree/sandbox/shell"
 )
 
 // Config says what a server serves and to whom.
@@ -42,6 +43,7 @@ type Config struct {
 	Cgroup     string              // directory of the cgroup that programs run in; "" none
 	Processes  int                 // RLIMIT_NPROC of programs where there is no Cgroup; 0 leaves it
 	NoChange   time.Duration       // soft timeout: how long a command may print nothing new; 0 means 10 s
+	Shell      *shell.Prepared     // the main one, if it is the right one: see PrepareShell
 	FilesRoots []string            // absolute directories that native file requests may name, besides Dir
 	Plugins    []string            // asked for by an OpenHands client: jupyter, agent_skills, vscode
 	Browser    bool                // pages can be browsed, if there is a Chromium; it starts with the first

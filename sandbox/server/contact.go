@@ -20,7 +20,11 @@ type contact struct {
 	mu    sync.Mutex
 	held  map[net.Conn]int // connections whose answer is under way: their clients count as there while they are connected
 	timer *time.Timer      // nil once stopped, or if orphans are kept
+	late  bool             // the time is over, and a last while is waited
 }
+
+// lastWhile is what a server waits at most when its time is over.
+const lastWhile = 5 * time.Second
 
 func newContact(after time.Duration, keep bool) *contact {
 	c := &contact{after: after, began: time.Now(), orphaned: make(chan struct{}), held: map[net.Conn]int{}}
@@ -64,7 +68,14 @@ func (c *contact) look() {
 		}
 	}
 	if left := c.after - (time.Since(c.began) - time.Duration(c.last.Load())); left > 0 {
+		c.late = false
 		c.timer.Reset(left)
+		return
+	}
+	// Whoever lets a process go on that was frozen for longer needs a while to say a word to it.
+	if !c.late {
+		c.late = true
+		c.timer.Reset(min(c.after/4, lastWhile))
 		return
 	}
 	c.timer = nil

@@ -20,7 +20,7 @@ type shells struct {
 // no shell, if an earlier server may have left something, which has to end before. What starts the shell opens the server
 // as soon as it runs, on the same goroutine, and only then has it read something: see started.
 func (s *Server) early() <-chan shells {
-	if !s.untouched() {
+	if s.config.Shell == nil && !s.config.untouched() { // with one, it was looked before that
 		s.open()
 		return nil
 	}
@@ -44,8 +44,7 @@ func (s *Server) early() <-chan shells {
 }
 
 // untouched says that no earlier server can have left anything: there is no record, and nothing in the cgroup.
-func (s *Server) untouched() bool {
-	c := s.config
+func (c Config) untouched() bool {
 	if c.StateDir == "" {
 		return false
 	}
@@ -64,8 +63,35 @@ func (s *Server) openShells() (*sessions, error) {
 	if err := os.MkdirAll(c.Dir, 0o775); err != nil {
 		return nil, err
 	}
-	return openSessions(shell.Config{Dir: c.Dir, Env: c.environment(), User: c.User,
-		NoChange: c.NoChange, Cgroup: c.Cgroup, Processes: c.Processes, OnStart: s.started, Crowd: s.others})
+	defer c.Shell.Close() // if it is another that is asked for
+	sc := c.shell()
+	sc.OnStart, sc.Crowd = s.started, s.others
+	return openSessions(sc)
+}
+
+// shell is what of c concerns shells.
+func (c Config) shell() shell.Config {
+	return shell.Config{Dir: c.Dir, Env: c.environment(), User: c.User,
+		NoChange: c.NoChange, Cgroup: c.Cgroup, Processes: c.Processes, Prepared: c.Shell}
+}
+
+// PrepareShell starts the shell of a server that is not made yet, perhaps because not all of c is known. As Config.Shell the
+// server takes it, if it is the shell that is asked for then, else it ends it; whoever comes to no server closes it. Given one
+// already, that is kept if it still is the right one, and ended if not. Nil if none is to be had.
+func PrepareShell(c Config) *shell.Prepared {
+	c, err := c.check()
+	if err == nil && c.Shell.Fits(c.shell()) {
+		return c.Shell
+	}
+	c.Shell.Close()
+	if c.Shell = nil; err != nil || !c.untouched() {
+		return nil
+	}
+	p, err := shell.Prepare(c.shell())
+	if err != nil { // the server will say so, if it still is so
+		return nil
+	}
+	return p
 }
 
 // giveUp ends the shell that early has begun to start.

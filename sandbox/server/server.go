@@ -118,6 +118,12 @@ func New(ctx context.Context, c Config) (*Server, error) {
 // Ready is closed when the server answers, or has failed to come to that, in which case Serve returns why.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
+// Err is why the server has failed to become ready, once Ready is closed; nil if it has not.
+func (s *Server) Err() error {
+	<-s.ready
+	return s.failed
+}
+
 // Orphaned is closed when nobody who may has asked anything for Config.OrphanAfter. The owner of the server then stops it.
 func (s *Server) Orphaned() <-chan struct{} { return s.contact.orphaned }
 

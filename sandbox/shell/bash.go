@@ -32,6 +32,8 @@ type bash struct {
 	descriptors
 	dialect *dialect
 	piped   bool        // there is no terminal
+	early   bool        // it was started before it was asked for
+	away    string      // and this is its directory by now; "" if it is there
 	pause   *time.Timer // after a command, at whose end the pump goes on; nil before the pump runs
 	lines   outlet      // command lines
 	keys    outlet      // to the terminal

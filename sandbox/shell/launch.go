@@ -41,10 +41,15 @@ func (s *Session) launch(dir string) (*bash, error) {
 }
 
 func (s *Session) startShell(dir string) (*bash, error) {
-	if s.config.Pipes {
-		return startPiped(s.settings(), dir, s.cage.Group)
+	c := s.settings()
+	if c.Pipes {
+		return startPiped(c, dir, s.cage.Group)
 	}
-	return startBash(s.settings(), dir, s.cage.Group)
+	if b := s.ready; b != nil {
+		s.ready = nil
+		return b, nil
+	}
+	return startBash(c, dir, s.cage.Group)
 }
 
 var errNotReady = errors.New("the shell did not become ready")

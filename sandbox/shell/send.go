@@ -44,6 +44,7 @@ alias git='git --no-pager'
 // as standard input, and then what every shell needs.
 func (b *bash) begin(processes int, rc string) error {
 	b.line = b.line[:0]
+	b.catchUp()
 	if processes > 0 && !b.piped {
 		b.line = append(b.line, "ulimit -u "...)
 		b.line = append(strconv.AppendInt(b.line, int64(processes), 10), '\n')

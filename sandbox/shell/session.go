@@ -27,6 +27,7 @@ type Config struct {
 	Processes int           // RLIMIT_NPROC where there is no Cgroup; 0 leaves it
 	History   int           // lines kept of one command's output; 0 means 10,500
 	OnStart   func(pid int) // called for every shell process before it runs anything; its pid is its session's id
+	Prepared  *Prepared     // if it is what the session would start, it is not started but taken; nil is none
 
 	// Crowd is how much is on in this process besides one command. At 0 the thread that runs the command may itself wait
 	// in the kernel for a moment, as most commands are done by then: that costs one system call, and no other goroutine has
@@ -65,6 +66,7 @@ type Session struct {
 	trace  trace
 	text   []byte // buffer of answers
 	cage   child.Cage
+	ready  *bash // that was prepared; nil once it is launched
 	python interpreterPath
 	user   string // as the prompt would show them
 	host   string
@@ -90,8 +92,10 @@ func Start(c Config) (*Session, error) {
 		s.view.screen, s.view.buf = newScreen(defaultCols, defaultRows, c.History), make([]byte, readSize)
 	}
 	var err error
-	if s.cage, err = child.NewCage(c.Cgroup, "shell"); err != nil {
-		return nil, startError(err)
+	if s.ready, s.cage = c.Prepared.take(c); s.ready == nil {
+		if s.cage, err = child.NewCage(c.Cgroup, "shell"); err != nil {
+			return nil, startError(err)
+		}
 	}
 	if s.sh, err = s.launch(c.Dir); err != nil {
 		_ = s.cage.Destroy() // what is left of it is in the cgroup that was given, whose owner clears that

@@ -36,8 +36,10 @@ type Config struct {
 	Action    Action    `koanf:"action"`
 	Limits    Limits    `koanf:"limits"`
 	Egress    Egress    `koanf:"egress"`
+	Audit     Audit     `koanf:"audit"`
 	Admission Admission `koanf:"admission"`
 	Janitor   Janitor   `koanf:"janitor"`
+	Idle      Idle      `koanf:"idle"`
 	Pool      Pool      `koanf:"pool"`
 	Git       Git       `koanf:"git"`
 	Log       Log       `koanf:"log"`
@@ -106,6 +108,17 @@ type Egress struct {
 	CIDRs   []string `koanf:"cidrs"`   // addresses, for "allow-list"; and those parts of private ranges that are open
 }
 
+// Audit is the part [audit]: what is told of what programs in a runtime do, as events. What a backend cannot tell of is refused.
+type Audit struct {
+	Exec       bool     `koanf:"exec"`       // programs that are started
+	Privileges bool     `koanf:"privileges"` // attempts to get rights
+	Limits     bool     `koanf:"limits"`     // limits that are hit
+	Files      string   `koanf:"files"`      // "off" (the default), "changed" or "all"
+	Syscalls   []string `koanf:"syscalls"`   // system calls, by name, of which each is told
+	// Rate is how many records per second are told of each kind; default 20. How many more there were is told.
+	Rate int `koanf:"rate"`
+}
+
 // Admission is the part [admission]: whether this host has room for one more runtime.
 type Admission struct {
 	// Overcommit is how many times over the host may be promised to runtimes whose limits are named; default 1, negative
@@ -119,6 +132,15 @@ type Janitor struct {
 	Grace time.Duration `koanf:"grace"`
 	// Interval is the time between looks for such sandboxes; default 1m, 0 does not look.
 	Interval time.Duration `koanf:"interval"`
+}
+
+// Idle is the part [idle]: when a runtime rests that nobody uses; the next action brings it up again. A runtime that is to
+// be kept for ever is left alone.
+type Idle struct {
+	// PauseAfter is how long it is not used before its processes are stopped where they are; default 0, which is never.
+	PauseAfter time.Duration `koanf:"pause_after"`
+	// StopAfter is how long before they are ended, more than PauseAfter; its files are kept. Default 0, which is never.
+	StopAfter time.Duration `koanf:"stop_after"`
 }
 
 // Pool is the part [pool]: how many warm sandboxes a process that drives runtimes holds ready, of each backend that can.
@@ -179,6 +201,10 @@ func (c Config) check() (string, error) {
 		return "pool.most", fmt.Errorf("want at least pool.least, %d, have %d", c.Pool.Least, c.Pool.Most)
 	case c.Janitor.Grace < 0:
 		return "janitor.grace", fmt.Errorf("want 0 or more, have %v", c.Janitor.Grace)
+	case c.Idle.PauseAfter < 0:
+		return "idle.pause_after", fmt.Errorf("want more than 0, or 0 for never, have %v", c.Idle.PauseAfter)
+	case c.Idle.StopAfter < 0:
+		return "idle.stop_after", fmt.Errorf("want more than 0, or 0 for never, have %v", c.Idle.StopAfter)
 	case c.Janitor.Interval < 0:
 		return "janitor.interval", fmt.Errorf("want more than 0, or 0 not to look, have %v", c.Janitor.Interval)
 	case c.Lease.TTL < 100*time.Millisecond:
@@ -206,6 +232,12 @@ func (c Config) check() (string, error) {
 	}
 	if err := c.SandboxEgress().Check(); err != nil {
 		return keyOf("egress", err)
+	}
+	if err := c.SandboxAudit().Check(); err != nil {
+		return keyOf("audit", err)
+	}
+	if err := (sandbox.Idle(c.Idle)).Check(); err != nil {
+		return keyOf("idle", err)
 	}
 	return "", nil
 }
@@ -242,4 +274,12 @@ func (c Config) SandboxLimits() sandbox.Limits {
 // SandboxEgress is what a runtime may connect to.
 func (c Config) SandboxEgress() sandbox.Egress {
 	return sandbox.Egress{Mode: sandbox.EgressMode(c.Egress.Mode), Domains: c.Egress.Domains, CIDRs: c.Egress.CIDRs}
+}
+
+// SandboxAudit is what is told of a runtime.
+func (c Config) SandboxAudit() sandbox.Audit {
+	a := c.Audit
+	return sandbox.Audit{
+		Exec: a.Exec, Privileges: a.Privileges, Limits: a.Limits, Files: sandbox.AuditFiles(a.Files), Syscalls: a.Syscalls, Rate: a.Rate,
+	}
 }

@@ -17,8 +17,6 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/actors/journal"
-	"github.com/sandtree/sandtree/backends"
-	"github.com/sandtree/sandtree/backends/local"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
@@ -43,14 +41,7 @@ func TestChaosExactlyOnce(t *testing.T) {
 	if os.Getenv("CHAOS") == "full" {
 		s = full
 	}
-	f := &field{
-		t: t, storm: s, state: t.TempDir(), sandboxd: sandboxdtest.Binary(t), program: build(t),
-		random: rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano()))), told: map[sandbox.ID]map[int]string{},
-	}
-	for i := range s.runtimes {
-		f.ids = append(f.ids, sandbox.ID(fmt.Sprintf("storm-%d", i)))
-		f.told[f.ids[i]] = map[int]string{}
-	}
+	f := newField(t, s, plain{})
 	t.Cleanup(f.remove)
 	for f.kills < s.kills {
 		f.run(func(pid int) { f.rage(pid) })
@@ -59,10 +50,23 @@ func TestChaosExactlyOnce(t *testing.T) {
 	f.check()
 }
 
+func newField(t *testing.T, s storm, p place) *field {
+	f := &field{
+		t: t, storm: s, place: p, state: t.TempDir(), sandboxd: sandboxdtest.Binary(t), program: build(t),
+		random: rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano()))), told: map[sandbox.ID]map[int]string{},
+	}
+	for i := range s.runtimes {
+		f.ids = append(f.ids, sandbox.ID(fmt.Sprintf("%s-%d", p.name(), i)))
+		f.told[f.ids[i]] = map[int]string{}
+	}
+	return f
+}
+
 // field is where the storm takes place.
 type field struct {
 	t *testing.T
 	storm
+	place
 	state, sandboxd, program string
 	random                   *rand.Rand
 	ids                      []sandbox.ID
@@ -83,12 +87,7 @@ func build(t *testing.T) string {
 
 // run is the life of one controller: it goes on from what was told before, until trouble has returned; then it is killed.
 func (f *field) run(trouble func(pid int)) {
-	args := []string{"-state", f.state, "-sandboxd", f.sandboxd, "-to", "1000000", "-cut", strconv.Itoa(f.cut),
-		"-seed", strconv.FormatUint(f.random.Uint64(), 10)}
-	for _, id := range f.ids {
-		args = append(args, fmt.Sprintf("%s=%d", id, len(f.told[id])+1))
-	}
-	cmd := exec.Command(f.program, args...)
+	cmd := f.controller(0)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -104,12 +103,29 @@ func (f *field) run(trouble func(pid int)) {
 		defer close(read)
 		f.listen(out)
 	}()
+	defer func() {
+		if f.t.Failed() { // what it was doing, if it still is there
+			cmd.Process.Signal(syscall.SIGQUIT)
+			<-read
+			f.t.Logf("the controller says\n%s", stderr.Bytes())
+		}
+	}()
 	trouble(cmd.Process.Pid)
 	cmd.Process.Kill()
 	<-read // the rest of what it said before it died
 	if err := cmd.Wait(); cmd.ProcessState.Exited() {
 		f.t.Fatalf("the controller ended by itself: %v\n%s", err, stderr.Bytes())
 	}
+}
+
+// controller is one that performs so many more actions of each runtime; 0 is any number.
+func (f *field) controller(more int) *exec.Cmd {
+	args := append([]string{"-state", f.state, "-sandboxd", f.sandboxd, "-more", strconv.Itoa(more), "-cut", strconv.Itoa(f.cut),
+		"-seed", strconv.FormatUint(f.random.Uint64(), 10), "-backend", f.name()}, f.args()...)
+	for _, id := range f.ids {
+		args = append(args, fmt.Sprintf("%s=%d", id, len(f.told[id])+1))
+	}
+	return exec.Command(f.program, args...)
 }
 
 // listen takes down what a controller tells, until it dies.
@@ -163,7 +179,7 @@ func (f *field) rage(int) {
 		if f.random.IntN(3) == 0 || f.kills >= f.storm.kills {
 			return
 		}
-		if f.killSandbox(f.ids[f.random.IntN(len(f.ids))]) {
+		if f.kill(f, f.ids[f.random.IntN(len(f.ids))]) {
 			f.sandboxKills++
 		}
 	}
@@ -175,19 +191,6 @@ func (f *field) awaitWord() {
 	case <-time.After(time.Minute):
 		f.t.Fatalf("a controller came to nothing in a minute: %v", f.retries)
 	}
-}
-
-// killSandbox kills the server inside one sandbox, if it lives at the moment.
-func (f *field) killSandbox(id sandbox.ID) bool {
-	out, _ := exec.Command("pgrep", "-f", "--", filepath.Join(f.state, "local", string(id))+"/").Output()
-	for _, word := range strings.Fields(string(out)) {
-		pid, _ := strconv.Atoi(word)
-		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-		if exe == f.sandboxd && syscall.Kill(pid, syscall.SIGKILL) == nil {
-			return true
-		}
-	}
-	return false
 }
 
 // check compares the accounts.
@@ -228,7 +231,7 @@ func (f *field) check() {
 
 // effects counts how often each number was written.
 func (f *field) effects(id sandbox.ID) map[int]int {
-	b, err := os.ReadFile(filepath.Join(f.state, "local", string(id), "workspace", "numbers"))
+	b, err := os.ReadFile(filepath.Join(f.state, f.name(), string(id), "workspace", "numbers"))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -281,21 +284,4 @@ func (f *field) events(store *journal.Journal, id sandbox.ID) map[int]string {
 		}
 	}
 	return seen
-}
-
-// remove ends the sandboxes, and sees that no process is left.
-func (f *field) remove() {
-	driver, err := local.New(local.Config{StateDir: f.state, Sandboxd: f.sandboxd})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer driver.Close()
-	for _, id := range f.ids {
-		if err := driver.Remove(context.Background(), id, backends.AnyEpoch, time.Second); err != nil {
-			f.t.Error(err)
-		}
-	}
-	if out, _ := exec.Command("pgrep", "-af", "--", f.state).Output(); len(out) > 0 {
-		f.t.Errorf("processes are left:\n%s", out)
-	}
 }

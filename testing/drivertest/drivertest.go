@@ -51,6 +51,11 @@ func Run(t *testing.T, place Place) {
 		{"KilledThenRemoved", testKilledThenRemoved},
 		{"Hung", testHung},
 		{"Ledger", testLedger},
+		{"Snapshot", testSnapshot},
+		{"Restore", testRestore},
+		{"SnapshotBusy", testSnapshotBusy},
+		{"SnapshotNamed", testSnapshotNamed},
+		{"Archive", testArchive},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, newWorld(t, place)) })
 	}
@@ -101,6 +106,13 @@ func (w *world) open() *backends.Backend {
 
 func (w *world) context() context.Context {
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	w.t.Cleanup(cancel)
+	return ctx
+}
+
+// context2 is for what is done when the test has ended.
+func (w *world) context2() context.Context {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), patience)
 	w.t.Cleanup(cancel)
 	return ctx
 }

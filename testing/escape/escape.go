@@ -29,6 +29,8 @@ type Options struct {
 	// Server gives the number that this machine has for a sandbox's server; nil if it has none.
 	Server   func(id sandbox.ID) int
 	Tolerate []string // names of probes that get through in this tier, as its documentation says
+	// Leave names probes that are not tried: by them a sandbox ends itself, and the others would not be.
+	Leave []string
 }
 
 // probes are at least this many, so that a program which says nothing does not pass.
@@ -132,9 +134,9 @@ func testProbes(t *testing.T, c cell, o Options) {
 
 // host is what probe is told; see there.
 type host struct {
-	Controller, Neighbour      int
-	Sockets, Secrets, Writable []string
-	Abstract, Address          string
+	Controller, Neighbour             int
+	Sockets, Secrets, Writable, Leave []string
+	Abstract, Address                 string
 }
 
 // outside makes what would be reached, were it not for the sandbox: all of it is there for everybody on this machine.
@@ -152,7 +154,7 @@ func outside(t *testing.T, o Options) host {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	h := host{Controller: os.Getpid(), Abstract: filepath.Base(dir), Secrets: append([]string{secret}, o.Secrets...), Writable: []string{dir},
+	h := host{Controller: os.Getpid(), Leave: o.Leave, Abstract: filepath.Base(dir), Secrets: append([]string{secret}, o.Secrets...), Writable: []string{dir},
 		Sockets: []string{socket, "/var/run/docker.sock", "/run/dbus/system_bus_socket", "/run/containerd/containerd.sock"}}
 	if o.Server != nil {
 		h.Neighbour = o.Server("neighbour")

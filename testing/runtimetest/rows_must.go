@@ -165,6 +165,7 @@ var mustRows = []Row{
 }
 
 func literals(s *site) {
+	shown := control("^C", s.cmd(whichKernel).text)
 	for timeout, want := range map[string]string{"1": "1.0", "0.5": "0.5", "1.25": "1.25", "-1": "-1.0", "1e0": "1.0"} {
 		a := s.event(`{"action":"run","args":{"command":"sleep 20","blocking":true},"timeout":` + timeout + `}`)
 		var o struct {
@@ -179,7 +180,7 @@ func literals(s *site) {
 	r = s.cmd("ls  -l").exits(-1).prefix(below)
 	s.want("the suffix", r.meta.Suffix, "\n[Your command \"ls  -l\" is NOT executed. The previous command is still running - You CANNOT send new commands until the previous command is completed. "+
 		"By setting `is_input` to `true`, you can interact with the current process: "+hint)
-	r = s.inputWithin(20, "C-c").exits(130).is("^C").prefix("")
+	r = s.inputWithin(20, "C-c").exits(130).is(shown).prefix("")
 	s.want("the suffix", r.meta.Suffix, "\n[The command completed with exit code 130. CTRL+C was sent.]")
 	s.want("the command", r.result.Command, "C-c")
 	r = s.cmd("(exit 7)").exits(7)

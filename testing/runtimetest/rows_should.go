@@ -51,11 +51,12 @@ var shouldRows = []Row{
 		}
 	}},
 	{Name: "key names", About: "Enter, Escape, arrows as inputs", Needs: []string{"bash"}, want: Want{Soft: time.Second}, run: func(s *site) {
+		kernel := s.cmd(whichKernel).text
 		s.cmd(`read x; echo "[$x]"`).exits(-1)
 		s.input("Enter").exits(0).is("[]")
 		s.cmd("cat -v").exits(-1)
-		s.input("Escape").exits(-1).has("^[")
-		s.input("Up").exits(-1).has("^[[A")
+		s.input("Escape").exits(-1).has(control("^[", kernel))
+		s.input("Up").exits(-1).has(control("^[[A", kernel))
 		s.input("C-d")
 		s.within(5, "true")
 	}},

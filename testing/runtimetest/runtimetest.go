@@ -183,3 +183,15 @@ func describe(a sandbox.Action) string {
 	}
 	return string(a.Kind())
 }
+
+// whichKernel is a command that names the kernel of a sandbox.
+const whichKernel = "uname -r"
+
+// control is what a terminal shows of a control character: as, or nothing where the kernel is gVisor's, whose terminals have the
+// mode for it (ECHOCTL) and do not heed it.
+func control(as, kernel string) string {
+	if strings.Contains(kernel, "gvisor") {
+		return ""
+	}
+	return as
+}

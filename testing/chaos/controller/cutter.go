@@ -2,29 +2,38 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
-	"github.com/sandtree/sandtree/backends/local"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/pipenet"
 )
 
-// cutter is the local driver with connections that are cut at random. It keeps the driver's and the instances' other
-// abilities.
+// driver is what the drivers of this project's own backends can.
+type driver interface {
+	backends.Driver
+	backends.Limiter
+	backends.Remover
+	backends.Resident
+	backends.Rester
+	io.Closer
+}
+
+// cutter is a driver with connections that are cut at random. It keeps the driver's and the instances' other abilities.
 type cutter struct {
-	*local.Driver
+	driver
 	seed uint64
 	mean int
 }
 
 func (c cutter) Start(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
-	return c.cut(c.Driver.Start(ctx, spec))
+	return c.cut(c.driver.Start(ctx, spec))
 }
 
 func (c cutter) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, error) {
-	return c.cut(c.Driver.Attach(ctx, id))
+	return c.cut(c.driver.Attach(ctx, id))
 }
 
 func (c cutter) cut(i backends.Instance, err error) (backends.Instance, error) {
@@ -32,10 +41,14 @@ func (c cutter) cut(i backends.Instance, err error) (backends.Instance, error) {
 		return nil, err
 	}
 	c.seed++
-	return instance{i.(placed), pipenet.Cutting(i.Dial, c.seed+uint64(time.Now().UnixNano()), c.mean)}, nil
+	cut := instance{i.(placed), pipenet.Cutting(i.Dial, c.seed+uint64(time.Now().UnixNano()), c.mean)}
+	if p, ok := i.(backends.Pauser); ok {
+		return pausable{cut, p}, nil
+	}
+	return cut, nil
 }
 
-// placed is what the local driver's instances can.
+// placed is what the instances of all of them can.
 type placed interface {
 	backends.Instance
 	backends.Keyed
@@ -50,3 +63,8 @@ type instance struct {
 }
 
 func (i instance) Dial(ctx context.Context) (net.Conn, error) { return i.dial(ctx) }
+
+type pausable struct {
+	instance
+	backends.Pauser
+}

@@ -8,6 +8,8 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
@@ -15,33 +17,44 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/docker"
+	"github.com/sandtree/sandtree/backends/jail"
 	"github.com/sandtree/sandtree/backends/local"
 	"github.com/sandtree/sandtree/internal/cli"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/supervisor"
+	"github.com/sandtree/sandtree/testing/dockerd"
 )
 
 func main() { os.Exit(cli.Main("controller", run)) }
 
-// run takes pairs ID=NUMBER, the first action of each runtime, and goes on until it is killed or has reached -to.
+// run takes pairs ID=NUMBER, the first action of each runtime, and goes on until it is killed or has performed -more.
 func run(ctx context.Context, call cli.Call) error {
 	flags := flag.NewFlagSet("controller", flag.ContinueOnError)
 	state := flags.String("state", "", "state directory")
 	sandboxd := flags.String("sandboxd", "", "path of sandboxd")
-	to := flags.Int("to", 0, "last number")
+	more := flags.Int("more", 0, "how many actions of each runtime; 0 is any number")
 	mean := flags.Int("cut", 0, "bytes on a connection between cuts, on average")
 	seed := flags.Uint64("seed", 1, "of the cuts")
+	backend := flags.String("backend", "local", "local, jail or docker")
+	host := flags.String("docker", "", "address of the engine")
+	think := flags.Duration("think", 0, "longest pause between actions, in which a sandbox is paused and stopped where it can be")
 	if err := flags.Parse(call.Args); err != nil {
 		return err
 	}
-	driver, err := local.New(local.Config{StateDir: *state, Sandboxd: *sandboxd, Environ: os.Environ()})
+	driver, err := open(*backend, *state, *sandboxd, *host)
 	if err != nil {
 		return err
 	}
+	idle := supervisor.Idle{StopAfter: *think / 2}
+	if driver.CanPause() == nil {
+		idle.PauseAfter = *think / 4
+	}
 	system, err := supervisor.Open(ctx, supervisor.Config{
 		StateDir: *state,
-		Drivers:  map[string]backends.Driver{"local": cutter{driver, *seed, *mean}},
+		Drivers:  map[string]backends.Driver{*backend: cutter{driver, *seed, *mean}},
 		LeaseTTL: 500 * time.Millisecond,
+		Idle:     idle,
 		Restart:  supervisor.Restart{Intensity: 200, Window: 10 * time.Second, Base: time.Millisecond, Cap: 20 * time.Millisecond},
 		Log:      slog.New(slog.NewTextHandler(call.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
@@ -57,14 +70,34 @@ func run(ctx context.Context, call cli.Call) error {
 		if err != nil {
 			return err
 		}
-		wg.Go(func() { drive(ctx, system, sandbox.ID(id), n, *to, out) })
+		to := math.MaxInt
+		if *more > 0 {
+			to = n + *more - 1
+		}
+		wg.Go(func() { drive(ctx, system, sandbox.ID(id), n, to, *think, out) })
 	}
 	wg.Wait()
 	return nil
 }
 
+func open(backend, state, sandboxd, host string) (driver, error) {
+	switch backend {
+	case "local":
+		return local.New(local.Config{StateDir: state, Sandboxd: sandboxd, Environ: os.Environ()})
+	case "jail":
+		return jail.New(jail.Config{StateDir: state, Sandboxd: sandboxd})
+	case "docker":
+		c := docker.Config{StateDir: state, Sandboxd: sandboxd, Host: host, Image: dockerd.Skeleton, Pull: docker.PullNever, Network: "none"}
+		for _, m := range dockerd.HostPrograms() {
+			c.Mounts = append(c.Mounts, m.Source+":"+m.Target+":ro")
+		}
+		return docker.New(c)
+	}
+	return nil, fmt.Errorf("there is no backend %q", backend)
+}
+
 // drive performs the actions of one runtime. It asks again under the same id until it knows the end.
-func drive(ctx context.Context, system *supervisor.System, id sandbox.ID, n, to int, out *lines) {
+func drive(ctx context.Context, system *supervisor.System, id sandbox.ID, n, to int, think time.Duration, out *lines) {
 	var rt *supervisor.Runtime
 	for ctx.Err() == nil && n <= to {
 		var err error
@@ -84,6 +117,9 @@ func drive(ctx context.Context, system *supervisor.System, id sandbox.ID, n, to 
 		}
 		out.print(id, n, word, nil)
 		n++
+		if think > 0 {
+			time.Sleep(rand.N(think))
+		}
 	}
 }
 

@@ -1,0 +1,193 @@
+package jail
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/audit"
+	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/held"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// ear hears the keeper of one living sandbox (see package audit), for as long as this process has it.
+type ear struct {
+	d      *Driver
+	home   home
+	label  label
+	server *held.Process
+	stop   context.CancelFunc
+	done   chan struct{} // closed when it hears no more
+	acted  chan struct{} // an action has ended
+	based  chan struct{} // closed when it is known what files there are before anything has changed
+
+	telling sync.Mutex // held while somebody is told
+
+	mu    sync.Mutex
+	epoch uint64 // the highest for which this process has had the sandbox
+}
+
+func (e *ear) raise(epoch uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.epoch = max(e.epoch, epoch)
+}
+
+// current says whether nobody has the sandbox for a higher epoch.
+func (e *ear) current() bool {
+	l, err := e.home.read()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return err == nil && l.Mark == e.label.Mark && l.Epoch <= e.epoch
+}
+
+// hear makes this process hear what there is to tell of a sandbox, if that has a keeper and somebody here wants to know. It
+// does nothing if it does so already.
+func (d *Driver) hear(h home, l label, p *held.Process) {
+	if l.Audit.IsZero() || d.config.OnAudit == nil {
+		return
+	}
+	if e := d.ear(h, l, p); e != nil {
+		<-e.based
+	}
+}
+
+// ear gives the one of a living process; nil if it has ended.
+func (d *Driver) ear(h home, l label, p *held.Process) *ear {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || d.living[p.Identity] != p {
+		return nil
+	}
+	if e := d.ears[p.Identity]; e != nil {
+		e.raise(l.Epoch)
+		select {
+		case <-e.done: // another process had it meanwhile
+		default:
+			return e
+		}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	e := &ear{d: d, home: h, label: l, server: p, stop: stop, done: make(chan struct{}), epoch: l.Epoch,
+		acted: make(chan struct{}, 1), based: make(chan struct{})}
+	d.ears[p.Identity] = e
+	d.wg.Go(func() {
+		defer stop()
+		defer close(e.done)
+		e.run(ctx)
+	})
+	return e
+}
+
+// run returns when the sandbox has ended, or another process has it.
+func (e *ear) run(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	a := e.label.Audit
+	if a.Files == sandbox.AuditFilesChanged || a.Files == sandbox.AuditFilesAll {
+		wg.Go(func() { e.lookForChanges(ctx) })
+	} else {
+		close(e.based)
+	}
+	if a.Limits {
+		wg.Go(func() { e.countHits(ctx) })
+	}
+	if asks(a) {
+		e.listen(ctx)
+		if e.server.Alive() { // it is another's now
+			stop()
+		}
+	}
+	wg.Wait()
+}
+
+// tell tells r, one at a time.
+func (e *ear) tell(r sandbox.AuditRecord) {
+	e.telling.Lock()
+	defer e.telling.Unlock()
+	if r.Time.IsZero() {
+		r.Time = time.Now().UTC()
+	}
+	e.d.config.OnAudit(e.label.ID, r)
+}
+
+// finish returns when what was left to tell of a sandbox that has ended has been told.
+func (e *ear) finish() {
+	t := time.AfterFunc(audit.Farewell+time.Second, e.stop)
+	defer t.Stop()
+	<-e.done
+}
+
+// close returns when it hears no more.
+func (e *ear) close() {
+	e.stop()
+	<-e.done
+}
+
+// again is how long after a keeper that cannot be reached another attempt is made.
+const again = 200 * time.Millisecond
+
+// listen hears one keeper after the other: those that are killed are replaced.
+func (e *ear) listen(ctx context.Context) {
+	for {
+		replaced, err := e.hearOne(ctx)
+		if replaced || ctx.Err() != nil || !e.server.Alive() || !e.current() {
+			return
+		}
+		e.d.log.Warn("whoever watches a sandbox is not there, and is replaced", "id", e.label.ID, "err", err)
+		if err := e.replace(); err != nil {
+			e.d.log.Error("nobody watches a sandbox, whose programs can start no others", "id", e.label.ID, "err", err)
+		}
+		t := time.NewTimer(again)
+		select {
+		case <-t.C:
+		case <-e.server.Done():
+		case <-ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+func (e *ear) hearOne(ctx context.Context) (replaced bool, err error) {
+	path, done, err := e.home.socket(auditSocket)
+	if err != nil {
+		return false, err
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+	done()
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	return audit.Hear(conn, e.tell)
+}
+
+// replace starts a keeper for a sandbox whose own has been killed. That another process does so already is no error.
+func (e *ear) replace() error {
+	state, err := e.home.lockAuditState(false)
+	if errors.Is(err, errKept) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer state.Close()
+	return e.d.startKeeper(e.home, e.label, e.server, state, nil)
+}
+
+// Audits names what can be told of programs in jails.
+func (d *Driver) Audits() (names []string, lacks error) {
+	if err := audit.Available(); err != nil {
+		return nil, err
+	}
+	names = []string{backends.AuditExec, backends.AuditPrivileges, backends.AuditFilesChanged, backends.AuditFilesAll, backends.AuditSyscalls}
+	if d.tree().Has(cgroup.Memory) && d.tree().Has(cgroup.PIDs) {
+		return append(names, backends.AuditLimits), nil
+	}
+	return names, errors.New("which limits are hit is counted by control groups, and this process can make none")
+}

@@ -1,0 +1,331 @@
+package jail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/shelf"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// A layer is a directory with files of sandboxes, which are the same for all that have it, and which nobody writes to but
+// the one sandbox of which it is the uppermost:
+//
+//	record.json  whose numbers its files have, and how many they are
+//	fs/          home and workspace
+//	work/        the kernel's, of an uppermost one; made anew for each start
+//
+// Whoever refers to a layer is the label of a sandbox or the record of a snapshot. These are looked through when one of them
+// has gone, under the lock of the layers, under which references are added too; there is no count that could be wrong.
+type layer struct {
+	FirstID uint32 `json:"first_id,omitempty"`
+	Counted bool   `json:"counted,omitempty"` // it is not written to any more, and was counted
+	Size    int64  `json:"size,omitempty"`
+	Files   int64  `json:"files,omitempty"`
+}
+
+// mostLayers is how many a sandbox may have. Each makes looking up a name that is not there a little slower, and the kernel
+// takes no more than 500.
+const mostLayers = 64
+
+func (d *Driver) layers() shelf.Shelf    { return shelf.Shelf(filepath.Join(d.root, ".layers")) }
+func (d *Driver) snapshots() shelf.Shelf { return shelf.Shelf(filepath.Join(d.root, ".snapshots")) }
+
+func (d *Driver) layerFiles(name string) string { return filepath.Join(d.layers().Path(name), "fs") }
+
+// lockLayers is held while references to layers are added, or looked through.
+func (d *Driver) lockLayers(ctx context.Context) (unlock func(), err error) {
+	return d.locker.Lock(ctx, string(d.layers()), true)
+}
+
+// newLayer makes an empty one. The layers are locked, until something refers to it.
+func (d *Driver) newLayer(firstID uint32) (string, error) {
+	name := sandbox.RandomHex(8)
+	return name, d.layers().Put(name, func(dir string) (any, error) {
+		fs := filepath.Join(dir, "fs")
+		return layer{FirstID: firstID}, errors.Join(os.Mkdir(fs, 0o755), os.Chmod(fs, 0o755)) // whatever umask is
+	})
+}
+
+// sweepLayers removes the layers to which nothing refers.
+func (d *Driver) sweepLayers(ctx context.Context) error {
+	if _, err := os.Lstat(string(d.layers())); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	unlock, err := d.lockLayers(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	all, err := d.layers().Names()
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	used, err := d.usedLayers()
+	if err != nil { // what cannot be read may refer to any
+		return err
+	}
+	var errs []error
+	for _, name := range all {
+		if !used[name] {
+			errs = append(errs, d.layers().Remove(name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Driver) usedLayers() (map[string]bool, error) {
+	used := map[string]bool{}
+	use := func(names ...string) {
+		for _, name := range names {
+			used[name] = true
+		}
+	}
+	entries, err := os.ReadDir(d.root)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if id := sandbox.ID(e.Name()); id.Check() == nil {
+			l, err := d.home(id).read()
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return nil, fmt.Errorf("the label of %s: %w", id, err)
+			}
+			use(l.Layers...)
+			if p := l.Pending; p != nil {
+				use(p.Upper, p.Base)
+			}
+		}
+	}
+	names, err := d.snapshots().Names()
+	for _, name := range names {
+		var s kept
+		if err := d.snapshots().Read(name, &s); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("the record of snapshot %s: %w", name, err)
+		}
+		use(s.Layers...)
+	}
+	return used, err
+}
+
+// whyNoLayers says why sandboxes cannot have layers here; "" if they can. It is found out by trying, once.
+func (d *Driver) whyNoLayers() string {
+	d.layering.Do(func() {
+		if err := d.tryLayers(); err != nil {
+			d.noLayers = err.Error()
+		}
+	})
+	return d.noLayers
+}
+
+func (d *Driver) tryLayers() error {
+	if os.Geteuid() != 0 {
+		return errors.New("layers need root, who alone can put others over them while programs run")
+	}
+	if !d.tree().Has(cgroup.Freezer) {
+		return errNoFreezer
+	}
+	unlock, err := d.lockLayers(context.Background())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	var names []string
+	for range 2 {
+		name, err := d.newLayer(0)
+		if err != nil {
+			return err
+		}
+		names = append(names, name)
+		defer func() { _ = d.layers().Remove(name) }() // else the next sweep does
+		for _, part := range []string{partHome, partWork} {
+			if err := os.Mkdir(filepath.Join(d.layerFiles(name), part), 0o700); err != nil {
+				return err
+			}
+		}
+	}
+	files, err := d.mountLayers(label{Layers: names}, partHome)
+	closeAll(files)
+	return err
+}
+
+// Parts of a layer, and of a snapshot.
+const (
+	partHome = "home"
+	partWork = "workspace"
+)
+
+// mountLayers lays the layers of l over each other and gives a mount, which is nowhere yet, of each of the parts. If the uppermost
+// is "", it can only be read.
+func (d *Driver) mountLayers(l label, parts ...string) (files []*os.File, err error) {
+	var closing []*os.File
+	defer func() { closeAll(closing) }()
+	err = apart(func() error {
+		// Layers can only be laid over each other where they are mounted, which is nobody's business but this thread's.
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return os.NewSyscallError("unshare", err)
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return os.NewSyscallError("mount", err)
+		}
+		var lowers []string // the uppermost first
+		for _, name := range l.Layers[1:] {
+			f, err := d.openLayer(name, l)
+			if err != nil {
+				return err
+			}
+			closing = append(closing, f)
+			lowers = append(lowers, "lowerdir+", fdPath(f))
+		}
+		options := append(lowers, writable...)
+		if l.Layers[0] == "" {
+			files, err = overlay(d.layers().Path(l.Layers[1]), append(lowers, readOnly...), parts)
+			return err
+		}
+		upper := d.layers().Path(l.Layers[0])
+		work := filepath.Join(upper, "work")
+		// The kernel takes none that was left by a mount which it did not see to its end.
+		if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o700)); err != nil {
+			return err
+		}
+		for option, dir := range map[string]string{"upperdir": filepath.Join(upper, "fs"), "workdir": work} {
+			f, err := openPath(dir)
+			if err != nil {
+				return err
+			}
+			closing = append(closing, f)
+			options = append(options, option, fdPath(f))
+		}
+		files, err = overlay(upper, options, parts)
+		return err
+	})
+	if err != nil {
+		closeAll(files)
+		return nil, fmt.Errorf("lay %d layers over each other: %w", len(l.Layers), err)
+	}
+	return files, nil
+}
+
+// readOnly and writable are the options of overlays. What is renamed is one directory in either; nothing is waited for to be on
+// the disk.
+var (
+	readOnly = []string{"redirect_dir", "follow", "metacopy", "off"}
+	writable = []string{"redirect_dir", "on", "index", "off", "metacopy", "off", "volatile", ""}
+)
+
+// overlay mounts one at a directory and gives mounts of parts of it.
+func overlay(at string, options, parts []string) (files []*os.File, err error) {
+	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("fsopen", err)
+	}
+	defer unix.Close(fs)
+	for i := 0; i < len(options); i += 2 {
+		if options[i+1] == "" {
+			err = unix.FsconfigSetFlag(fs, options[i])
+		} else {
+			err = unix.FsconfigSetString(fs, options[i], options[i+1])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("overlay: option %s: %w", options[i], err)
+		}
+	}
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return nil, fmt.Errorf("overlay: %w", err)
+	}
+	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
+	if err != nil {
+		return nil, os.NewSyscallError("fsmount", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return nil, os.NewSyscallError("move_mount", err)
+	}
+	for _, part := range parts {
+		tree, err := unix.OpenTree(fd, part, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+		if err != nil {
+			return files, &os.PathError{Op: "open_tree", Path: part, Err: err}
+		}
+		files = append(files, os.NewFile(uintptr(tree), part))
+	}
+	return files, nil
+}
+
+// openLayer gives a layer below the uppermost of l. Files that have another sandbox's numbers are shown with those of l's.
+func (d *Driver) openLayer(name string, l label) (*os.File, error) {
+	var of layer
+	if err := d.layers().Read(name, &of); err != nil {
+		return nil, fmt.Errorf("a layer: %w", err)
+	}
+	dir := d.layerFiles(name)
+	if of.FirstID == l.FirstID || of.FirstID == 0 || l.FirstID == 0 {
+		return openPath(dir)
+	}
+	tree, err := openTree(dir, false)
+	if err != nil {
+		return nil, err
+	}
+	defer tree.Close()
+	path, err := d.sandboxd()
+	if err != nil {
+		return nil, err
+	}
+	program, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer program.Close()
+	maps := label{FirstID: l.FirstID}.mappings()
+	for i := range maps {
+		maps[i].ContainerID = maps[i].HostID - int(l.FirstID) + int(of.FirstID) // as they are on the disk
+	}
+	if err := mapTree(tree, dir, maps, maps, program); err != nil {
+		return nil, err
+	}
+	if err := unix.MoveMount(int(tree.Fd()), "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return nil, os.NewSyscallError("move_mount", err)
+	}
+	return openPath(dir)
+}
+
+func openPath(dir string) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	return os.NewFile(uintptr(fd), dir), nil
+}
+
+func fdPath(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
+
+// apart runs f on a thread of its own, which ends with it, and with it what f has done to the thread's namespaces.
+func apart(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // for good, so that the thread ends with this function
+		if unix.Gettid() == unix.Getpid() {
+			done <- apart(f) // the first thread of a process cannot end before it
+			runtime.UnlockOSThread()
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+// noSnapshot gives the error of what is not there another one that says what to do.
+func noSnapshot(name string, err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return coded{sandbox.NotFound, backends.NoSnapshot(name)}
+	}
+	return err
+}

@@ -1,0 +1,328 @@
+package jail
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/held"
+	"github.com/sandtree/sandtree/internal/reap"
+	"github.com/sandtree/sandtree/internal/shelf"
+	"github.com/sandtree/sandtree/internal/trees"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+// kept is the record of a snapshot.
+type kept struct {
+	backends.Snapshot
+	Layers []string `json:"layers"` // the uppermost first
+}
+
+var (
+	_ backends.Snapshotter    = (*instance)(nil)
+	_ backends.SnapshotKeeper = (*Driver)(nil)
+)
+
+// Snapshot keeps the sandbox's home and workspace as they are now.
+func (i *instance) Snapshot(ctx context.Context, name string, aside backends.Aside) (backends.Snapshot, error) {
+	made, err := i.snapshot(ctx, name, aside)
+	if err != nil {
+		return made, failed("jail.Snapshot", i.label.ID, err)
+	}
+	return made, nil
+}
+
+func (i *instance) snapshot(ctx context.Context, name string, aside backends.Aside) (backends.Snapshot, error) {
+	var none backends.Snapshot
+	unlock, err := i.d.lock(ctx, i.home, false)
+	if errors.Is(err, os.ErrNotExist) {
+		return none, errRemoved
+	} else if err != nil {
+		return none, err
+	}
+	defer unlock()
+	l, err := i.home.read()
+	switch {
+	case err != nil:
+		return none, err
+	case l.Mark != i.label.Mark:
+		return none, errRemoved
+	case l.Epoch > i.epoch.Load():
+		return none, l.fenced(i.epoch.Load())
+	case !i.process.Alive():
+		return none, held.ErrEnded
+	}
+	if _, err := os.Lstat(i.d.snapshots().Path(name)); err == nil {
+		return none, taken(name)
+	}
+	s := &snapping{d: i.d, home: i.home, label: l, process: i.process, aside: aside}
+	s.Name, s.Of, s.Created, s.Size, s.Files = name, l.ID, time.Now().UTC(), -1, -1
+	return s.make(ctx)
+}
+
+func taken(name string) error {
+	return coded{sandbox.Conflict, fmt.Errorf("there is a snapshot %q already: give another name, or remove it first", name)}
+}
+
+// snapping is the making of one snapshot, under the home's lock.
+type snapping struct {
+	backends.Snapshot
+	d       *Driver
+	home    home
+	label   label
+	process *held.Process
+	aside   backends.Aside
+	layers  []string // that it has in the end
+}
+
+// make makes it. If it fails after the jail has been touched, the jail is ended, and has its files when it is revived.
+func (s *snapping) make(ctx context.Context) (backends.Snapshot, error) {
+	s.Holds, s.Way, s.Why = []string{partHome, partWork}, backends.WayLayer, s.whyCopied()
+	if s.Why != "" {
+		s.Way = backends.WayCopy
+	}
+	err := s.begin(ctx)
+	if err == nil {
+		err = s.still(ctx)
+	}
+	if err == nil {
+		err = s.keep()
+	}
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
+	defer cancel()
+	if s.label.Pending != nil {
+		if _, broken := errors.AsType[brokenError](err); broken { // the files may be where only the label says
+			return s.Snapshot, err
+		}
+		s.label.Pending = nil
+		err = errors.Join(err, s.home.write(s.label))
+	}
+	if err != nil || s.Way == backends.WayCopy { // there is a layer that was made in vain
+		err = errors.Join(err, s.d.sweepLayers(cleanup))
+	}
+	return s.Snapshot, err
+}
+
+// whyCopied says why the files must be copied; "" if they need not be.
+func (s *snapping) whyCopied() string {
+	switch l := s.label; {
+	case l.Imaged:
+		return "they are in an image"
+	case l.Named:
+		return "the workspace is a directory of the host's"
+	case len(l.Layers) >= mostLayers:
+		return fmt.Sprintf("there are %d layers already", len(l.Layers))
+	}
+	return s.d.whyNoLayers()
+}
+
+// begin notes what is about to happen, and makes the layers that it needs.
+func (s *snapping) begin(ctx context.Context) error {
+	unlock, err := s.d.lockLayers(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	p := &swap{Copy: s.Way == backends.WayCopy}
+	if !p.Copy {
+		if p.Upper, err = s.d.newLayer(s.label.FirstID); err != nil {
+			return err
+		}
+	}
+	if p.Copy || len(s.label.Layers) == 0 {
+		if p.Base, err = s.d.newLayer(s.label.FirstID); err != nil {
+			return err
+		}
+	}
+	s.label.Pending = p
+	return s.home.write(s.label)
+}
+
+// still has the programs stand still while the files are kept.
+func (s *snapping) still(ctx context.Context) error {
+	g := s.d.group(s.label)
+	paused := frozen(g)
+	if g.Dir(cgroup.Freezer) == "" || paused {
+		begun := time.Now()
+		defer func() { s.Took = time.Since(begun) }()
+		return s.orEnd(ctx, s.files(ctx))
+	}
+	back := func(context.Context) {}
+	if s.Way == backends.WayLayer && s.aside != nil {
+		back = s.aside(ctx)
+	}
+	begun := time.Now()
+	err := g.Freeze(ctx, true)
+	if err == nil {
+		err = s.files(ctx)
+	}
+	if _, broken := errors.AsType[brokenError](err); broken {
+		return s.orEnd(ctx, err)
+	}
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
+	defer cancel()
+	err = errors.Join(err, g.Freeze(cleanup, false))
+	s.Took = time.Since(begun)
+	back(ctx)
+	return err
+}
+
+// orEnd ends a jail that is of no use any more, and settles where its files are. If that cannot be done now, the next start does it.
+func (s *snapping) orEnd(ctx context.Context, err error) error {
+	if _, broken := errors.AsType[brokenError](err); !broken {
+		return err
+	}
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
+	defer cancel()
+	err = errors.Join(err, s.d.abandon(cleanup, s.label, s.process))
+	return coded{sandbox.Unavailable, errors.Join(err, s.d.settle(s.home, &s.label))}
+}
+
+// brokenError says that the jail is of no use any more.
+type brokenError struct{ error }
+
+func (b brokenError) Unwrap() error { return b.error }
+
+// frozen says whether the programs of a group stand still already.
+func frozen(g cgroup.Group) bool {
+	dir := g.Dir(cgroup.Freezer)
+	if dir == "" {
+		return false
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "freezer.state"))
+	if err != nil {
+		b, _ = os.ReadFile(filepath.Join(dir, "cgroup.freeze"))
+	}
+	return len(b) > 0 && (b[0] == 'F' || b[0] == '1')
+}
+
+// files keeps them, by a layer if that can be.
+func (s *snapping) files(ctx context.Context) error {
+	if s.Way == backends.WayLayer {
+		switch err := s.d.swap(s.home, &s.label, s.process); {
+		case err == nil:
+			s.layers = s.label.Layers[1:]
+			return nil
+		case !errors.Is(err, errBusy):
+			return brokenError{err}
+		}
+		s.Way, s.Why = backends.WayCopy, errBusy.Error()
+		if err := s.begin(ctx); err != nil {
+			return err
+		}
+	}
+	return s.copy(ctx)
+}
+
+// copy copies what the jail shows into a layer of its own.
+func (s *snapping) copy(ctx context.Context) error {
+	base := s.label.Pending.Base
+	var all trees.Stats
+	for _, from := range s.sources() {
+		dir := filepath.Join(s.d.layerFiles(base), from.part)
+		src, err := from.open()
+		if err == nil {
+			err = os.Mkdir(dir, 0o700)
+		}
+		if err != nil {
+			return err
+		}
+		c := trees.Copying{}
+		if os.Geteuid() == 0 {
+			c.Owner = s.label.owned
+		}
+		stats, err := c.CopyFrom(ctx, src, dir)
+		if err != nil {
+			return fmt.Errorf("copy the %s: %w", from.part, err)
+		}
+		all.Files += stats.Files
+		all.Bytes += stats.Bytes
+	}
+	s.Files, s.Size, s.layers = all.Files, all.Bytes, []string{base}
+	return s.d.layers().Rewrite(base, layer{FirstID: s.label.FirstID, Counted: true, Size: all.Bytes, Files: all.Files})
+}
+
+// owned says whose a file is to be in a layer with the numbers of l: nobody's, where it is nobody's of the jail's.
+func (l label) owned(uid, gid uint32) (uint32, uint32) {
+	one := func(id uint32) uint32 {
+		if id >= l.FirstID && id < l.FirstID+idsOfEach {
+			return id
+		}
+		return l.FirstID + idsOfEach - 1
+	}
+	return one(uid), one(gid)
+}
+
+// source is a directory that is copied.
+type source struct {
+	part string
+	open func() (*os.File, error)
+}
+
+// sources are the directories with the parts. Root looks them up as the jail's programs have them, whom files belong to
+// included; an ordinary user may not look into a jail, and has them on the host.
+func (s *snapping) sources() []source {
+	l := s.label
+	on := func(part, host, target string) source {
+		if os.Geteuid() == 0 {
+			return source{part, func() (*os.File, error) { return inJail(s.process, target) }}
+		}
+		return source{part, func() (*os.File, error) { return openUnlinked(host) }}
+	}
+	return []source{
+		on(partHome, s.home.homeDir(), s.d.user().home),
+		on(partWork, cmp.Or(l.Resolved, l.Workspace), workDir),
+	}
+}
+
+// openUnlinked opens a directory of the host to which no link leads.
+func openUnlinked(dir string) (*os.File, error) {
+	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	fd, err := unix.Openat2(unix.AT_FDCWD, dir, &how)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, leadsAway(dir)
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	return os.NewFile(uintptr(fd), dir), nil
+}
+
+// inJail opens a directory of a jail, to which no link leads: a program that can write beside it could lead to /proc.
+func inJail(p *held.Process, dir string) (*os.File, error) {
+	root, err := os.Open(filepath.Join("/proc", strconv.Itoa(p.PID), "root"))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if !p.Alive() { // else the root is its own
+		return nil, held.ErrEnded
+	}
+	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS}
+	fd, err := unix.Openat2(int(root.Fd()), dir, &how)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, leadsAway(dir)
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	return os.NewFile(uintptr(fd), dir), nil
+}
+
+// keep puts the record on the shelf, while the label still refers to the layers.
+func (s *snapping) keep() error {
+	err := s.d.snapshots().Put(s.Name, func(string) (any, error) { return kept{s.Snapshot, s.layers}, nil })
+	if errors.Is(err, shelf.ErrTaken) {
+		return taken(s.Name)
+	}
+	return err
+}

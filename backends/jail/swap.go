@@ -1,0 +1,190 @@
+package jail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/internal/held"
+)
+
+// A swap gives a living jail other layers: its files so far stay as they are, under an empty layer that is written to from then
+// on. Its programs are frozen, and what shows them its files is taken away and put back, which the kernel refuses while
+// any of them uses it: an open file, a working directory, a program that runs from there. So nobody can have a way to the
+// layers that must not change any more. Whoever is in the way goes on as before, and the snapshot is a copy.
+//
+// The label says that a swap is under way. Where that is said and nobody is at it (the home is not locked), it was cut off:
+// what is left of the jail is ended, and settle makes of its files what they were to become, or were.
+type swap struct {
+	Upper string `json:"upper"`          // that is to be written to
+	Base  string `json:"base,omitempty"` // into which a home without layers moves its files; or the copy, which needs no swap
+	Copy  bool   `json:"copy,omitempty"` // Base is that
+}
+
+// errBusy says that a program is in the way.
+var errBusy = errors.New("a program uses its files")
+
+// parts are what of the files of a sandbox is its own, and where in the jail that is.
+func (d *Driver) parts(l label) (names, targets []string) {
+	names, targets = []string{partHome}, []string{d.user().home}
+	if !l.Named {
+		names, targets = append(names, partWork), append(targets, workDir)
+	}
+	return names, targets
+}
+
+// layers are those that the label has after the swap.
+func (s swap) layers(l label) []string {
+	if len(l.Layers) == 0 {
+		return []string{s.Upper, s.Base}
+	}
+	return append([]string{s.Upper}, l.Layers...)
+}
+
+// swap does it to a frozen jail, and notes it in the label. errBusy leaves everything as it was; after any other error the jail
+// is of no use.
+func (d *Driver) swap(h home, l *label, p *held.Process) error {
+	names, targets := d.parts(*l)
+	ns, err := os.Open(filepath.Join("/proc", strconv.Itoa(p.PID), "ns/mnt"))
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if !p.Alive() { // else the namespace is its own
+		return held.ErrEnded
+	}
+	if err := within(ns, func() error { return hide(targets) }); err != nil {
+		return err
+	}
+	if err := d.move(h, *l); err != nil {
+		return err
+	}
+	next := *l
+	next.Layers = l.Pending.layers(*l)
+	files, err := d.mountLayers(next, names...)
+	if err != nil {
+		return err
+	}
+	defer closeAll(files)
+	err = within(ns, func() error {
+		for i, f := range files {
+			if err := unix.MoveMount(int(f.Fd()), "", unix.AT_FDCWD, targets[i], unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+				return fmt.Errorf("%s: move_mount: %w", targets[i], err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	*l = next
+	return h.write(*l)
+}
+
+// within runs f in a mount namespace.
+func within(ns *os.File, f func() error) error {
+	return apart(func() error {
+		if err := unix.Unshare(unix.CLONE_FS); err != nil { // the root and working directory are the thread's own from here on
+			return os.NewSyscallError("unshare", err)
+		}
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNS); err != nil {
+			return os.NewSyscallError("setns", err)
+		}
+		return f()
+	})
+}
+
+// hide takes mounts away, all or, if somebody uses one, none.
+func hide(targets []string) (err error) {
+	var hidden []int // mounts of the same, to be put back
+	defer func() {
+		for i, fd := range hidden {
+			if err != nil {
+				back := unix.MoveMount(fd, "", unix.AT_FDCWD, targets[i], unix.MOVE_MOUNT_F_EMPTY_PATH)
+				if back != nil {
+					err = fmt.Errorf("%s cannot be put back: %w", targets[i], back)
+				}
+			}
+			unix.Close(fd)
+		}
+	}()
+	for _, target := range targets {
+		fd, err := unix.OpenTree(unix.AT_FDCWD, target, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+		if err == nil {
+			if err = unix.Unmount(target, unix.UMOUNT_NOFOLLOW); err == nil {
+				hidden = append(hidden, fd)
+				continue
+			}
+			unix.Close(fd)
+		}
+		if errors.Is(err, unix.EBUSY) {
+			return errBusy
+		}
+		return fmt.Errorf("%w: %s: %w", errBusy, target, err) // a program has put it elsewhere
+	}
+	return nil
+}
+
+// move moves the files of a home without layers into the layer that is meant for them. It goes on where it was cut off.
+func (d *Driver) move(h home, l label) error {
+	if len(l.Layers) > 0 {
+		return nil
+	}
+	names, _ := d.parts(l)
+	for _, name := range names {
+		err := os.Rename(h.path(name), filepath.Join(d.layerFiles(l.Pending.Base), name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle ends a swap that was cut off, in a home whose server has ended.
+func (d *Driver) settle(h home, l *label) error {
+	s := l.Pending
+	if s == nil {
+		return nil
+	}
+	if len(l.Layers) == 0 && !s.Copy && s.Base != "" && d.moved(*l) {
+		if err := d.move(h, *l); err != nil {
+			return err
+		}
+		l.Layers = s.layers(*l)
+	}
+	l.Pending = nil
+	return h.write(*l)
+}
+
+// moved says whether files of the home have been moved.
+func (d *Driver) moved(l label) bool {
+	names, _ := d.parts(l)
+	for _, name := range names {
+		if _, err := os.Lstat(filepath.Join(d.layerFiles(l.Pending.Base), name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// abandon ends a jail in which a swap was cut off, or has failed, under the home's lock. Frozen as it is, it runs nothing more.
+func (d *Driver) abandon(ctx context.Context, l label, p *held.Process) error {
+	if err := p.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, held.ErrEnded) {
+		return err
+	}
+	if err := d.thaw(ctx, l); err != nil {
+		return err
+	}
+	select {
+	case <-p.Done():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,59 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/shelf"
+	"github.com/sandtree/sandtree/internal/trees"
+	"github.com/sandtree/sandtree/sandbox"
+)
+
+var _ backends.SnapshotMover = (*Driver)(nil)
+
+// ExportSnapshot gives the directories of a snapshot.
+func (d *Driver) ExportSnapshot(_ context.Context, name string, pack func(s backends.Snapshot, part string, dir *os.File) error) error {
+	var s backends.Snapshot
+	err := d.snapshots().Read(name, &s)
+	for _, part := range s.Holds {
+		var dir *os.File
+		if dir, err = os.Open(filepath.Join(d.snapshots().Path(name), part)); err == nil {
+			err = pack(s, part, dir)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if _, gone := os.Lstat(d.snapshots().Path(name)); errors.Is(gone, os.ErrNotExist) { // before, or meanwhile
+		return failed("local.Export", "", coded{sandbox.NotFound, backends.NoSnapshot(name)})
+	}
+	return err
+}
+
+// ImportSnapshot makes a snapshot of what unpack unpacks.
+func (d *Driver) ImportSnapshot(_ context.Context, s backends.Snapshot, unpack func(into string, uid, gid int) error) error {
+	err := d.snapshots().Put(s.Name, func(dir string) (any, error) {
+		if err := unpack(dir, -1, -1); err != nil {
+			return nil, err
+		}
+		s.Size, s.Files = 0, 0
+		for _, part := range s.Holds {
+			stats, err := trees.Measure(filepath.Join(dir, part))
+			if errors.Is(err, os.ErrNotExist) {
+				return nil, fmt.Errorf("%w: there is no %s", trees.ErrArchive, part)
+			} else if err != nil {
+				return nil, err
+			}
+			s.Size, s.Files = s.Size+stats.Bytes, s.Files+stats.Files
+		}
+		return s, nil
+	})
+	if errors.Is(err, shelf.ErrTaken) {
+		return failed("local.Import", "", taken(s.Name))
+	}
+	return err
+}

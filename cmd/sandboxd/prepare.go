@@ -1,0 +1,43 @@
+package main
+
+import (
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/sandbox/server"
+)
+
+// prepare starts the shell that most sandboxes will have while nobody has said yet what this one's is to be: that takes
+// longer than all that is left to do afterwards. It is that of a sandbox without variables of its own; if there turn out to be
+// some, the server starts another. Nothing is done where what is waited for is there already.
+func (f *flags) prepare(c server.Config, environ []string, log *slog.Logger) server.Config {
+	if f.openHands || f.username != "" || !waits(f.envFile) {
+		return c
+	}
+	guess := c
+	guess.Env, guess.Mark = environ, variable(environ, server.EnvMark)
+	c.Shell = server.PrepareShell(guess)
+	if f.announce && f.readyFD >= 0 {
+		if _, err := unix.Write(f.readyFD, []byte{'w'}); err != nil { // whoever should hear it is about to be missed
+			log.Warn("telling that the server waits", "fd", f.readyFD, "err", err)
+		}
+	}
+	return c
+}
+
+// waits says whether a read of a file of --env-file would wait.
+func waits(file string) bool {
+	fd := 0
+	if file != "-" {
+		n, ok := strings.CutPrefix(file, "/dev/fd/")
+		var err error
+		if fd, err = strconv.Atoi(n); !ok || err != nil {
+			return false
+		}
+	}
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return n == 0 && err == nil
+}

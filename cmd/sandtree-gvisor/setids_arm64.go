@@ -1,0 +1,4 @@
+package main
+
+// olderModes are those that only some processors have.
+var olderModes = map[uint32]uint32{}

@@ -1,0 +1,263 @@
+package trees
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Copying says how a tree is copied.
+type Copying struct {
+	// Owner says whose a file is to be that is uid's and gid's; nil leaves all to this process's user.
+	Owner func(uid, gid uint32) (uint32, uint32)
+}
+
+// Copy copies what is in the directory from into to, which is made if it is missing; from need not be a path by which others
+// could reach it. Contents are shared with the original where the file system can (see ioctl_ficlone(2)), and written in one
+// only. Modes (but for set-user-ID and set-group-ID), times, extended attributes of users and several names of one file are
+// kept; sockets, pipes and devices are left out. What was copied before an error stays.
+func (c Copying) Copy(ctx context.Context, from, to string) (Stats, error) {
+	src, err := openDir(unix.AT_FDCWD, from)
+	if err != nil {
+		return Stats{}, err
+	}
+	if err := os.Mkdir(to, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return Stats{}, errors.Join(err, src.Close())
+	}
+	return c.CopyFrom(ctx, src, to)
+}
+
+// CopyFrom is Copy from a directory that is open, which it closes, into one that is there.
+func (c Copying) CopyFrom(ctx context.Context, src *os.File, to string) (Stats, error) {
+	dst, err := openDir(unix.AT_FDCWD, to)
+	if err != nil {
+		return Stats{}, errors.Join(err, src.Close())
+	}
+	defer dst.Close()
+	w := &copier{Copying: c, ctx: ctx, top: dst, names: map[inode]string{}}
+	again, err := open(int(dst.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err == nil {
+		err = w.dir(src, again, "", 0)
+	} else {
+		src.Close()
+	}
+	return w.Stats, err
+}
+
+// copier is one copy under way.
+type copier struct {
+	Copying
+	Stats
+	ctx   context.Context
+	top   *os.File
+	names map[inode]string // of files with several, below top
+	again int64            // bytes of such files that are not known again
+}
+
+// dir copies what is in src into dst, and then what src is; it closes both. at is where dst is below the top.
+func (w *copier) dir(src, dst *os.File, at string, depth int) error {
+	defer src.Close()
+	defer dst.Close()
+	if depth > maxDepth {
+		return ErrDeep
+	}
+	err := each(src, func(name string) error {
+		if err := context.Cause(w.ctx); err != nil {
+			return err
+		}
+		err := w.entry(src, dst, name, path.Join(at, name), depth)
+		if err != nil && !errors.Is(err, ErrDeep) && depth == 0 {
+			err = fmt.Errorf("%.300q: %w", name, err)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var s unix.Stat_t
+	if err := unix.Fstat(int(src.Fd()), &s); err != nil {
+		return err
+	}
+	return w.dress(src, dst, s)
+}
+
+func (w *copier) entry(src, dst *os.File, name, at string, depth int) error {
+	from, to := int(src.Fd()), int(dst.Fd())
+	s, err := lstat(from, name)
+	if err != nil {
+		return unlessGone(err)
+	}
+	switch s.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		sub, err := openDir(from, name)
+		if err != nil {
+			return unlessGone(err)
+		}
+		w.Files++
+		if err := unix.Mkdirat(to, name, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+			return errors.Join(err, sub.Close())
+		}
+		made, err := openDir(to, name)
+		if err != nil {
+			return errors.Join(err, sub.Close())
+		}
+		return w.dir(sub, made, at, depth+1)
+	case unix.S_IFREG:
+		return w.file(from, to, name, at)
+	case unix.S_IFLNK:
+		return w.link(from, to, name, s)
+	}
+	return nil
+}
+
+func (w *copier) link(from, to int, name string, s unix.Stat_t) error {
+	target, err := readlink(from, name)
+	if err != nil {
+		if errors.Is(err, unix.EINVAL) { // it has become something else
+			return nil
+		}
+		return unlessGone(err)
+	}
+	w.Files++
+	if err := unix.Symlinkat(target, to, name); err != nil {
+		return err
+	}
+	if w.Owner != nil {
+		uid, gid := w.Owner(s.Uid, s.Gid)
+		if err := unix.Fchownat(to, name, int(uid), int(gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return err
+		}
+	}
+	return unix.UtimesNanoAt(to, name, []unix.Timespec{s.Atim, s.Mtim}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (w *copier) file(from, to int, name, at string) error {
+	src, err := open(from, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return unlessGone(err)
+	}
+	defer src.Close()
+	var s unix.Stat_t
+	if err := unix.Fstat(int(src.Fd()), &s); err != nil {
+		return err
+	}
+	if s.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil // it has become something else
+	}
+	w.Files++
+	id := inode{s.Dev, s.Ino}
+	if s.Nlink > 1 {
+		if first, ok := w.names[id]; ok && unix.Linkat(int(w.top.Fd()), first, to, name, 0) == nil {
+			return nil
+		}
+		if len(w.names) < maxLinks {
+			w.names[id] = at
+		} else if w.again += s.Size; w.again > maxAgain {
+			return ErrLinks
+		}
+	}
+	dst, err := open(to, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	w.Bytes += s.Size
+	err = content(w.ctx, src, dst, s.Size)
+	if err == nil {
+		err = w.dress(src, dst, s)
+	}
+	return errors.Join(err, dst.Close())
+}
+
+// dress gives a copy the owner, mode, attributes and times of the original.
+func (w *copier) dress(src, dst *os.File, s unix.Stat_t) error {
+	fd := int(dst.Fd())
+	if err := attributes(int(src.Fd()), fd); err != nil {
+		return err
+	}
+	if w.Owner != nil {
+		uid, gid := w.Owner(s.Uid, s.Gid)
+		if err := unix.Fchown(fd, int(uid), int(gid)); err != nil {
+			return err
+		}
+	}
+	if err := unix.Fchmod(fd, s.Mode&0o1777); err != nil {
+		return err
+	}
+	return times(fd, s.Atim, s.Mtim)
+}
+
+// times sets them by the descriptor, so that no name is looked up.
+func times(fd int, a, m unix.Timespec) error {
+	return unix.UtimesNanoAt(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), []unix.Timespec{a, m}, 0)
+}
+
+// attributes copies those that any user may set. A file system that has none of them keeps none.
+func attributes(from, to int) error {
+	names := make([]byte, 4<<10)
+	n, err := unix.Flistxattr(from, names)
+	if err != nil || n == 0 {
+		return nil // there are none, or more than anybody needs
+	}
+	value := make([]byte, 64<<10) // the most that there can be: XATTR_SIZE_MAX
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(names[:n]), "\x00"), "\x00") {
+		if !strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "user.overlay.") { // which would be a layer's
+			continue
+		}
+		n, err := unix.Fgetxattr(from, name, value)
+		if err != nil {
+			continue
+		}
+		if err := unix.Fsetxattr(to, name, value[:n], 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
+			return fmt.Errorf("attribute %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// content gives dst what src has, and no more than size of it. Holes stay holes.
+func content(ctx context.Context, src, dst *os.File, size int64) error {
+	if unix.IoctlFileClone(int(dst.Fd()), int(src.Fd())) == nil {
+		return nil
+	}
+	if err := dst.Truncate(size); err != nil {
+		return err
+	}
+	const stride = 64 << 20 // bytes between looks at whether anybody still wants it
+	for at := int64(0); at < size; {
+		begin, err := unix.Seek(int(src.Fd()), at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		end, err := unix.Seek(int(src.Fd()), begin, unix.SEEK_HOLE)
+		if err != nil {
+			return err
+		}
+		end = min(end, size, begin+stride)
+		if end <= begin {
+			return nil
+		}
+		if _, err := dst.Seek(begin, io.SeekStart); err != nil {
+			return err
+		}
+		if _, err := src.Seek(begin, io.SeekStart); err != nil {
+			return err
+		}
+		if _, err := io.Copy(dst, io.LimitReader(src, end-begin)); err != nil { // copy_file_range(2) where it can
+			return err
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		at = end
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package trees
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Unpacking says how an archive is unpacked that Pack has made, or somebody who wishes us ill.
+type Unpacking struct {
+	Bounds
+	Parts []string // the only names that may be at the top, of directories
+	// UID and GID own what is unpacked; negative leaves it to this process's user.
+	UID, GID int
+}
+
+// Unpack unpacks the rest of an archive into a directory that is there and that nobody else writes to. A name that is
+// absolute, has "..", leads through a link or is there already, a directory that was not named before what is in it, a link
+// to what is no file of the archive, and anything but files, directories and links is ErrArchive; more than there may be is
+// ErrMuch. Where symbolic links lead does not matter to it. Permissions and times are kept, but for set-user-ID and set-group-ID,
+// and a directory's owner always may use it. What was unpacked before an error stays.
+func (u Unpacking) Unpack(ctx context.Context, r *tar.Reader, into string) (Stats, error) {
+	top, err := openDir(unix.AT_FDCWD, into)
+	if err != nil {
+		return Stats{}, err
+	}
+	defer top.Close()
+	w := &unpacker{Unpacking: u, top: int(top.Fd())}
+	for {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return w.Stats, nil
+		}
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err == nil {
+			err = w.entry(h, r)
+		}
+		if errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, tar.ErrFieldTooLong) {
+			err = errArchive("", err.Error())
+		}
+		if err != nil {
+			return w.Stats, err
+		}
+	}
+}
+
+type unpacker struct {
+	Unpacking
+	Stats
+	top int
+}
+
+func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
+	name, err := w.name(h.Name)
+	if err != nil {
+		return err
+	}
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return errArchive(name, "it has holes")
+		}
+	}
+	w.Files++
+	if h.Typeflag == tar.TypeReg {
+		w.Bytes += h.Size
+	}
+	if err := w.check(w.Stats); err != nil {
+		return err
+	}
+	if !strings.Contains(name, "/") && h.Typeflag != tar.TypeDir {
+		return errArchive(name, "it is no directory")
+	}
+	parent, err := w.parent(name)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	at, base := int(parent.Fd()), path.Base(name)
+	switch h.Typeflag {
+	case tar.TypeReg:
+		err = w.file(at, base, h, r)
+	case tar.TypeDir:
+		err = w.dir(at, base, h)
+	case tar.TypeSymlink:
+		if h.Linkname == "" || len(h.Linkname) >= unix.PathMax {
+			return errArchive(name, "it leads nowhere")
+		}
+		if err = unix.Symlinkat(h.Linkname, at, base); err == nil {
+			err = w.own(at, base)
+		}
+	case tar.TypeLink:
+		return w.link(at, base, name, h.Linkname)
+	default:
+		return errArchive(name, "it is neither file, directory nor link")
+	}
+	if errors.Is(err, unix.EEXIST) {
+		return errArchive(name, "it is there twice")
+	}
+	if errors.Is(err, unix.ENAMETOOLONG) {
+		return errArchive(name, "its name is too long")
+	}
+	return err
+}
+
+// name gives a name as the tree has it.
+func (w *unpacker) name(s string) (string, error) {
+	s = strings.TrimSuffix(s, "/")
+	if len(s) >= unix.PathMax || s == "" || s != path.Clean(s) || !filepath.IsLocal(s) || strings.ContainsRune(s, 0) {
+		return "", errArchive(s[:min(len(s), 300)], "it is no name of a file below")
+	}
+	if first, _, _ := strings.Cut(s, "/"); !slices.Contains(w.Parts, first) {
+		return "", errArchive(s, "it does not belong there")
+	}
+	if strings.Count(s, "/") > maxDepth {
+		return "", ErrDeep
+	}
+	return s, nil
+}
+
+// parent opens the directory that a name is in. No link is on the way to it.
+func (w *unpacker) parent(name string) (*os.File, error) {
+	dir := path.Dir(name)
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
+	fd, err := unix.Openat2(w.top, dir, &how)
+	switch {
+	case gone(err):
+		return nil, errArchive(name, "it is in no directory of the archive")
+	case err != nil:
+		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	return os.NewFile(uintptr(fd), dir), nil
+}
+
+func (w *unpacker) own(at int, base string) error {
+	if w.UID < 0 {
+		return nil
+	}
+	return unix.Fchownat(at, base, w.UID, w.GID, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (w *unpacker) dir(at int, base string, h *tar.Header) error {
+	if err := unix.Mkdirat(at, base, 0o700); err != nil {
+		return err
+	}
+	d, err := openDir(at, base)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := w.own(at, base); err != nil {
+		return err
+	}
+	return unix.Fchmod(int(d.Fd()), uint32(h.Mode)&0o1777|0o700)
+}
+
+func (w *unpacker) file(at int, base string, h *tar.Header, r io.Reader) error {
+	f, err := open(at, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := io.Copy(f, r); err != nil {
+		return err
+	}
+	if err := w.own(at, base); err != nil {
+		return err
+	}
+	if err := unix.Fchmod(int(f.Fd()), uint32(h.Mode)&0o1777); err != nil {
+		return err
+	}
+	when := unix.NsecToTimespec(h.ModTime.UnixNano())
+	if h.ModTime.Year() < 1970 || h.ModTime.Year() > 2200 {
+		when = unix.NsecToTimespec(time.Now().UnixNano())
+	}
+	if err := times(int(f.Fd()), when, when); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// link gives a file of the archive another name.
+func (w *unpacker) link(at int, base, name, to string) error {
+	to, err := w.name(to)
+	if err != nil {
+		return err
+	}
+	parent, err := w.parent(to)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	s, err := lstat(int(parent.Fd()), path.Base(to))
+	if err != nil || s.Mode&unix.S_IFMT != unix.S_IFREG {
+		return errArchive(name, "it is a link to what is no file of the archive")
+	}
+	err = unix.Linkat(int(parent.Fd()), path.Base(to), at, base, 0)
+	if errors.Is(err, unix.EEXIST) {
+		return errArchive(name, "it is there twice")
+	}
+	return err
+}

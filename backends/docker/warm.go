@@ -252,17 +252,16 @@ func (b *blank) hand(ctx context.Context, l label, spec sandbox.Spec) (*instance
 	if err := d.link(l); err != nil {
 		return nil, err
 	}
+	i := d.newInstance(d.home(l.ID), l, b.run, b.box, b.key)
+	i.served, i.fresh = true, true
+	out := make(chan error, 1)
+	go func() { out <- i.letOut() }() // which the container's end undoes
 	b.told.tell(d.told(b.key, spec))
 	err := b.told.await(ctx, b.told.ready)
 	if errors.Is(err, errEnded) {
 		err = d.early(ctx, b.run.id, b.told)
 	}
-	if err != nil {
-		return nil, err
-	}
-	i := d.newInstance(d.home(l.ID), l, b.run, b.box, b.key)
-	i.served, i.fresh = true, true
-	return i, i.letOut()
+	return i, errors.Join(err, <-out)
 }
 
 // link has the name that a sandbox's directory had before its sandbox was known lead to it, where it does not.

@@ -1,6 +1,6 @@
 // Package gvisor places a sandbox in gVisor: its programs run on a kernel of their own, written in Go, which is an ordinary
 // process of this machine, and what they ask of it the machine's kernel never sees. It needs root and a companion program,
-// sandtree-gvisor (see there), which has gVisor linked; no daemon and no image. It starts some ten times slower than a jail, and
+// sandtree-gvisor (see there), which has gVisor linked; no daemon and no image. It starts some five times slower than a jail, and
 // each call to the kernel costs more; docs/isolation.md says what it promises and what not.
 //
 // The companion is the first process of namespaces made for it. It puts together what the sandbox sees, starts gVisor, and

@@ -36,11 +36,11 @@ test: setup ## all tests, with the race detector
 test-repeat: setup ## the packages that need nothing installed, 20 times in random order
 	$(GO) test -race -count=20 -shuffle=on -timeout 14m $(PURE)
 
-conform-test: setup ## the conformance suite in further places: as an ordinary user, and in a root with busybox alone
-	CONFORM=1 GO=$(GO) .ci/test -count=1 -run 'TestConformance(As|In)' ./testing/runtimetest
+conform-test: setup ## the conformance suite in every place that needs no container, and drivers on images
+	CONFORM=1 GO=$(GO) .ci/test -count=1 -run 'TestConformance|OnImages' ./testing/runtimetest ./backends/local ./backends/jail
 
 test-ordinary: setup ## the jail backend, as a user who is not root
-	CI_PROMISES_ORDINARY="jail bash busybox ldd" .ci/ordinary ./backends/jail
+	CONFORM=1 CI_PROMISES_ORDINARY="jail bash busybox ldd" .ci/ordinary ./backends/jail
 
 chaos: setup ## exactly-once under fire, the long form: hundreds of kills
 	CHAOS=full $(GO) test -race -count=1 -timeout 20m -run TestChaos -v ./testing/chaos

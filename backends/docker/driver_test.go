@@ -10,6 +10,7 @@ import (
 	"github.com/sandtree/sandtree/testing/dockerd"
 	"github.com/sandtree/sandtree/testing/drivertest"
 	"github.com/sandtree/sandtree/testing/leak"
+	"github.com/sandtree/sandtree/testing/need"
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
 
@@ -55,9 +56,7 @@ func TestDriver(t *testing.T) {
 // local driver's sandboxes in every run; with containers it takes minutes, so that it is run when something about them
 // has changed.
 func TestConformance(t *testing.T) {
-	if os.Getenv("CONFORM") == "" {
-		t.Skip("CONFORM=1 runs it, which takes four minutes")
-	}
+	need.Thorough(t)
 	dockerd.Host(t)
 	drivertest.Conform(t, func(t *testing.T) func() backends.Driver {
 		c := testConfig(t)

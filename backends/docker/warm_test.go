@@ -16,6 +16,7 @@ import (
 	"github.com/sandtree/sandtree/testing/dockerd"
 	"github.com/sandtree/sandtree/testing/drivertest"
 	"github.com/sandtree/sandtree/testing/leak"
+	"github.com/sandtree/sandtree/testing/need"
 )
 
 // warmed is a driver whose sandboxes were warm before, as far as they can be.
@@ -35,9 +36,7 @@ func (w warmed) Start(ctx context.Context, spec sandbox.Spec) (backends.Instance
 // TestWarmDriver wants of adopted containers what is wanted of others. It takes as long as that of the others, and so is run when
 // something about them has changed.
 func TestWarmDriver(t *testing.T) {
-	if os.Getenv("CONFORM") == "" {
-		t.Skip("CONFORM=1 runs it, which takes a minute")
-	}
+	need.Thorough(t)
 	dockerd.Host(t)
 	drivertest.Run(t, func(t *testing.T) func() backends.Driver {
 		leak.Check(t)

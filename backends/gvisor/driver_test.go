@@ -1,7 +1,6 @@
 package gvisor_test
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -48,9 +47,7 @@ func TestDriver(t *testing.T) {
 // What runs inside is asked of the other drivers' sandboxes in every run; here each call to the kernel takes longer, and all of
 // them minutes.
 func TestConformance(t *testing.T) {
-	if os.Getenv("CONFORM") == "" {
-		t.Skip("CONFORM=1 runs it, which takes minutes")
-	}
+	need.Thorough(t)
 	need.GVisor(t)
 	drivertest.Conform(t, func(t *testing.T) func() backends.Driver {
 		dir := t.TempDir()

@@ -39,21 +39,19 @@ func (w warmed) Start(ctx context.Context, spec sandbox.Spec) (backends.Instance
 func TestWarmDriver(t *testing.T) { testWarmDriver(t, "directory") }
 
 func TestWarmDriverOnImages(t *testing.T) {
-	if os.Getenv("CONFORM") == "" {
-		t.Skip("CONFORM=1 runs it: it takes as long as the other, which goes the same way but for what it mounts")
-	}
+	need.Thorough(t)
 	need.Root(t)
 	need.Tool(t, "mkfs.ext4")
-	testWarmDriver(t, "image")
+	testWarmDriver(t, "image", notOnImages...)
 }
 
-func testWarmDriver(t *testing.T, storage string) {
+func testWarmDriver(t *testing.T, storage string, without ...string) {
 	drivertest.Run(t, func(t *testing.T) func() backends.Driver {
 		leak.Check(t)
 		dir := t.TempDir()
 		t.Cleanup(func() { nothingLeft(t, dir) }) // after the suite has removed what was left
 		return func() backends.Driver { return warmed{stored(t, dir, storage).(*jail.Driver)} }
-	})
+	}, without...)
 }
 
 // nothingLeft looks for homes, blanks and numbers that are left in a state directory.

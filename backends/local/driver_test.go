@@ -14,6 +14,7 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/drivertest"
 	"github.com/sandtree/sandtree/testing/leak"
+	"github.com/sandtree/sandtree/testing/need"
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
 
@@ -40,6 +41,7 @@ func TestDriver(t *testing.T) {
 
 // TestConformance runs sandboxes side by side, so leaks cannot be told from what the others do.
 func TestConformance(t *testing.T) {
+	need.Thorough(t)
 	program := sandboxdtest.Binary(t)
 	drivertest.Conform(t, func(t *testing.T) func() backends.Driver {
 		dir := t.TempDir()

@@ -43,6 +43,15 @@ func NotRoot(t testing.TB) {
 	}
 }
 
+// Thorough is for a test that takes minutes and asks in one more place what others ask too. CONFORM=1 has it run, as make
+// conform-test does, which is part of what CI runs.
+func Thorough(t testing.TB) {
+	t.Helper()
+	if os.Getenv("CONFORM") == "" {
+		t.Skip("takes minutes: CONFORM=1 has it run")
+	}
+}
+
 // Tool needs programs on PATH, and returns where the first one is.
 func Tool(t testing.TB, names ...string) string {
 	t.Helper()

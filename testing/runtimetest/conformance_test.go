@@ -44,7 +44,7 @@ func TestConformanceOfTheNativeForm(t *testing.T) {
 // Where the tests run as root, sandboxd as an ordinary user is another place.
 func TestConformanceAsAnOrdinaryUser(t *testing.T) {
 	need.Root(t)
-	furtherPlace(t)
+	need.Thorough(t)
 	runtimetest.Conform(t, runtimetest.Place{Open: func(t *testing.T, w runtimetest.Want) runtimetest.Opened {
 		return (&machine{want: w, openHands: true, ordinary: true}).open(t)
 	}})
@@ -53,19 +53,11 @@ func TestConformanceAsAnOrdinaryUser(t *testing.T) {
 // A root directory that holds a static busybox and sandboxd and nothing else: no bash, no python, no git, no /proc.
 func TestConformanceInAMinimalRoot(t *testing.T) {
 	need.Root(t)
-	furtherPlace(t)
+	need.Thorough(t)
 	busybox := need.Tool(t, "busybox")
 	runtimetest.Conform(t, runtimetest.Place{Open: func(t *testing.T, w runtimetest.Want) runtimetest.Opened {
 		return (&machine{want: w, openHands: true, busybox: busybox}).open(t)
 	}})
-}
-
-// furtherPlace is for what `make conform-test` runs, a minute each.
-func furtherPlace(t *testing.T) {
-	t.Helper()
-	if os.Getenv("CONFORM") == "" {
-		t.Skip("CONFORM=1 runs it")
-	}
 }
 
 // open starts the machine and connects to it.

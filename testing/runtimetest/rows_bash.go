@@ -181,8 +181,15 @@ func freePort(s *site) string {
 func bashServer(s *site) {
 	port := freePort(s)
 	for range 2 {
-		s.within(3, "python3 -u -m http.server "+port).exits(-1).has("Serving HTTP on").suffix("[The command timed out after 3.0 seconds. " + hint)
-		r := s.inputWithin(30, "C-c").exits(0).has("Keyboard interrupt received, exiting.").suffix("CTRL+C was sent.")
+		r := s.within(3, "python3 -u -m http.server "+port).exits(-1).suffix("[The command timed out after 3.0 seconds. " + hint)
+		for range 20 {
+			if strings.Contains(r.text, "Serving HTTP on") {
+				break
+			}
+			r = s.within(3, "")
+		}
+		r.has("Serving HTTP on")
+		r = s.inputWithin(30, "C-c").exits(0).has("Keyboard interrupt received, exiting.").suffix("CTRL+C was sent.")
 		if r.meta.WorkingDir == nil || *r.meta.WorkingDir != s.dir {
 			r.fail("want the working directory %s", s.dir)
 		}

@@ -92,7 +92,13 @@ var otherRows = slices.Concat([]Row{
 		s.cmd("mkdir -p templates static").exits(0)
 		s.edit("str_replace", game, arg("old_str", "BOARD = 4"), arg("new_str", "BOARD = 5")).has("has been edited")
 		s.edit("insert", game, line("1"), arg("new_str", "import sys")).has("has been edited")
-		s.cmd("python3 -m http.server " + freePort(s)).exits(-1).suffix(s.silent())
+		r := s.cmd("python3 -m http.server " + freePort(s)).exits(-1).suffix(s.silent())
+		for range 60 { // until it can be interrupted in peace
+			if strings.Contains(r.text, "Serving HTTP on") {
+				break
+			}
+			r = s.cmd("")
+		}
 		s.input("C-c").exits(0)
 		o := s.file(sandbox.ReadArgs{Path: s.dir, End: -1, Impl: "oh_aci"})
 		s.wantContains("what is read of the workspace", s.kind(o, sandbox.KindRead).Content, game)

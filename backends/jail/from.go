@@ -66,9 +66,21 @@ func (d *Driver) beginWith(ctx context.Context, h home, l *label, name string) e
 	}
 	l.From = name
 	if d.whyNoLayers() != "" {
-		return d.copyFrom(ctx, h, *l, name)
+		if err := d.fetch(ctx, h, *l, name); err != nil {
+			return err
+		}
+		return h.replace()
 	}
 	return d.refer(ctx, h, l, name)
+}
+
+// unbegun removes from a home without a label, which is nobody's yet, what a start that was cut off has put there.
+func (h home) unbegun() error {
+	var errs []error
+	for _, part := range []string{restoring, restored, partHome, partWork} {
+		errs = append(errs, held.RemoveTree(h.path(part)))
+	}
+	return errors.Join(errs...)
 }
 
 // refer puts an empty layer of the sandbox's own over those of a snapshot, in its label.

@@ -107,10 +107,12 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 	}
 	l = d.renewed(h, l, spec)
 	var inst *instance
-	if fresh && spec.From != "" {
+	err = nil
+	if fresh {
+		err = h.unbegun()
+	}
+	if err == nil && fresh && spec.From != "" {
 		err = d.beginWith(ctx, h, &l, spec.From)
-	} else {
-		err = nil
 	}
 	if err == nil {
 		inst, err = d.place(ctx, h, &l, spec)
@@ -216,7 +218,7 @@ func (d *Driver) hand(ctx context.Context, h home, l label, spec sandbox.Spec, s
 	if err != nil {
 		return nil, err
 	}
-	d.hear(h, l, s.process)
+	d.hear(ctx, h, l, s.process)
 	i := d.instance(h, l, s.process, key)
 	i.served = true
 	return i, nil

@@ -196,6 +196,15 @@ func (d *Driver) fetch(ctx context.Context, h home, name string) error {
 	return nil
 }
 
+// unbegun removes from a home without a label, which is nobody's yet, what a start that was cut off has put there.
+func (h home) unbegun() error {
+	var errs []error
+	for _, part := range []string{restoring, restored, partHome, partWork} {
+		errs = append(errs, held.RemoveTree(h.path(part)))
+	}
+	return errors.Join(errs...)
+}
+
 // replace puts the files that wait in a home, whose server has ended, in the place of its own.
 func (h home) replace() error {
 	if err := os.Rename(h.path(restoring), h.path(restored)); err != nil {

@@ -87,7 +87,10 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec, b *blank)
 	}
 	l = l.renewed(h, spec)
 	err = nil
-	if fresh && spec.From != "" {
+	if fresh {
+		err = h.unbegun()
+	}
+	if err == nil && fresh && spec.From != "" {
 		if err = d.fetch(ctx, h, spec.From); err == nil {
 			err = h.replace()
 		}

@@ -111,7 +111,7 @@ func isSyscallName(s string) bool {
 }
 
 // An AuditRecord is what a program in a sandbox did or tried, or what has become of the sandbox. What does not apply is zero.
-// Everything in it but Time, Kind and Untold is a stranger's word, cut to a bounded size.
+// Everything in it but Time, Kind, Reason and Untold is a stranger's word, cut to a bounded size.
 type AuditRecord struct {
 	Time time.Time `json:"time"`
 	Kind AuditKind `json:"audit"`
@@ -131,7 +131,8 @@ type AuditRecord struct {
 	Times   int64        `json:"times,omitempty"`   // how often, since it was told last; 0 is not known
 	Changes []FileChange `json:"changes,omitempty"` // of files, by path
 
-	Untold int64 `json:"untold,omitempty"` // of this kind before this record, of which nobody was told; of a record without anything else, all there is to tell
+	Reason string `json:"reason,omitempty"` // why something is not told, or what has become of who watched, for people
+	Untold int64  `json:"untold,omitempty"` // of this kind before this record, of which nobody was told; of a record without anything else, all there is to tell
 }
 
 // An AuditProcess is a process as the sandbox sees it.

@@ -1,8 +1,10 @@
 package docker
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
@@ -34,9 +36,10 @@ func (l label) tellsChanges() (bool, error) {
 
 // auditing is what is told of sandboxes, by this process.
 type auditing struct {
-	starved map[sandbox.ID]int64         // processes that the kernel has killed, of which it is about to be told
-	last    int64                        // when the latest of them was killed, as the engine has it, in nanoseconds
-	acted   map[*running]chan<- struct{} // of runs whose files are looked at
+	starved map[sandbox.ID]int64 // processes that the kernel has killed, of which it is about to be told
+	last    int64                // when the latest of them was killed, as the engine has it, in nanoseconds
+	looks   *audit.Looks
+	files   map[*running]*audit.Follow // of runs whose files are looked at
 }
 
 // starving is how long is waited for more to tell, so that no more than one record comes in that time.
@@ -76,75 +79,65 @@ func (d *Driver) starve(id sandbox.ID, when int64) {
 	})
 }
 
-// watchFiles has it told which files actions change, if that is asked for. It returns when it is known what there was before.
-func (i *instance) watchFiles() error {
+// watchFiles has it told which files actions change, if that is asked for. It returns when it is known what there was before, or
+// a start has no more time for it.
+func (i *instance) watchFiles(ctx context.Context) error {
 	wanted, err := i.label.tellsChanges()
 	d := i.d
 	if err != nil || !wanted || d.config.OnAudit == nil {
 		return err
 	}
-	acted, based := make(chan struct{}, 1), make(chan struct{})
 	d.mu.Lock()
-	_, watched := d.audit.acted[i.container]
+	_, watched := d.audit.files[i.container]
 	if watched || d.closed {
 		d.mu.Unlock()
 		return nil
 	}
-	if d.audit.acted == nil {
-		d.audit.acted = map[*running]chan<- struct{}{}
+	if d.audit.files == nil {
+		d.audit.files = map[*running]*audit.Follow{}
 	}
-	d.audit.acted[i.container] = acted
+	h, l := i.home, i.label
+	f := audit.NewFollow(d.audit.looks, l.Workspace, func() bool {
+		now, err := h.read()
+		return err == nil && now.Audit.Files == l.Audit.Files
+	}, func(r sandbox.AuditRecord) error { d.config.OnAudit(l.ID, r); return nil })
+	d.audit.files[i.container] = f
 	d.wg.Go(func() {
-		d.look(i.home, i.label, i.container, acted, based)
+		d.followFiles(f, l, i.container)
 		d.mu.Lock()
-		delete(d.audit.acted, i.container)
+		delete(d.audit.files, i.container)
 		d.mu.Unlock()
 	})
 	d.mu.Unlock()
-	<-based
+	f.Await(ctx)
 	return nil
 }
 
-// maxChanges is how many files one record tells of.
-const maxChanges = 256
-
-// look tells, after each action, which files of the workspace have changed, until the run has ended or nobody asks any more.
-func (d *Driver) look(h home, l label, run *running, acted <-chan struct{}, based chan<- struct{}) {
-	before, err := audit.Look(l.Workspace)
-	close(based)
-	for {
-		if err != nil {
-			d.log.Warn("it cannot be told which files of a sandbox change", "id", l.ID, "err", err)
-			return
-		}
+// followFiles tells what f finds, until the run has ended or nobody asks any more.
+func (d *Driver) followFiles(f *audit.Follow, l label, run *running) {
+	ctx, stop := context.WithCancel(d.life)
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
 		select {
 		case <-run.letgo:
-			return
-		case <-d.life.Done():
-			return
-		case <-acted:
+			stop()
+		case <-ctx.Done():
 		}
-		if now, err := h.read(); err != nil || now.Audit.Files != l.Audit.Files {
-			return
-		}
-		var after audit.Tree
-		if after, err = audit.Look(l.Workspace); err != nil {
-			continue
-		}
-		if list, more := before.Changes(after, maxChanges); len(list) > 0 {
-			d.config.OnAudit(l.ID, sandbox.AuditRecord{Time: time.Now().UTC(), Kind: sandbox.AuditChanged, Changes: list, Untold: int64(more),
-				Cut: !before.Whole || !after.Whole})
-		}
-		before = after
+	})
+	if err := f.Run(ctx); err != nil {
+		d.log.Warn("it cannot be told which files of a sandbox change", "id", l.ID, "err", err)
 	}
+	stop()
 }
 
 // Acted says that an action has ended, which may have changed files.
 func (i *instance) Acted() {
 	i.d.mu.Lock()
-	defer i.d.mu.Unlock()
-	select {
-	case i.d.audit.acted[i.container] <- struct{}{}: // none is never ready
-	default:
+	f := i.d.audit.files[i.container]
+	i.d.mu.Unlock()
+	if f != nil {
+		f.Acted()
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/internal/doors"
 	"github.com/sandtree/sandtree/internal/egress"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -38,6 +39,7 @@ type instance struct {
 	proxy     *egress.Proxy // nil if its programs do not get out through this process
 	way       *way          // whose the proxy is
 	network   string        // the container's, as the engine knows it
+	doors     doors.Set     // opened before it was known whose it is; none if its way out is to open them
 
 	find  sync.Once    // sets what follows
 	group cgroup.Group // by which it is frozen
@@ -69,7 +71,7 @@ func (d *Driver) instance(ctx context.Context, h home, l label) (*instance, erro
 	if err := i.letOut(); err != nil {
 		return nil, err
 	}
-	if err := i.watchFiles(); err != nil {
+	if err := i.watchFiles(ctx); err != nil {
 		return nil, err
 	}
 	return i, i.thaw(ctx, c.State.Paused) // whoever asks for it wants to use it

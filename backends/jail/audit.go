@@ -22,8 +22,7 @@ type ear struct {
 	server *held.Process
 	stop   context.CancelFunc
 	done   chan struct{} // closed when it hears no more
-	acted  chan struct{} // an action has ended
-	based  chan struct{} // closed when it is known what files there are before anything has changed
+	files  *audit.Follow // that it tells the changes of; nil if it does not
 
 	telling sync.Mutex // held while somebody is told
 
@@ -46,13 +45,13 @@ func (e *ear) current() bool {
 }
 
 // hear makes this process hear what there is to tell of a sandbox, if that has a keeper and somebody here wants to know. It
-// does nothing if it does so already.
-func (d *Driver) hear(h home, l label, p *held.Process) {
+// does nothing if it does so already. It waits, as long as ctx lasts and a start has time, until it is known what files there are.
+func (d *Driver) hear(ctx context.Context, h home, l label, p *held.Process) {
 	if l.Audit.IsZero() || d.config.OnAudit == nil {
 		return
 	}
-	if e := d.ear(h, l, p); e != nil {
-		<-e.based
+	if e := d.ear(h, l, p); e != nil && e.files != nil {
+		e.files.Await(ctx)
 	}
 }
 
@@ -72,8 +71,11 @@ func (d *Driver) ear(h home, l label, p *held.Process) *ear {
 		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	e := &ear{d: d, home: h, label: l, server: p, stop: stop, done: make(chan struct{}), epoch: l.Epoch,
-		acted: make(chan struct{}, 1), based: make(chan struct{})}
+	e := &ear{d: d, home: h, label: l, server: p, stop: stop, done: make(chan struct{}), epoch: l.Epoch}
+	if f := l.Audit.Files; f == sandbox.AuditFilesChanged || f == sandbox.AuditFilesAll {
+		// Of a server that has ended the number may be another's.
+		e.files = audit.NewFollow(d.looks, e.workspace(), p.Alive, func(r sandbox.AuditRecord) error { e.tell(r); return nil })
+	}
 	d.ears[p.Identity] = e
 	d.wg.Go(func() {
 		defer stop()
@@ -89,10 +91,8 @@ func (e *ear) run(ctx context.Context) {
 	defer stop()
 	var wg sync.WaitGroup
 	a := e.label.Audit
-	if a.Files == sandbox.AuditFilesChanged || a.Files == sandbox.AuditFilesAll {
-		wg.Go(func() { e.lookForChanges(ctx) })
-	} else {
-		close(e.based)
+	if e.files != nil {
+		wg.Go(func() { e.followChanges(ctx) })
 	}
 	if a.Limits {
 		wg.Go(func() { e.countHits(ctx) })

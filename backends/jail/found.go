@@ -44,7 +44,7 @@ func (d *Driver) found(ctx context.Context, h home, l label, p *held.Process, sp
 	if err != nil { // then nothing gets out through this process, and the sandbox is none the worse for it
 		d.log.Warn("the programs of a sandbox cannot get out", "id", l.ID, "err", err)
 	}
-	d.hear(h, l, p)
+	d.hear(ctx, h, l, p)
 	i := d.instance(h, l, p, key)
 	i.found = true
 	return i, nil

@@ -147,7 +147,7 @@ func (i *instance) letOut(ctx context.Context) {
 	l, err := i.home.read()
 	if err == nil {
 		err = i.d.letOut(ctx, i.home, l, i.process)
-		i.d.hear(i.home, l, i.process)
+		i.d.hear(ctx, i.home, l, i.process)
 	}
 	if err != nil && i.process.Alive() {
 		i.d.log.Warn("the programs of a sandbox cannot get out", "id", i.label.ID, "err", err)

@@ -25,6 +25,7 @@ import (
 	"syscall"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/audit"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
@@ -45,6 +46,7 @@ type Driver struct {
 	ways    map[held.Identity]*way          // out, of those that live
 	ears    map[held.Identity]*ear          // of those that are audited
 	keepers map[held.Identity]*held.Process // by their own identity
+	looks   *audit.Looks                    // at files
 	wg      sync.WaitGroup                  // what begin has begun; grows only under mu, while not closed
 
 	layering sync.Once
@@ -86,7 +88,7 @@ func New(c Config) (*Driver, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &Driver{config: c, root: filepath.Join(dir, "jail"), log: c.Log, living: map[held.Identity]*held.Process{}, ways: map[held.Identity]*way{},
-		ears: map[held.Identity]*ear{}, keepers: map[held.Identity]*held.Process{}, tree: tree}
+		ears: map[held.Identity]*ear{}, keepers: map[held.Identity]*held.Process{}, looks: audit.NewLooks(), tree: tree}
 	d.told = sync.OnceValue(func() error {
 		_, err := d.disks(label{})
 		return err
@@ -136,7 +138,7 @@ func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, 
 	if err := d.letOut(ctx, h, l, p); err != nil { // what asks for it cannot be helped by refusing the rest
 		d.log.Warn("the programs of a sandbox cannot get out", "id", id, "err", err)
 	}
-	d.hear(h, l, p)
+	d.hear(ctx, h, l, p)
 	return d.instance(h, l, p, key), nil
 }
 

@@ -45,6 +45,8 @@ func (l *listing) auditRecord(body json.RawMessage) string {
 // auditAbout is what a record is about besides who and how.
 func auditAbout(r sandbox.AuditRecord) string {
 	switch {
+	case r.Reason != "":
+		return r.Reason
 	case r.Kind == sandbox.AuditGap:
 		return "whoever watched was killed: what was done just before is not known"
 	case len(r.Changes) > 0:

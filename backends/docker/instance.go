@@ -18,7 +18,6 @@ import (
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/internal/cgroup"
-	"github.com/sandtree/sandtree/internal/doors"
 	"github.com/sandtree/sandtree/internal/egress"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -39,7 +38,6 @@ type instance struct {
 	proxy     *egress.Proxy // nil if its programs do not get out through this process
 	way       *way          // whose the proxy is
 	network   string        // the container's, as the engine knows it
-	doors     doors.Set     // opened before it was known whose it is; none if its way out is to open them
 
 	find  sync.Once    // sets what follows
 	group cgroup.Group // by which it is frozen

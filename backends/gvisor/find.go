@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -17,14 +18,14 @@ type binaries struct{ sandboxd, companion string }
 // binaries finds them, at each start, since they may be put there while we run. Codes: Invalid, Unsupported.
 func (d *Driver) binaries() (b binaries, err error) {
 	if os.Geteuid() != 0 {
-		return b, coded{sandbox.Unsupported, errors.New("only root can place sandboxes in gVisor, each with user numbers of its own: " +
-			"start sandtree as root, or set backend to \"jail\"")}
+		return b, homes.Coded(sandbox.Unsupported, errors.New("only root can place sandboxes in gVisor, each with user numbers of its own: "+
+			"start sandtree as root, or set backend to \"jail\""))
 	}
 	if b.companion, err = findCompanion(d.config.Companion); err != nil {
-		return b, coded{sandbox.Unsupported, err}
+		return b, homes.Coded(sandbox.Unsupported, err)
 	}
 	if b.sandboxd, err = backends.FindServer("gvisor", d.config.Sandboxd); err != nil {
-		return b, coded{sandbox.Invalid, err}
+		return b, homes.Coded(sandbox.Invalid, err)
 	}
 	return b, nil
 }

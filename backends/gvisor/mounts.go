@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/stage"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -37,27 +38,27 @@ func openTree(dir string, noLinks bool) (*os.File, error) {
 }
 
 func leadsAway(dir string) error {
-	return coded{sandbox.Denied, fmt.Errorf("on the way to %s, where the workspace was when the sandbox was new, is a link now, "+
-		"which may lead anywhere: put the directory back, or remove the sandbox and start another", dir)}
+	return homes.Coded(sandbox.Denied, fmt.Errorf("on the way to %s, where the workspace was when the sandbox was new, is a link now, "+
+		"which may lead anywhere: put the directory back, or remove the sandbox and start another", dir))
 }
 
 // mapOwner shows the files of the workspace's owner as the sandbox's user's, and what the sandbox's user makes is the owner's on
 // the host. Files of others are nobody's in the sandbox. Code: Unsupported.
-func (d *Driver) mapOwner(tree *os.File, l label, program string) error {
+func (d *Driver) mapOwner(tree *os.File, l *label, program string) error {
 	var info unix.Stat_t
 	if err := unix.Fstat(int(tree.Fd()), &info); err != nil {
 		return &os.PathError{Op: "stat", Path: l.Workspace, Err: err}
 	}
-	inside := int(l.FirstID) + d.user().id
-	return mapTree(tree, l.Workspace, l.owned(int(info.Uid), inside), l.owned(int(info.Gid), inside), program)
+	inside := int(l.FirstID) + d.user().ID
+	return mapTree(tree, l.Workspace, owned(l, int(info.Uid), inside), owned(l, int(info.Gid), inside), program)
 }
 
 // owned maps the owner of a workspace to a user of the sandbox, by the machine's numbers. gVisor makes each file as the
 // sandbox's root, and gives it to its owner at once: so that one has to be somebody too, and is himself.
-func (l label) owned(owner, inside int) []syscall.SysProcIDMap {
-	all := own(owner, inside)
+func owned(l *label, owner, inside int) []syscall.SysProcIDMap {
+	all := homes.MapOne(owner, inside)
 	if root := int(l.FirstID); root != inside && root != owner {
-		all = append(all, own(root, root)...)
+		all = append(all, homes.MapOne(root, root)...)
 	}
 	return all
 }
@@ -72,8 +73,8 @@ func mapTree(tree *os.File, dir string, uids, gids []syscall.SysProcIDMap, progr
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())}
 	err = unix.MountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-		return coded{sandbox.Unsupported, fmt.Errorf("the file system of %s cannot show its files as another user's (%w): "+
-			"take a directory on ext4, xfs, btrfs or tmpfs, or leave the workspace to the sandbox", dir, err)}
+		return homes.Coded(sandbox.Unsupported, fmt.Errorf("the file system of %s cannot show its files as another user's (%w): "+
+			"take a directory on ext4, xfs, btrfs or tmpfs, or leave the workspace to the sandbox", dir, err))
 	}
 	return os.NewSyscallError("mount_setattr", err)
 }

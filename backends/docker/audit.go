@@ -62,21 +62,57 @@ func (d *Driver) starve(id sandbox.ID, when int64) {
 	if d.audit.starved[id]++; d.audit.starved[id] > 1 {
 		return
 	}
-	d.wg.Go(func() {
-		t := time.NewTimer(starving)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-d.life.Done():
-		}
+	d.wg.Go(func() { d.tellStarved(id, when) })
+}
+
+// attempts is how many times it is tried to tell of the killed.
+const attempts = 100
+
+// tellStarved tells, in a while, how many have been killed; what nobody takes it tells again, with those that come to it.
+func (d *Driver) tellStarved(id sandbox.ID, when int64) {
+	for range attempts {
+		closing := !d.wait(starving)
 		d.mu.Lock()
 		n := d.audit.starved[id]
-		delete(d.audit.starved, id)
 		d.mu.Unlock()
-		if l, err := d.home(id).read(); err == nil && l.Audit.Limits {
-			d.config.OnAudit(id, sandbox.AuditRecord{Time: time.Unix(0, when).UTC(), Kind: sandbox.AuditLimit, Limit: backends.LimitMemory, Times: n})
+		l, err := d.home(id).read()
+		if err == nil && l.Audit.Limits {
+			err = d.config.OnAudit(id, []sandbox.AuditRecord{{Time: time.Unix(0, when).UTC(), Kind: sandbox.AuditLimit, Limit: backends.LimitMemory, Times: n}})
+		} else {
+			err = nil // nobody asks
 		}
-	})
+		d.mu.Lock()
+		if err == nil {
+			d.audit.starved[id] -= n
+		}
+		done := d.audit.starved[id] == 0 || closing
+		if done {
+			delete(d.audit.starved, id)
+		}
+		d.mu.Unlock()
+		if closing && err != nil {
+			break
+		}
+		if done {
+			return
+		}
+	}
+	d.log.Error("that processes were killed for want of memory is not on record", "id", id)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.audit.starved, id)
+}
+
+// wait waits so long, or says that the driver is closed.
+func (d *Driver) wait(long time.Duration) bool {
+	t := time.NewTimer(long)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-d.life.Done():
+		return false
+	}
 }
 
 // watchFiles has it told which files actions change, if that is asked for. It returns when it is known what there was before, or
@@ -100,7 +136,7 @@ func (i *instance) watchFiles(ctx context.Context) error {
 	f := audit.NewFollow(d.audit.looks, l.Workspace, func() bool {
 		now, err := h.read()
 		return err == nil && now.Audit.Files == l.Audit.Files
-	}, func(r sandbox.AuditRecord) error { d.config.OnAudit(l.ID, r); return nil })
+	}, func(r sandbox.AuditRecord) error { return d.config.OnAudit(l.ID, []sandbox.AuditRecord{r}) })
 	d.audit.files[i.container] = f
 	d.wg.Go(func() {
 		d.followFiles(f, l, i.container)

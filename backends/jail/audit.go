@@ -74,7 +74,7 @@ func (d *Driver) ear(h home, l label, p *held.Process) *ear {
 	e := &ear{d: d, home: h, label: l, server: p, stop: stop, done: make(chan struct{}), epoch: l.Epoch}
 	if f := l.Audit.Files; f == sandbox.AuditFilesChanged || f == sandbox.AuditFilesAll {
 		// Of a server that has ended the number may be another's.
-		e.files = audit.NewFollow(d.looks, e.workspace(), p.Alive, func(r sandbox.AuditRecord) error { e.tell(r); return nil })
+		e.files = audit.NewFollow(d.looks, e.workspace(), p.Alive, e.tellOne)
 	}
 	d.ears[p.Identity] = e
 	d.wg.Go(func() {
@@ -106,14 +106,19 @@ func (e *ear) run(ctx context.Context) {
 	wg.Wait()
 }
 
-// tell tells r, one at a time.
-func (e *ear) tell(r sandbox.AuditRecord) {
+// tell tells of records, and says why they were not taken.
+func (e *ear) tell(records []sandbox.AuditRecord) error {
 	e.telling.Lock()
 	defer e.telling.Unlock()
+	return e.d.config.OnAudit(e.label.ID, records)
+}
+
+// tellOne tells what this process has seen itself.
+func (e *ear) tellOne(r sandbox.AuditRecord) error {
 	if r.Time.IsZero() {
 		r.Time = time.Now().UTC()
 	}
-	e.d.config.OnAudit(e.label.ID, r)
+	return e.tell([]sandbox.AuditRecord{r})
 }
 
 // finish returns when what was left to tell of a sandbox that has ended has been told.
@@ -129,43 +134,69 @@ func (e *ear) close() {
 	<-e.done
 }
 
-// again is how long after a keeper that cannot be reached another attempt is made.
-const again = 200 * time.Millisecond
+// again is how long after a keeper that cannot be reached another attempt is made, or to tell what nobody took; later longer.
+const (
+	again  = 200 * time.Millisecond
+	seldom = 5 * time.Second
+)
 
-// listen hears one keeper after the other: those that are killed are replaced.
+// listen hears one keeper after the other: those that are killed are replaced. What nobody took it hears again, from the keeper,
+// which has room for so much and counts the rest.
 func (e *ear) listen(ctx context.Context) {
-	for {
-		replaced, err := e.hearOne(ctx)
-		if replaced || ctx.Err() != nil || !e.server.Alive() || !e.current() {
+	var untaken error // the last time
+	defer func() {
+		if untaken != nil {
+			e.d.log.Error("what programs did is not on record", "id", e.label.ID, "err", untaken)
+		}
+	}()
+	for pause := again; ; pause = min(2*pause, seldom) {
+		replaced, took, err := e.hearOne(ctx)
+		if took {
+			untaken, pause = nil, again
+		}
+		if errors.Is(err, audit.ErrUntaken) {
+			untaken = err
+			e.d.log.Warn("what programs did is not on record, and is told again", "id", e.label.ID, "in", pause, "err", err)
+		} else if replaced || ctx.Err() != nil || !e.server.Alive() {
 			return
 		}
-		e.d.log.Warn("whoever watches a sandbox is not there, and is replaced", "id", e.label.ID, "err", err)
-		if err := e.replace(); err != nil {
-			e.d.log.Error("nobody watches a sandbox, whose programs can start no others", "id", e.label.ID, "err", err)
+		if ctx.Err() != nil || !e.current() {
+			return
 		}
-		t := time.NewTimer(again)
+		if untaken == nil {
+			e.d.log.Warn("whoever watches a sandbox is not there, and is replaced", "id", e.label.ID, "err", err)
+			if err := e.replace(); err != nil {
+				e.d.log.Error("nobody watches a sandbox, whose programs can start no others", "id", e.label.ID, "err", err)
+			}
+		}
+		t := time.NewTimer(pause)
 		select {
 		case <-t.C:
-		case <-e.server.Done():
 		case <-ctx.Done():
 		}
 		t.Stop()
 	}
 }
 
-func (e *ear) hearOne(ctx context.Context) (replaced bool, err error) {
+// hearOne hears the keeper that there is. Took says that something is on record of what that told.
+func (e *ear) hearOne(ctx context.Context) (replaced, took bool, err error) {
 	path, done, err := e.home.socket(auditSocket)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 	done()
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	return audit.Hear(conn, e.tell)
+	replaced, err = audit.Hear(conn, func(records []sandbox.AuditRecord) error {
+		err := e.tell(records)
+		took = took || err == nil
+		return err
+	})
+	return replaced, took, err
 }
 
 // replace starts a keeper for a sandbox whose own has been killed. That another process does so already is no error.

@@ -1,6 +1,7 @@
 package jail_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,19 +21,25 @@ import (
 type heard struct {
 	mu      sync.Mutex
 	records []sandbox.AuditRecord
+	deaf    int // calls that it does not take
 	rung    chan struct{}
 }
 
 func newHeard() *heard { return &heard{rung: make(chan struct{}, 1)} }
 
-func (h *heard) tell(_ sandbox.ID, r sandbox.AuditRecord) {
+func (h *heard) tell(_ sandbox.ID, records []sandbox.AuditRecord) error {
 	h.mu.Lock()
-	h.records = append(h.records, r)
-	h.mu.Unlock()
+	defer h.mu.Unlock()
+	if h.deaf > 0 {
+		h.deaf--
+		return errors.New("the disk is full")
+	}
+	h.records = append(h.records, records...)
 	select {
 	case h.rung <- struct{}{}:
 	default:
 	}
+	return nil
 }
 
 func (h *heard) all() []sandbox.AuditRecord {
@@ -244,5 +251,30 @@ print(call(105, 0), call(272, 0x10000000), call(165, b"none", b"/mnt", b"tmpfs",
 	}
 	if _, err := b.Start(t.Context(), sandbox.Spec{ID: "y", Audit: sandbox.Audit{Syscalls: []string{"no_such_call"}}}); sandbox.CodeOf(err) != sandbox.Invalid {
 		t.Errorf("a call that there is not: %v", err)
+	}
+}
+
+// TestAuditUntaken tells somebody who takes nothing at first, as a journal whose disk is full: all is told again, and only once it is
+// taken for good.
+func TestAuditUntaken(t *testing.T) {
+	leak.Check(t)
+	h := newHeard()
+	b := audited(t, t.TempDir(), h)
+	ends(t, b, "x")
+	h.deaf = 4 // nobody tells yet
+	s := began(t, b, sandbox.Spec{ID: "x", Audit: sandbox.Audit{Exec: true, Files: sandbox.AuditFilesChanged, Rate: sandbox.MaxAuditRate}})
+	run(t, s, "for i in $(seq 50); do /bin/echo tick-$i >>ticks; done")
+	all := h.until(t, "all of them", func(all []sandbox.AuditRecord) bool {
+		return len(ticks(all)) >= 50 && changed(all, "ticks", sandbox.FileAdded)
+	})
+	for i, n := range ticks(all) {
+		if n != i+1 {
+			t.Fatalf("told is %v", ticks(all))
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.deaf > 0 {
+		t.Errorf("it was told %d times too few", h.deaf)
 	}
 }

@@ -44,7 +44,7 @@ type Config struct {
 	// OnConnection, if not nil, hears what sandboxes do on the network; see backends.Options.
 	OnConnection func(id sandbox.ID, c sandbox.Connection) `koanf:"-"`
 	// OnAudit, if not nil, hears what is told of programs; see backends.Options.
-	OnAudit func(id sandbox.ID, r sandbox.AuditRecord) `koanf:"-"`
+	OnAudit func(id sandbox.ID, records []sandbox.AuditRecord) error `koanf:"-"`
 	// Log is told what a caller would not see; nil discards.
 	Log *slog.Logger `koanf:"-"`
 }

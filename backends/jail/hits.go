@@ -80,15 +80,17 @@ func (c *hits) counter(limit string, told *uint64, now uint64) bool {
 		*told = now
 		return true
 	}
-	c.ear.tell(sandbox.AuditRecord{Kind: sandbox.AuditLimit, Limit: limit, Times: int64(now - *told)})
+	if c.ear.tellOne(sandbox.AuditRecord{Kind: sandbox.AuditLimit, Limit: limit, Times: int64(now - *told)}) != nil {
+		return false // it is told the next time
+	}
 	*told = now
 	return true
 }
 
 // level tells that a limit is reached, once until it is not any more.
 func (c *hits) level(limit string, reached bool) {
-	if reached && !c.full[limit] {
-		c.ear.tell(sandbox.AuditRecord{Kind: sandbox.AuditLimit, Limit: limit})
+	if reached && !c.full[limit] && c.ear.tellOne(sandbox.AuditRecord{Kind: sandbox.AuditLimit, Limit: limit}) != nil {
+		return // it is told the next time
 	}
 	c.full[limit] = reached
 }

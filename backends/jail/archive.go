@@ -3,9 +3,9 @@ package jail
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/internal/shelf"
@@ -67,6 +67,9 @@ func (d *Driver) openSnapshot(k kept) (dirs []*os.File, err error) {
 	return dirs, nil
 }
 
+// ArchiveKind is always the same: directories.
+func (d *Driver) ArchiveKind([]string) string { return backends.KindFiles }
+
 // ImportSnapshot makes a snapshot of what unpack unpacks, which is the jail's user's.
 func (d *Driver) ImportSnapshot(ctx context.Context, s backends.Snapshot, unpack func(into string, uid, gid int) error) error {
 	if _, err := os.Lstat(d.snapshots().Path(s.Name)); err == nil {
@@ -87,10 +90,14 @@ func (d *Driver) ImportSnapshot(ctx context.Context, s backends.Snapshot, unpack
 		if err := unpack(fs, id, id); err != nil {
 			return nil, err
 		}
-		for _, part := range s.Holds {
-			if _, err := os.Lstat(filepath.Join(fs, part)); err != nil {
-				return nil, fmt.Errorf("%w: there is no %s", trees.ErrArchive, part)
+		for _, part := range []string{partHome, partWork} { // one that comes from elsewhere may lack one, but no sandbox does
+			if slices.Contains(s.Holds, part) {
+				continue
 			}
+			if err := errors.Join(os.Mkdir(filepath.Join(fs, part), 0o700), os.Lchown(filepath.Join(fs, part), id, id)); err != nil {
+				return nil, err
+			}
+			s.Holds = append(s.Holds, part)
 		}
 		stats, err := trees.Measure(fs)
 		if err != nil {

@@ -85,20 +85,6 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-func TestDeep(t *testing.T) {
-	dir := t.TempDir()
-	deep := filepath.Join(dir, strings.Repeat("d/", maxDepth+2))
-	if err := os.MkdirAll(deep, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := (Copying{}).Copy(t.Context(), dir, filepath.Join(t.TempDir(), "copy")); !errors.Is(err, ErrDeep) {
-		t.Errorf("Copy: %v", err)
-	}
-	if _, err := Measure(dir); !errors.Is(err, ErrDeep) {
-		t.Errorf("Measure: %v", err)
-	}
-}
-
 func TestPackAndUnpack(t *testing.T) {
 	from := plant(t)
 	if err := os.Truncate(filepath.Join(from, "holes"), 1<<20); err != nil {
@@ -118,13 +104,17 @@ func TestPackAndUnpack(t *testing.T) {
 	to := t.TempDir()
 	u := Unpacking{Parts: []string{"part"}, UID: -1}
 	unpacked, err := u.Unpack(t.Context(), tar.NewReader(bytes.NewReader(archive)), to)
-	if err != nil || packed.Files != unpacked.Files || packed.Bytes != unpacked.Bytes {
+	if err != nil || packed != unpacked["part"] || packed.Files != 7 {
 		t.Fatalf("packed %+v, unpacked %+v, %v", packed, unpacked, err)
 	}
 	if err := os.Truncate(filepath.Join(to, "part/holes"), 1<<30); err != nil {
 		t.Fatal(err)
 	}
 	check(t, filepath.Join(to, "part"))
+	u.End = "end"
+	if _, err := u.Unpack(t.Context(), tar.NewReader(bytes.NewReader(archive)), t.TempDir()); !errors.Is(err, ErrArchive) {
+		t.Errorf("without its end: %v", err)
+	}
 	for _, bounds := range []Bounds{{Files: 3}, {Bytes: 1 << 19}} {
 		u.Bounds = bounds
 		if _, err := u.Unpack(t.Context(), tar.NewReader(bytes.NewReader(archive)), t.TempDir()); !errors.Is(err, ErrMuch) {

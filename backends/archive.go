@@ -261,7 +261,7 @@ func checkEnd(t *tar.Reader, z io.Reader, holds []string, parts map[string]trees
 
 // uncopied gives an error about a tree that cannot be copied its code.
 func uncopied(err error) error {
-	code := sandbox.CodeOf(err)
+	var code sandbox.Code
 	switch {
 	case errors.Is(err, trees.ErrDeep), errors.Is(err, trees.ErrLinks):
 		code = sandbox.Invalid

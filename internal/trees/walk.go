@@ -252,9 +252,6 @@ func (w *walker) next(l *level) (string, error) {
 	return name, nil
 }
 
-// depth is how many directories are above what is being visited, without the top.
-func (w *walker) depth() int { return len(w.stack) - 1 }
-
 // path is that of a name in the last level, below prefix; false if it is too long to be used.
 func (w *walker) path(prefix, name string) (string, bool) {
 	size := len(prefix) + len(name) + 1

@@ -56,31 +56,46 @@ func (d *Driver) newLayer(firstID uint32) (string, error) {
 	})
 }
 
-// sweepLayers removes the layers to which nothing refers.
+// sweepLayers removes the layers to which nothing refers. The others go on meanwhile: under the lock they lose their names alone.
 func (d *Driver) sweepLayers(ctx context.Context) error {
 	if _, err := os.Lstat(string(d.layers())); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
+	removes, err := d.hideLayers(ctx)
+	errs := []error{err}
+	for _, remove := range removes {
+		errs = append(errs, remove())
+	}
+	return errors.Join(errs...)
+}
+
+// hideLayers takes the names from the layers to which nothing refers, and gives what removes them.
+func (d *Driver) hideLayers(ctx context.Context) (removes []func() error, err error) {
 	unlock, err := d.lockLayers(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unlock()
 	all, err := d.layers().Names()
 	if err != nil || len(all) == 0 {
-		return err
+		return nil, err
 	}
 	used, err := d.usedLayers()
 	if err != nil { // what cannot be read may refer to any
-		return err
+		return nil, err
 	}
 	var errs []error
 	for _, name := range all {
-		if !used[name] {
-			errs = append(errs, d.layers().Remove(name))
+		if used[name] {
+			continue
 		}
+		remove, err := d.layers().Hide(name)
+		if err == nil {
+			removes = append(removes, remove)
+		}
+		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return removes, errors.Join(errs...)
 }
 
 func (d *Driver) usedLayers() (map[string]bool, error) {

@@ -84,11 +84,12 @@ func overlay(base, extra []string) []string {
 	return append(out, extra...)
 }
 
-// readEnv reads variables that are each ended by a NUL byte, the only one that no value has.
+// readEnv reads variables that are each ended by a NUL byte, the only one that no value has. On standard input an empty one ends
+// them all: the end of a pipe through which others pass things on may come milliseconds after what was written to it.
 func readEnv(file string) ([]string, error) {
 	read := func() ([]byte, error) { return os.ReadFile(file) }
 	if file == "-" {
-		read = func() ([]byte, error) { return io.ReadAll(os.Stdin) }
+		read = func() ([]byte, error) { return readUntil(os.Stdin, "\x00\x00") }
 	}
 	b, err := read()
 	if err != nil {
@@ -112,4 +113,18 @@ func readEnv(file string) ([]string, error) {
 		env = append(env, v)
 	}
 	return env, nil
+}
+
+// readUntil reads to the end, or until it has read something that ends with end.
+func readUntil(r io.Reader, end string) (b []byte, err error) {
+	buf := make([]byte, 16<<10)
+	for err == nil && !bytes.HasSuffix(b, []byte(end)) {
+		var n int
+		n, err = r.Read(buf)
+		b = append(b, buf[:n]...)
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return b, err
 }

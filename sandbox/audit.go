@@ -153,11 +153,12 @@ const (
 	AuditSyscall   AuditKind = "syscall"
 	AuditChanged   AuditKind = "changed"
 	AuditLimit     AuditKind = "limit"
-	AuditGap       AuditKind = "gap" // whoever watched was killed: what was done just before it is not known
+	AuditGap       AuditKind = "gap"     // whoever watched was killed: what was done just before it is not known
+	AuditStopped   AuditKind = "stopped" // nobody can watch any more, for the Reason that it has; the sandbox is ended
 )
 
 // AuditKinds are all of them.
-var AuditKinds = []AuditKind{AuditExec, AuditPrivilege, AuditFile, AuditSyscall, AuditChanged, AuditLimit, AuditGap}
+var AuditKinds = []AuditKind{AuditExec, AuditPrivilege, AuditFile, AuditSyscall, AuditChanged, AuditLimit, AuditGap, AuditStopped}
 
 // A FileChange is what has become of a file or directory.
 type FileChange struct {

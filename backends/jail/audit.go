@@ -3,7 +3,6 @@ package jail
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 	"time"
 
@@ -44,10 +43,11 @@ func (e *ear) current() bool {
 	return err == nil && l.Mark == e.label.Mark && l.Epoch <= e.epoch
 }
 
-// hear makes this process hear what there is to tell of a sandbox, if that has a keeper and somebody here wants to know. It
-// does nothing if it does so already. It waits, as long as ctx lasts and a start has time, until it is known what files there are.
+// hear makes this process hear what there is to tell of a sandbox. Where nobody here wants to know, it still sees to it that there is
+// somebody who answers. It does nothing if it does so already. It waits, as long as ctx lasts and a start has time, until it is known
+// what files there are.
 func (d *Driver) hear(ctx context.Context, h home, l label, p *held.Process) {
-	if l.Audit.IsZero() || d.config.OnAudit == nil {
+	if l.Audit.IsZero() || d.config.OnAudit == nil && !asks(l.Audit) {
 		return
 	}
 	if e := d.ear(h, l, p); e != nil && e.files != nil {
@@ -72,7 +72,7 @@ func (d *Driver) ear(h home, l label, p *held.Process) *ear {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	e := &ear{d: d, home: h, label: l, server: p, stop: stop, done: make(chan struct{}), epoch: l.Epoch}
-	if f := l.Audit.Files; f == sandbox.AuditFilesChanged || f == sandbox.AuditFilesAll {
+	if f := l.Audit.Files; d.config.OnAudit != nil && (f == sandbox.AuditFilesChanged || f == sandbox.AuditFilesAll) {
 		// Of a server that has ended the number may be another's.
 		e.files = audit.NewFollow(d.looks, e.workspace(), p.Alive, e.tellOne)
 	}
@@ -94,11 +94,11 @@ func (e *ear) run(ctx context.Context) {
 	if e.files != nil {
 		wg.Go(func() { e.followChanges(ctx) })
 	}
-	if a.Limits {
+	if a.Limits && e.d.config.OnAudit != nil {
 		wg.Go(func() { e.countHits(ctx) })
 	}
 	if asks(a) {
-		e.listen(ctx)
+		e.attend(ctx)
 		if e.server.Alive() { // it is another's now
 			stop()
 		}
@@ -132,83 +132,6 @@ func (e *ear) finish() {
 func (e *ear) close() {
 	e.stop()
 	<-e.done
-}
-
-// again is how long after a keeper that cannot be reached another attempt is made, or to tell what nobody took; later longer.
-const (
-	again  = 200 * time.Millisecond
-	seldom = 5 * time.Second
-)
-
-// listen hears one keeper after the other: those that are killed are replaced. What nobody took it hears again, from the keeper,
-// which has room for so much and counts the rest.
-func (e *ear) listen(ctx context.Context) {
-	var untaken error // the last time
-	defer func() {
-		if untaken != nil {
-			e.d.log.Error("what programs did is not on record", "id", e.label.ID, "err", untaken)
-		}
-	}()
-	for pause := again; ; pause = min(2*pause, seldom) {
-		replaced, took, err := e.hearOne(ctx)
-		if took {
-			untaken, pause = nil, again
-		}
-		if errors.Is(err, audit.ErrUntaken) {
-			untaken = err
-			e.d.log.Warn("what programs did is not on record, and is told again", "id", e.label.ID, "in", pause, "err", err)
-		} else if replaced || ctx.Err() != nil || !e.server.Alive() {
-			return
-		}
-		if ctx.Err() != nil || !e.current() {
-			return
-		}
-		if untaken == nil {
-			e.d.log.Warn("whoever watches a sandbox is not there, and is replaced", "id", e.label.ID, "err", err)
-			if err := e.replace(); err != nil {
-				e.d.log.Error("nobody watches a sandbox, whose programs can start no others", "id", e.label.ID, "err", err)
-			}
-		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
-		t.Stop()
-	}
-}
-
-// hearOne hears the keeper that there is. Took says that something is on record of what that told.
-func (e *ear) hearOne(ctx context.Context) (replaced, took bool, err error) {
-	path, done, err := e.home.socket(auditSocket)
-	if err != nil {
-		return false, false, err
-	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
-	done()
-	if err != nil {
-		return false, false, err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	replaced, err = audit.Hear(conn, func(records []sandbox.AuditRecord) error {
-		err := e.tell(records)
-		took = took || err == nil
-		return err
-	})
-	return replaced, took, err
-}
-
-// replace starts a keeper for a sandbox whose own has been killed. That another process does so already is no error.
-func (e *ear) replace() error {
-	state, err := e.home.lockAuditState(false)
-	if errors.Is(err, errKept) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	defer state.Close()
-	return e.d.startKeeper(e.home, e.label, e.server, state, nil)
 }
 
 // Audits names what can be told of programs in jails.

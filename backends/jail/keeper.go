@@ -18,7 +18,8 @@ import (
 const auditSocket = "audit"
 
 func (h home) auditState() string { return h.path("audit.state") }
-func (h home) keeperFile() string { return h.path("audit.exit") }
+func (h home) keeperFile() string { return h.path("audit.exit") }   // how it ended
+func (h home) keeperNote() string { return h.path("audit.keeper") } // who it is
 
 // errKept says that there is a keeper.
 var errKept = errors.New("it is watched already")
@@ -125,7 +126,10 @@ func (d *Driver) startAudit(h home, program string, theirs ends) error {
 	}
 	p, err := held.Hold(cmd.Process.Pid, fd, h.keeperFile())
 	if err == nil {
-		if err = d.keepKeeper(p); err == nil {
+		if err = held.WriteJSON(h.keeperNote(), p.Identity); err == nil {
+			err = d.keepKeeper(p)
+		}
+		if err == nil {
 			return cmd.Process.Release()
 		}
 		p.Drop()
@@ -152,6 +156,29 @@ func (d *Driver) keepKeeper(p *held.Process) error {
 		d.mu.Unlock()
 	})
 	return nil
+}
+
+// keeper gives the keeper of a home, whoever has started it. Call done when it is not needed any more.
+func (d *Driver) keeper(h home) (p *held.Process, done func(), err error) {
+	var id held.Identity
+	if err := held.ReadJSON(h.keeperNote(), &id); err != nil {
+		return nil, nil, err
+	}
+	d.mu.Lock()
+	p = d.keepers[id]
+	d.mu.Unlock()
+	if p != nil {
+		return p, func() {}, nil
+	}
+	if p, err = held.Open(id, h.keeperFile()); err != nil {
+		return nil, nil, err
+	}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		p.Watch()
+	}()
+	return p, func() { p.Close(); <-watched }, nil
 }
 
 // auditConfig says what a keeper looks for.

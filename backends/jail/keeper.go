@@ -187,7 +187,7 @@ func (d *Driver) auditConfig(l label, successor bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := audit.Config{Descriptor: auditFD, Calls: calls, Rate: l.Audit.PerSecond(), Successor: successor}
+	c := audit.Config{Descriptor: auditFD, Calls: calls.calls(), Rate: l.Audit.PerSecond(), Successor: successor}
 	mappings := l.mappings()
 	if l.FirstID == 0 {
 		mappings = own(d.user().id, os.Geteuid())

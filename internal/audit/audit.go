@@ -24,6 +24,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/net/bpf"
+
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -49,6 +51,10 @@ type Call struct {
 	Form string `json:"form,omitempty"`
 	// Errno is the answer; 0 lets it go on.
 	Errno int `json:"errno,omitempty"`
+	// Decide is what decides by the call's arguments instead, as a filter does: steps over struct seccomp_data.
+	Decide []bpf.RawInstruction `json:"decide,omitempty"`
+	// Refused is the kind of those that are denied by that; "" is Kind.
+	Refused sandbox.AuditKind `json:"refused,omitempty"`
 }
 
 // IDs maps a range of user numbers.

@@ -85,7 +85,9 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec, b *blank)
 			return nil, err
 		}
 	}
-	l = l.renewed(h, spec)
+	if l = l.renewed(h, spec); fresh && b != nil {
+		l.Mark = b.mark
+	}
 	err = nil
 	if fresh {
 		err = h.unbegun()
@@ -151,7 +153,7 @@ func (l label) renewed(h home, spec sandbox.Spec) label {
 	l.ID, l.Owner, l.Epoch, l.Limits = spec.ID, spec.Owner, spec.Epoch, spec.Limits
 	if l.Mark == "" { // it is new
 		l.Created, l.From = time.Now().UTC(), spec.From
-		l.Mark = string(spec.ID) + "." + sandbox.RandomHex(8)
+		l.Mark = newMark()
 		l.Workspace, l.Named = h.path("workspace"), false
 		if spec.Workspace != "" {
 			l.Workspace, l.Named = filepath.Clean(spec.Workspace), true
@@ -159,6 +161,9 @@ func (l label) renewed(h home, spec sandbox.Spec) label {
 	}
 	return l
 }
+
+// newMark has nothing of the sandbox in it, whose id may not be known yet.
+func newMark() string { return sandbox.RandomHex(12) }
 
 // place starts a server and gives it what it needs, of which it notes in l what is not in the home. It leaves to the
 // caller to undo what it made.

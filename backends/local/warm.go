@@ -15,12 +15,13 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// A blank is a server that has been started and waits to be told what it is to be: it has no home, no label, no key and
-// nothing of anybody's, and ends by itself when this process does. What it saves is the start of a program, which is more
-// than half of what a sandbox costs; all that a spec says is done when it is adopted, by the same code as otherwise.
+// A blank is a server that has been started and waits to be told what it is to be, with a shell that is in no directory yet: it
+// has no home, no label, no key and nothing of anybody's but the mark of a sandbox to come, and ends by itself when this process
+// does. What it saves is the start of two programs; all that a spec says is done when it is adopted, by the same code as otherwise.
 type blank struct {
 	d    *Driver
 	s    *spawned
+	mark string // of the sandbox that it can be the server of
 	used atomic.Bool
 }
 
@@ -31,14 +32,15 @@ func (d *Driver) Shape(sandbox.Spec) (string, bool) { return "", true }
 
 // Warm starts a server for whoever comes.
 func (d *Driver) Warm(context.Context, sandbox.Spec) (backends.Blank, error) {
-	s, err := d.warm()
-	if err != nil {
+	b := &blank{d: d, mark: newMark()}
+	var err error
+	if b.s, err = d.warm(b.mark); err != nil {
 		return nil, failed("local.Warm", "", err)
 	}
-	return &blank{d: d, s: s}, nil
+	return b, nil
 }
 
-func (d *Driver) warm() (*spawned, error) {
+func (d *Driver) warm(mark string) (*spawned, error) {
 	program, err := d.sandboxd()
 	if err != nil {
 		return nil, err
@@ -48,8 +50,7 @@ func (d *Driver) warm() (*spawned, error) {
 		return nil, err
 	}
 	defer null.Close()
-	env := d.base("", "")
-	delete(env, markName) // programs get it with the rest of their environment
+	env := d.base("", mark)
 	env["HOME"] = "/"
 	s, err := launch(program, nil, environ(env), null)
 	if err == nil && s.pidfd < 0 {
@@ -89,7 +90,7 @@ func (s *spawned) end() {
 
 // serve gives the server of a home: the blank if there is one, else a new one.
 func (d *Driver) serve(h home, l label, program string, args []string, b *blank) (*spawned, error) {
-	if b != nil && b.Alive() && b.used.CompareAndSwap(false, true) {
+	if b != nil && b.mark == l.Mark && b.Alive() && b.used.CompareAndSwap(false, true) {
 		s, err := d.tell(h, b.s, args)
 		if err == nil {
 			return s, nil

@@ -21,6 +21,7 @@ import (
 	"github.com/sandtree/sandtree/internal/cli"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/server"
+	"github.com/sandtree/sandtree/sandbox/shell"
 )
 
 var version = "dev" // set by the linker
@@ -42,6 +43,11 @@ func run(ctx context.Context, c cli.Call) error {
 	if len(c.Args) == 1 && c.Args[0] == "audit" {
 		return audit.Keep() // not ended by a signal: it ends with its sandbox
 	}
+	return serveBy(ctx, c, nil)
+}
+
+// serveBy runs a server by a command line. prepared is its shell, if it turns out to be the right one; nil is none.
+func serveBy(ctx context.Context, c cli.Call, prepared *shell.Prepared) error {
 	// Before the first program is started the runtime starts a process to see what the kernel can do. That is the shell's
 	// time, so it is done while the flags are read.
 	go os.FindProcess(os.Getpid())
@@ -65,6 +71,7 @@ func run(ctx context.Context, c cli.Call) error {
 	}
 	hideMemory(log)
 	spareThreads(f.spare)
+	f.shell = prepared
 	config, err := f.config(environ, key, log)
 	if err != nil {
 		config.Shell.Close()

@@ -13,7 +13,7 @@ import (
 )
 
 func (s *spawned) pipes() homes.Pipes {
-	return homes.Pipes{Ready: s.ready, Told: []*os.File{s.asks, s.stdin}}
+	return homes.Pipes{Ready: s.ready, Told: [3]*os.File{s.asks, s.stdin}}
 }
 
 // await hands over what the companion and the server wait for, and returns when the server serves. When it does not, it has ended or

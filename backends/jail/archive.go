@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/shelf"
 	"github.com/sandtree/sandtree/internal/trees"
 	"github.com/sandtree/sandtree/sandbox"
@@ -31,7 +32,7 @@ func (d *Driver) ExportSnapshot(_ context.Context, name string, pack func(s back
 		err = pack(k.Snapshot, k.Holds[i], dir)
 	}
 	if _, gone := os.Lstat(d.snapshots().Path(name)); errors.Is(gone, os.ErrNotExist) { // before, or meanwhile
-		return failed("jail.Export", "", coded{sandbox.NotFound, backends.NoSnapshot(name)})
+		return homes.Failed("jail.Export", "", homes.Coded(sandbox.NotFound, backends.NoSnapshot(name)))
 	}
 	return err
 }
@@ -43,7 +44,7 @@ func (d *Driver) openSnapshot(k kept) (dirs []*os.File, err error) {
 		if err := d.layers().Read(k.Layers[0], &of); err != nil {
 			return nil, err
 		}
-		trees, err := d.mountLayers(label{FirstID: of.FirstID, Layers: append([]string{""}, k.Layers...)}, k.Holds...)
+		trees, err := d.mountLayers(label{Label: homes.Label{FirstID: of.FirstID}, Layers: append([]string{""}, k.Layers...)}, k.Holds...)
 		if err != nil {
 			return nil, err
 		}
@@ -73,11 +74,11 @@ func (d *Driver) ArchiveKind([]string) string { return backends.KindFiles }
 // ImportSnapshot makes a snapshot of what unpack unpacks, which is the jail's user's.
 func (d *Driver) ImportSnapshot(ctx context.Context, s backends.Snapshot, unpack func(into string, uid, gid int) error) error {
 	if _, err := os.Lstat(d.snapshots().Path(s.Name)); err == nil {
-		return failed("jail.Import", "", taken(s.Name))
+		return homes.Failed("jail.Import", "", taken(s.Name))
 	}
 	of, id := layer{Counted: true}, -1
 	if os.Geteuid() == 0 {
-		of.FirstID, id = firstID, firstID+d.user().id // whoever has these numbers does not see it
+		of.FirstID, id = homes.FirstID, homes.FirstID+d.user().ID // whoever has these numbers does not see it
 	}
 	unlock := func() {}
 	defer func() { unlock() }()
@@ -118,7 +119,7 @@ func (d *Driver) ImportSnapshot(ctx context.Context, s backends.Snapshot, unpack
 		}
 	}
 	if errors.Is(err, shelf.ErrTaken) {
-		return failed("jail.Import", "", taken(s.Name))
+		return homes.Failed("jail.Import", "", taken(s.Name))
 	}
 	return err
 }

@@ -112,12 +112,11 @@ func (e *ear) listen(ctx context.Context) (h hearing) {
 
 // await waits for the end of the keeper.
 func (e *ear) await(ctx context.Context) (h hearing) {
-	p, done, err := e.d.keeper(e.home)
+	p, err := e.d.keeper(e.home)
 	if err != nil {
 		h.err = err
 		return h
 	}
-	defer done()
 	began := time.Now()
 	select {
 	case <-p.Done():
@@ -147,7 +146,7 @@ func (e *ear) replace() (started bool, err error) {
 // giveUp ends a sandbox that nobody can watch: its programs wait for an answer, and what they would do then is not to be done unseen.
 func (e *ear) giveUp(why error) {
 	reason := fmt.Sprintf("audit stopped: %d keepers have ended one after the other (%v)%s; the sandbox is ended, since its programs "+
-		"would wait for them for ever", maxFailures, why, homes.LastWords(e.home.logFile()))
+		"would wait for them for ever", maxFailures, why, homes.LastWords(e.home.LogFile()))
 	e.d.log.Error(reason, "id", e.label.ID)
 	if e.d.config.OnAudit != nil {
 		if err := e.tellOne(sandbox.AuditRecord{Kind: sandbox.AuditStopped, Reason: reason}); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/audit"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/held"
@@ -59,7 +60,7 @@ func (d *Driver) hear(ctx context.Context, h home, l label, p *held.Process) {
 func (d *Driver) ear(h home, l label, p *held.Process) *ear {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed || d.living[p.Identity] != p {
+	if !d.homes.Holds(p) { // else what is put among the ears is found when it ends
 		return nil
 	}
 	if e := d.ears[p.Identity]; e != nil {
@@ -76,12 +77,15 @@ func (d *Driver) ear(h home, l label, p *held.Process) *ear {
 		// Of a server that has ended the number may be another's.
 		e.files = audit.NewFollow(d.looks, e.workspace(), p.Alive, e.tellOne)
 	}
-	d.ears[p.Identity] = e
-	d.wg.Go(func() {
+	if !d.homes.Begin(func() {
 		defer stop()
 		defer close(e.done)
 		e.run(ctx)
-	})
+	}) {
+		stop()
+		return nil
+	}
+	d.ears[p.Identity] = e
 	return e
 }
 
@@ -140,8 +144,30 @@ func (d *Driver) Audits() (names []string, lacks error) {
 		return nil, err
 	}
 	names = []string{backends.AuditExec, backends.AuditPrivileges, backends.AuditFilesChanged, backends.AuditFilesAll, backends.AuditSyscalls}
-	if d.tree().Has(cgroup.Memory) && d.tree().Has(cgroup.PIDs) {
+	if homes.Tree().Has(cgroup.Memory) && homes.Tree().Has(cgroup.PIDs) {
 		return append(names, backends.AuditLimits), nil
 	}
 	return names, errors.New("which limits are hit is counted by control groups, and this process can make none")
+}
+
+// finish ends the ear of a server that has ended.
+func (d *Driver) finish(p *held.Process) {
+	d.mu.Lock()
+	e := d.ears[p.Identity]
+	delete(d.ears, p.Identity) // of a closed driver they are nil, which is fine
+	d.mu.Unlock()
+	if e != nil {
+		e.finish()
+	}
+}
+
+// closeEars lets go of all sandboxes that are heard.
+func (d *Driver) closeEars() {
+	d.mu.Lock()
+	ears := d.ears
+	d.ears = nil
+	d.mu.Unlock()
+	for _, e := range ears {
+		e.close()
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/audit"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -75,7 +76,7 @@ func watchedBy(a sandbox.Audit, info *arch.Info) (watched, error) {
 			}
 		}
 		if !w.add(info, sandbox.AuditSyscall, name, form, true, true) {
-			return nil, coded{sandbox.Invalid, fmt.Errorf("audit.syscalls: this processor has no system call %q", name)}
+			return nil, homes.Coded(sandbox.Invalid, fmt.Errorf("audit.syscalls: this processor has no system call %q", name))
 		}
 	}
 	return w, nil

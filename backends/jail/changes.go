@@ -35,7 +35,7 @@ func (e *ear) followChanges(ctx context.Context) {
 // Acted says that an action has ended, which may have changed files.
 func (i *instance) Acted() {
 	i.d.mu.Lock()
-	e := i.d.ears[i.process.Identity]
+	e := i.d.ears[i.Process.Identity]
 	i.d.mu.Unlock()
 	if e != nil && e.files != nil {
 		e.files.Acted()

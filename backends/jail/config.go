@@ -1,13 +1,11 @@
 package jail
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 
-	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -49,39 +47,18 @@ type Config struct {
 	Log *slog.Logger `koanf:"-"`
 }
 
+// shown is what c says that sandboxes see of the host.
+func (c Config) shown() homes.Shown {
+	return homes.Shown{StateDir: c.StateDir, Root: c.Root, Overlay: c.Overlay, Paths: c.Paths, User: c.User}
+}
+
 // check says what of c cannot be; the error names the field.
 func (c Config) check() error {
 	switch {
-	case c.StateDir == "":
-		return errors.New("StateDir is not set")
-	case c.Root != "" && !filepath.IsAbs(c.Root):
-		return fmt.Errorf("%q as Root is not an absolute path", c.Root)
-	case c.Overlay && c.Root == "":
-		return errors.New("there is Overlay without Root: the programs of the host are never written to, nor over")
-	case c.User != "" && c.User != ordinary.name && c.User != superuser.name:
-		return fmt.Errorf("%q as User is neither %q nor %q", c.User, ordinary.name, superuser.name)
 	case c.Storage != "" && !slices.Contains(storages, c.Storage):
 		return fmt.Errorf("%q as Storage is none of %q", c.Storage, storages)
 	case c.Least != "" && !isTier(c.Least):
 		return fmt.Errorf("%q as Least is none of %q", c.Least, Tiers)
 	}
-	for _, p := range c.Paths {
-		if !filepath.IsAbs(p) {
-			return fmt.Errorf("%q in Paths is not an absolute path", p)
-		}
-	}
-	return nil
-}
-
-// checkShown refuses Root and Paths that no sandbox may see. Code: Invalid.
-func (c Config) checkShown() error {
-	for _, p := range c.Paths {
-		if err := backends.CheckShown("backends.jail.paths", p, c.StateDir); err != nil {
-			return err
-		}
-	}
-	if c.Root == "" {
-		return nil
-	}
-	return backends.CheckShown("backends.jail.root", c.Root, c.StateDir)
+	return c.shown().Check()
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/shelf"
 	"github.com/sandtree/sandtree/sandbox"
@@ -44,7 +45,7 @@ func (d *Driver) layerFiles(name string) string { return filepath.Join(d.layers(
 
 // lockLayers is held while references to layers are added, or looked through.
 func (d *Driver) lockLayers(ctx context.Context) (unlock func(), err error) {
-	return d.locker.Lock(ctx, string(d.layers()), true)
+	return d.homes.Lock(ctx, string(d.layers()), true)
 }
 
 // newLayer makes an empty one. The layers are locked, until something refers to it.
@@ -146,8 +147,8 @@ func (d *Driver) tryLayers() error {
 	if os.Geteuid() != 0 {
 		return errors.New("layers need root, who alone can put others over them while programs run")
 	}
-	if !d.tree().Has(cgroup.Freezer) {
-		return errNoFreezer
+	if !homes.Tree().Has(cgroup.Freezer) {
+		return homes.ErrNoFreezer
 	}
 	unlock, err := d.lockLayers(context.Background())
 	if err != nil {
@@ -299,7 +300,7 @@ func (d *Driver) openLayer(name string, l label) (*os.File, error) {
 		return nil, err
 	}
 	defer program.Close()
-	maps := label{FirstID: l.FirstID}.mappings()
+	maps := (&homes.Label{FirstID: l.FirstID}).Mappings()
 	for i := range maps {
 		maps[i].ContainerID = maps[i].HostID - int(l.FirstID) + int(of.FirstID) // as they are on the disk
 	}
@@ -340,7 +341,7 @@ func apart(f func() error) error {
 // noSnapshot gives the error of what is not there another one that says what to do.
 func noSnapshot(name string, err error) error {
 	if errors.Is(err, os.ErrNotExist) {
-		return coded{sandbox.NotFound, backends.NoSnapshot(name)}
+		return homes.Coded(sandbox.NotFound, backends.NoSnapshot(name))
 	}
 	return err
 }

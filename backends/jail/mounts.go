@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/stage"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -22,7 +23,7 @@ func (d *Driver) shows(h home, l label) []stage.Mount {
 	if !l.Imaged {
 		return []stage.Mount{
 			{Source: h.stateDir(), Target: stateDir, Writable: true},
-			{Source: h.homeDir(), Target: d.user().home, Writable: true},
+			{Source: h.HomeDir(), Target: d.user().Home, Writable: true},
 			work,
 		}
 	}
@@ -32,7 +33,7 @@ func (d *Driver) shows(h home, l label) []stage.Mount {
 	return []stage.Mount{
 		{Source: h.imageFile(), Target: diskDir, Writable: true},
 		{Within: diskDir + "/state", Target: stateDir},
-		{Within: diskDir + "/home", Target: d.user().home},
+		{Within: diskDir + "/home", Target: d.user().Home},
 		work,
 	}
 }
@@ -42,7 +43,7 @@ func (d *Driver) shows(h home, l label) []stage.Mount {
 func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
 	o.mounts = d.shows(h, l)
 	if d.config.Root != "" {
-		o.root = &stage.Mount{Source: d.config.Root, Writable: d.config.Overlay, Size: d.memory(l.Limits) / 2}
+		o.root = &stage.Mount{Source: d.config.Root, Writable: d.config.Overlay, Size: homes.Memory(l.Limits) / 2}
 	}
 	if l.FirstID == 0 {
 		return o, unmoved(l)
@@ -92,7 +93,7 @@ func (d *Driver) openRoot(o *opened, l label, program *os.File) error {
 		return err
 	}
 	o.root.FD = o.keep(f)
-	return mapTree(f, d.config.Root, l.mappings(), l.mappings(), program)
+	return mapTree(f, d.config.Root, l.Mappings(), l.Mappings(), program)
 }
 
 // opened is what is handed down to a stage.
@@ -151,8 +152,8 @@ func unmoved(l label) error {
 }
 
 func leadsAway(dir string) error {
-	return coded{sandbox.Denied, fmt.Errorf("on the way to %s, where the workspace was when the sandbox was new, is a link now, "+
-		"which may lead anywhere: put the directory back, or remove the sandbox and start another", dir)}
+	return homes.Coded(sandbox.Denied, fmt.Errorf("on the way to %s, where the workspace was when the sandbox was new, is a link now, "+
+		"which may lead anywhere: put the directory back, or remove the sandbox and start another", dir))
 }
 
 // mapOwner shows the files of the workspace's owner as the jail's user's, and what the jail's user makes is the owner's on
@@ -162,8 +163,8 @@ func (d *Driver) mapOwner(tree *os.File, l label, program *os.File) error {
 	if err := unix.Fstat(int(tree.Fd()), &info); err != nil {
 		return &os.PathError{Op: "stat", Path: l.Workspace, Err: err}
 	}
-	inside := int(l.FirstID) + d.user().id
-	return mapTree(tree, l.Workspace, own(int(info.Uid), inside), own(int(info.Gid), inside), program)
+	inside := int(l.FirstID) + d.user().ID
+	return mapTree(tree, l.Workspace, homes.MapOne(int(info.Uid), inside), homes.MapOne(int(info.Gid), inside), program)
 }
 
 // mapTree shows the files of a tree as those of others. Code: Unsupported.
@@ -176,8 +177,8 @@ func mapTree(tree *os.File, dir string, uids, gids []syscall.SysProcIDMap, progr
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())}
 	err = unix.MountSetattr(int(tree.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-		return coded{sandbox.Unsupported, fmt.Errorf("the file system of %s cannot show its files as another user's (%w): "+
-			"take a directory on ext4, xfs, btrfs or tmpfs, or start sandtree as the user that owns it", dir, err)}
+		return homes.Coded(sandbox.Unsupported, fmt.Errorf("the file system of %s cannot show its files as another user's (%w): "+
+			"take a directory on ext4, xfs, btrfs or tmpfs, or start sandtree as the user that owns it", dir, err))
 	}
 	return os.NewSyscallError("mount_setattr", err)
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/reap"
@@ -36,41 +37,28 @@ var (
 func (i *instance) Snapshot(ctx context.Context, name string, aside backends.Aside) (backends.Snapshot, error) {
 	made, err := i.snapshot(ctx, name, aside)
 	if err != nil {
-		return made, failed("jail.Snapshot", i.label.ID, err)
+		return made, i.d.homes.Failed("Snapshot", i.ID(), err)
 	}
 	return made, nil
 }
 
 func (i *instance) snapshot(ctx context.Context, name string, aside backends.Aside) (backends.Snapshot, error) {
 	var none backends.Snapshot
-	unlock, err := i.d.lock(ctx, i.home, false)
-	if errors.Is(err, os.ErrNotExist) {
-		return none, errRemoved
-	} else if err != nil {
+	unlock, l, err := i.LockLiving(ctx)
+	if err != nil {
 		return none, err
 	}
 	defer unlock()
-	l, err := i.home.read()
-	switch {
-	case err != nil:
-		return none, err
-	case l.Mark != i.label.Mark:
-		return none, errRemoved
-	case l.Epoch > i.epoch.Load():
-		return none, l.fenced(i.epoch.Load())
-	case !i.process.Alive():
-		return none, held.ErrEnded
-	}
 	if _, err := os.Lstat(i.d.snapshots().Path(name)); err == nil {
 		return none, taken(name)
 	}
-	s := &snapping{d: i.d, home: i.home, label: l, process: i.process, aside: aside}
+	s := &snapping{d: i.d, home: home{i.Home}, label: *l, process: i.Process, aside: aside}
 	s.Name, s.Of, s.Created, s.Size, s.Files = name, l.ID, time.Now().UTC(), -1, -1
 	return s.make(ctx)
 }
 
 func taken(name string) error {
-	return coded{sandbox.Conflict, fmt.Errorf("there is a snapshot %q already: give another name, or remove it first", name)}
+	return homes.Coded(sandbox.Conflict, fmt.Errorf("there is a snapshot %q already: give another name, or remove it first", name))
 }
 
 // snapping is the making of one snapshot, under the home's lock.
@@ -149,7 +137,7 @@ func (s *snapping) begin(ctx context.Context) error {
 
 // still has the programs stand still while the files are kept.
 func (s *snapping) still(ctx context.Context) error {
-	g := s.d.group(s.label)
+	g := homes.Group(&s.label.Label)
 	paused := frozen(g)
 	if g.Dir(cgroup.Freezer) == "" || paused {
 		begun := time.Now()
@@ -184,7 +172,7 @@ func (s *snapping) orEnd(ctx context.Context, err error) error {
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
 	defer cancel()
 	err = errors.Join(err, s.d.abandon(cleanup, s.label, s.process))
-	return coded{sandbox.Unavailable, errors.Join(err, s.d.settle(s.home, &s.label))}
+	return homes.Coded(sandbox.Unavailable, errors.Join(err, s.d.settle(s.home, &s.label)))
 }
 
 // brokenError says that the jail is of no use any more.
@@ -254,10 +242,10 @@ func (s *snapping) copy(ctx context.Context) error {
 // owned says whose a file is to be in a layer with the numbers of l: nobody's, where it is nobody's of the jail's.
 func (l label) owned(uid, gid uint32) (uint32, uint32) {
 	one := func(id uint32) uint32 {
-		if id >= l.FirstID && id < l.FirstID+idsOfEach {
+		if id >= l.FirstID && id < l.FirstID+homes.IDsOfEach {
 			return id
 		}
-		return l.FirstID + idsOfEach - 1
+		return l.FirstID + homes.IDsOfEach - 1
 	}
 	return one(uid), one(gid)
 }
@@ -279,7 +267,7 @@ func (s *snapping) sources() []source {
 		return source{part, func() (*os.File, error) { return openUnlinked(host) }}
 	}
 	return []source{
-		on(partHome, s.home.homeDir(), s.d.user().home),
+		on(partHome, s.home.HomeDir(), s.d.user().Home),
 		on(partWork, cmp.Or(l.Resolved, l.Workspace), workDir),
 	}
 }

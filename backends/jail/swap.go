@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/held"
 )
 
@@ -32,7 +33,7 @@ var errBusy = errors.New("a program uses its files")
 
 // parts are what of the files of a sandbox is its own, and where in the jail that is.
 func (d *Driver) parts(l label) (names, targets []string) {
-	names, targets = []string{partHome}, []string{d.user().home}
+	names, targets = []string{partHome}, []string{d.user().Home}
 	if !l.Named {
 		names, targets = append(names, partWork), append(targets, workDir)
 	}
@@ -138,7 +139,7 @@ func (d *Driver) move(h home, l label) error {
 	}
 	names, _ := d.parts(l)
 	for _, name := range names {
-		err := os.Rename(h.path(name), filepath.Join(d.layerFiles(l.Pending.Base), name))
+		err := os.Rename(h.Path(name), filepath.Join(d.layerFiles(l.Pending.Base), name))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
@@ -178,7 +179,7 @@ func (d *Driver) abandon(ctx context.Context, l label, p *held.Process) error {
 	if err := p.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, held.ErrEnded) {
 		return err
 	}
-	if err := d.thaw(ctx, l); err != nil {
+	if err := homes.Thaw(ctx, &l.Label); err != nil {
 		return err
 	}
 	select {

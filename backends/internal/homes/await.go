@@ -20,8 +20,8 @@ const startLimit = time.Minute
 
 // Pipes are our ends of those by which a server that is being started is told what it must know, and says that it serves.
 type Pipes struct {
-	Ready *os.File   // it writes a byte when it serves
-	Told  []*os.File // it reads
+	Ready *os.File    // it writes a byte when it serves
+	Told  [3]*os.File // it reads; nil is none
 }
 
 // Within bounds all writing and reading by startLimit and by ctx, until done is called.
@@ -43,6 +43,18 @@ func (s Pipes) Close() {
 	for _, f := range s.Told {
 		f.Close()
 	}
+}
+
+// Tell gives a server the environment of its programs, and its key. Each variable is ended by a NUL byte, which none can have. The key
+// comes last: should we die meanwhile, there is no server whose programs lack some of their environment, and with it their mark.
+func Tell(envPipe, keyPipe *os.File, env []string, key string) error {
+	_, err := envPipe.WriteString(strings.Join(env, "\x00") + "\x00")
+	envPipe.Close()
+	if err == nil {
+		_, err = keyPipe.WriteString(key)
+	}
+	keyPipe.Close()
+	return err
 }
 
 // Await returns when the server serves; err is how telling it what it must know ended. When it does not serve, it has ended or shall.

@@ -19,6 +19,11 @@ func (e *Homes[L]) Server(h Home) (*held.Process, error) {
 	if !ok {
 		return nil, held.ErrEnded
 	}
+	return e.Hold(id, h.ExitFile())
+}
+
+// Hold gives a living process, which is held from then on; record is where its parent notes how it ended. held.ErrEnded.
+func (e *Homes[L]) Hold(id held.Identity, record string) (*held.Process, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
@@ -30,7 +35,7 @@ func (e *Homes[L]) Server(h Home) (*held.Process, error) {
 		}
 		return p, nil
 	}
-	p, err := held.Open(id, h.ExitFile())
+	p, err := held.Open(id, record)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ func runAwait(ctx context.Context, c cli.Call) (err error) {
 	environ = slices.DeleteFunc(environ, func(v string) bool { return strings.HasPrefix(v, "HOME=") }) // nobody is at home yet
 	shell := server.PrepareShell(server.Config{Env: environ, Mark: variable(environ, server.EnvMark)})
 	defer shell.Close() // if there comes to be no server
+	populate()
 	if c.Args, err = await(ctx); c.Args == nil || err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ func (f *flags) prepare(c server.Config, environ []string, log *slog.Logger) ser
 	guess.Env, guess.Mark = environ, variable(environ, server.EnvMark)
 	c.Shell = server.PrepareShell(guess)
 	if f.announce && f.readyFD >= 0 {
+		populate()
 		if _, err := unix.Write(f.readyFD, []byte{'w'}); err != nil { // whoever should hear it is about to be missed
 			log.Warn("telling that the server waits", "fd", f.readyFD, "err", err)
 		}

@@ -37,7 +37,7 @@ type AuditFiles string
 const (
 	AuditFilesOff     AuditFiles = "off"
 	AuditFilesChanged AuditFiles = "changed" // what has changed in the workspace, after each action
-	AuditFilesAll     AuditFiles = "all"     // besides, each call by which a file is opened, made, moved, removed or its rights are changed
+	AuditFilesAll     AuditFiles = "all"     // besides, each call by which a file is opened, made, moved, removed, cut, or its rights or times are changed
 )
 
 // AuditFilesWords are all of them.
@@ -120,7 +120,7 @@ type AuditRecord struct {
 	Call    string        `json:"call,omitempty"`    // the system call
 	Path    string        `json:"path,omitempty"`    // of the program or file, made absolute as far as it could be
 	To      string        `json:"to,omitempty"`      // the second path of a call that has two
-	Write   bool          `json:"write,omitempty"`   // the file is opened so that it can be written to
+	Write   bool          `json:"write,omitempty"`   // the file is opened so that it can be written to, or changed by the call itself
 	Missing bool          `json:"missing,omitempty"` // there was no such program, so most likely none was started
 	Argv    []string      `json:"argv,omitempty"`    // of the program
 	Numbers []uint64      `json:"numbers,omitempty"` // other arguments of the call, as they are in the registers

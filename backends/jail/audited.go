@@ -26,18 +26,25 @@ var powers = map[string]string{
 	"mount": "tp-n", "umount2": "pn", "umount": "p", "move_mount": "dpdp", "open_tree": "dp", "fsopen": "t", "mount_setattr": "dp",
 	"init_module": "", "finit_module": "f", "delete_module": "t", "kexec_load": "", "kexec_file_load": "", "bpf": "n", "keyctl": "n",
 	"add_key": "t", "request_key": "t", "perf_event_open": "", "io_uring_setup": "n", "userfaultfd": "n", "iopl": "n",
-	"ioperm": "nnn", "open_by_handle_at": "", "pidfd_getfd": "nn", "acct": "p", "swapon": "p", "reboot": "", "syslog": "n",
+	"ioperm": "nnn", "open_by_handle_at": "f-o", "pidfd_getfd": "nn", "acct": "p", "swapon": "p", "reboot": "", "syslog": "n",
 	"sethostname": "t", "settimeofday": "", "clock_settime": "n",
 }
 
-// touches are those by which a file is opened, made, moved, removed, or its rights are changed.
+// touches are those by which a file is opened, made, moved, removed, or its content, rights or times are changed otherwise than by
+// writing to a descriptor. All of them but those that only open (onlyOpen) change something.
 var touches = map[string]string{
-	"open": "po", "openat": "dpo", "creat": "p", "truncate": "p", "unlink": "p", "unlinkat": "dp", "rmdir": "p", "mkdir": "p",
-	"mkdirat": "dp", "mknod": "p", "mknodat": "dp", "link": "pp", "linkat": "dpdp", "symlink": "tp", "symlinkat": "tdp",
-	"rename": "pp", "renameat": "dpdp", "renameat2": "dpdp", "chmod": "pn", "fchmod": "fn", "fchmodat": "dpn", "fchmodat2": "dpn",
-	"chown": "pnn", "lchown": "pnn", "fchown": "fnn", "fchownat": "dpnn", "setxattr": "pt", "lsetxattr": "pt", "removexattr": "pt",
-	"lremovexattr": "pt",
+	"open": "po", "openat": "dpo", "openat2": "dp", "open_by_handle_at": "f-o", "name_to_handle_at": "dp", "creat": "p",
+	"truncate": "pn", "ftruncate": "fn", "fallocate": "fnnn", "unlink": "p", "unlinkat": "dp", "rmdir": "p", "mkdir": "p", "mkdirat": "dp",
+	"mknod": "p", "mknodat": "dp", "link": "pp", "linkat": "dpdp", "symlink": "tp", "symlinkat": "tdp", "rename": "pp", "renameat": "dpdp",
+	"renameat2": "dpdp", "chmod": "pn", "fchmod": "fn", "fchmodat": "dpn", "fchmodat2": "dpn", "chown": "pnn", "lchown": "pnn",
+	"fchown": "fnn", "fchownat": "dpnn", "utime": "p", "utimes": "p", "utimensat": "dp", "futimesat": "dp", "setxattr": "pt",
+	"lsetxattr": "pt", "fsetxattr": "ft", "setxattrat": "dp-t", "removexattr": "pt", "lremovexattr": "pt", "fremovexattr": "ft",
+	"removexattrat": "dp-t",
 }
+
+// onlyOpen are those of touches that change nothing by themselves. Of some the flags say what the file is opened for; those of openat2
+// are in memory, and it is denied.
+var onlyOpen = []string{"open", "openat", "openat2", "open_by_handle_at", "name_to_handle_at"}
 
 // anything is the form of a call that was named and of which nothing else is known.
 const anything = "nnnnnn"
@@ -97,7 +104,8 @@ func (w watched) add(info *arch.Info, kind sandbox.AuditKind, name, form string,
 	}
 	c, twice := w[n]
 	if !twice {
-		c.Call = audit.Call{Name: name, Kind: kind, Form: form, Errno: denial(name)}
+		_, touching := touches[name]
+		c.Call = audit.Call{Name: name, Kind: kind, Form: form, Errno: denial(name), Write: touching && !slices.Contains(onlyOpen, name)}
 	} else if allowed && !c.allowed {
 		c.Call.Kind, c.Refused = kind, c.Kind
 	}

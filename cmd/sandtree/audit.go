@@ -69,7 +69,7 @@ func auditAbout(r sandbox.AuditRecord) string {
 	if r.To != "" {
 		parts = append(parts, "-> "+r.To)
 	}
-	if r.Write {
+	if r.Write && strings.HasPrefix(r.Call, "open") { // of the others the name says it
 		parts = append(parts, "(to write)")
 	}
 	if len(r.Numbers) > 0 {

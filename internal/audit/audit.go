@@ -49,6 +49,8 @@ type Call struct {
 	Kind sandbox.AuditKind `json:"kind"`
 	// Form says what its arguments are, one letter each: see describe.
 	Form string `json:"form,omitempty"`
+	// Write says that it changes a file, whatever its arguments.
+	Write bool `json:"write,omitempty"`
 	// Errno is the answer; 0 lets it go on.
 	Errno int `json:"errno,omitempty"`
 	// Decide is what decides by the call's arguments instead, as a filter does: steps over struct seccomp_data.

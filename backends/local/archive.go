@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/shelf"
 	"github.com/sandtree/sandtree/internal/trees"
 	"github.com/sandtree/sandtree/sandbox"
@@ -28,7 +29,7 @@ func (d *Driver) ExportSnapshot(_ context.Context, name string, pack func(s back
 		}
 	}
 	if _, gone := os.Lstat(d.snapshots().Path(name)); errors.Is(gone, os.ErrNotExist) { // before, or meanwhile
-		return failed("local.Export", "", coded{sandbox.NotFound, backends.NoSnapshot(name)})
+		return homes.Failed("local.Export", "", homes.Coded(sandbox.NotFound, backends.NoSnapshot(name)))
 	}
 	return err
 }
@@ -53,7 +54,7 @@ func (d *Driver) ImportSnapshot(_ context.Context, s backends.Snapshot, unpack f
 		return s, nil
 	})
 	if errors.Is(err, shelf.ErrTaken) {
-		return failed("local.Import", "", taken(s.Name))
+		return homes.Failed("local.Import", "", taken(s.Name))
 	}
 	return err
 }

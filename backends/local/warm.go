@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -35,7 +37,7 @@ func (d *Driver) Warm(context.Context, sandbox.Spec) (backends.Blank, error) {
 	b := &blank{d: d, mark: newMark()}
 	var err error
 	if b.s, err = d.warm(b.mark); err != nil {
-		return nil, failed("local.Warm", "", err)
+		return nil, homes.Failed("local.Warm", "", err)
 	}
 	return b, nil
 }
@@ -50,9 +52,9 @@ func (d *Driver) warm(mark string) (*spawned, error) {
 		return nil, err
 	}
 	defer null.Close()
-	env := d.base("", mark)
+	env := d.base(home{}, mark)
 	env["HOME"] = "/"
-	s, err := launch(program, nil, environ(env), null)
+	s, err := launch(program, nil, homes.Environ(env), null)
 	if err == nil && s.pidfd < 0 {
 		s.end()
 		err = errPidfd
@@ -64,7 +66,15 @@ func (d *Driver) warm(mark string) (*spawned, error) {
 // it is ended; if it has ended, another is started.
 func (b *blank) Adopt(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
 	defer b.Stop(ctx, 0)
-	return b.d.startBy(ctx, spec, b)
+	return b.d.homes.StartBy(ctx, spec, b.place)
+}
+
+// place is that of its driver, with what is started already.
+func (b *blank) place(ctx context.Context, h homes.Home, l *label, spec sandbox.Spec, fresh bool) (*homes.Instance[label], error) {
+	if fresh {
+		l.Mark = b.mark
+	}
+	return b.d.placeBy(ctx, home{h}, l, spec, fresh, b)
 }
 
 // Alive says whether it waits.
@@ -77,6 +87,8 @@ func (b *blank) Stop(context.Context, time.Duration) error {
 	}
 	return nil
 }
+
+var errPidfd = errors.New("the kernel gives no pidfd: Linux 5.3 is needed")
 
 // end ends a server that has no home.
 func (s *spawned) end() {
@@ -107,7 +119,7 @@ func (d *Driver) tell(h home, s *spawned, args []string) (_ *spawned, err error)
 			s.close()
 		}
 	}()
-	if s.process, err = d.adopt(h, s.child, s.pidfd); err != nil {
+	if s.process, err = d.homes.Adopt(h.Home, s.child, s.pidfd, nil); err != nil {
 		return nil, err
 	}
 	log, err := h.openLog()
@@ -116,7 +128,7 @@ func (d *Driver) tell(h home, s *spawned, args []string) (_ *spawned, err error)
 	}
 	if err == nil {
 		// Until it has been told all, and the pipe is closed, it is nothing: should we die meanwhile, it ends.
-		_, err = s.order.WriteString(strings.Join(append([]string{h.logFile(), strconv.Itoa(len(args))}, args...), "\x00") + "\x00")
+		_, err = s.order.WriteString(strings.Join(append([]string{h.LogFile(), strconv.Itoa(len(args))}, args...), "\x00") + "\x00")
 	}
 	if err == nil {
 		err = s.order.Close()

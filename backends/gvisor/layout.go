@@ -134,7 +134,7 @@ func (d *Driver) openRoot(o *opened, l *label, program string) error {
 
 // openWork opens the workspace. The files of a named one are shown as the sandbox's user's.
 func (d *Driver) openWork(o *opened, l *label, program string) error {
-	f, err := openTree(cmp.Or(l.Resolved, l.Workspace), l.Resolved != "")
+	f, err := homes.OpenTree(cmp.Or(l.Resolved, l.Workspace), l.Resolved != "")
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (d *Driver) openWork(o *opened, l *label, program string) error {
 }
 
 func (o *opened) add(path string, t tree) error {
-	f, err := openTree(path, false)
+	f, err := homes.OpenTree(path, false)
 	if err != nil {
 		return err
 	}

@@ -286,7 +286,7 @@ func (d *Driver) openLayer(name string, l label) (*os.File, error) {
 	if of.FirstID == l.FirstID || of.FirstID == 0 || l.FirstID == 0 {
 		return openPath(dir)
 	}
-	tree, err := openTree(dir, false)
+	tree, err := homes.OpenTree(dir, false)
 	if err != nil {
 		return nil, err
 	}

@@ -277,7 +277,7 @@ func openUnlinked(dir string) (*os.File, error) {
 	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
 	fd, err := unix.Openat2(unix.AT_FDCWD, dir, &how)
 	if errors.Is(err, unix.ELOOP) {
-		return nil, leadsAway(dir)
+		return nil, homes.LeadsAway(dir)
 	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
@@ -298,7 +298,7 @@ func inJail(p *held.Process, dir string) (*os.File, error) {
 	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS}
 	fd, err := unix.Openat2(int(root.Fd()), dir, &how)
 	if errors.Is(err, unix.ELOOP) {
-		return nil, leadsAway(dir)
+		return nil, homes.LeadsAway(dir)
 	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}

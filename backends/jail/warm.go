@@ -230,7 +230,7 @@ func (b *blank) showWork(l label) error {
 		return err
 	}
 	defer f.Close()
-	tree, err := openTree(l.Resolved, true)
+	tree, err := homes.OpenTree(l.Resolved, true)
 	if err != nil {
 		return err
 	}

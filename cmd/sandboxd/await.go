@@ -33,7 +33,7 @@ func runAwait(ctx context.Context, c cli.Call) (err error) {
 	if c.Args, err = await(ctx); c.Args == nil || err != nil {
 		return err
 	}
-	return serveBy(ctx, c, shell)
+	return serveBy(ctx, c, readOrder(c.Args), shell)
 }
 
 // await is how a server begins that was started before it was known for whom: it has nothing yet, and waits for its command

@@ -43,18 +43,32 @@ func run(ctx context.Context, c cli.Call) error {
 	if len(c.Args) == 1 && c.Args[0] == "audit" {
 		return audit.Keep() // not ended by a signal: it ends with its sandbox
 	}
-	return serveBy(ctx, c, nil)
-}
-
-// serveBy runs a server by a command line. prepared is its shell, if it turns out to be the right one; nil is none.
-func serveBy(ctx context.Context, c cli.Call, prepared *shell.Prepared) error {
 	// Before the first program is started the runtime starts a process to see what the kernel can do. That is the shell's
 	// time, so it is done while the flags are read.
 	go os.FindProcess(os.Getpid())
+	return serveBy(ctx, c, readOrder(c.Args), nil)
+}
+
+// An order is what a server was asked to be, by its command line and environment.
+type order struct {
+	flags   *flags
+	environ []string // without the key
+	key     string
+	err     error
+}
+
+func readOrder(args []string) *order {
+	o := &order{}
+	o.environ, o.key = takeKey(os.Environ())
+	o.flags, o.err = parse(args, o.environ)
+	return o
+}
+
+// serveBy runs the server that was ordered. prepared is its shell, if it turns out to be the right one; nil is none.
+func serveBy(ctx context.Context, c cli.Call, o *order, prepared *shell.Prepared) error {
 	defer inheritNoIgnored()()
-	environ, key := takeKey(os.Environ())
-	f, err := parse(c.Args, environ)
-	switch {
+	f, environ, key := o.flags, o.environ, o.key
+	switch err := o.err; {
 	case errors.Is(err, errHelp):
 		fmt.Fprint(c.Stdout, f.usage())
 		return nil

@@ -32,9 +32,8 @@ type SnapshotMover interface {
 
 // The kinds of archives.
 const (
-	KindFiles   = "files"   // workspace and home, which any driver that shows directories can show
-	KindImage   = "image"   // these, and an image of an engine's
-	KindOverlay = "overlay" // these, and what was written over a root file system that the archive does not have
+	KindFiles = "files" // workspace and home, which any driver that shows directories can show
+	KindImage = "image" // these, and an image of an engine's
 )
 
 // ArchiveBounds are how much an archive of a snapshot may hold; zero is the default, negative any number.

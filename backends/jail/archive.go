@@ -21,6 +21,9 @@ func (d *Driver) ExportSnapshot(_ context.Context, name string, pack func(s back
 	var k kept
 	err := d.snapshots().Read(name, &k)
 	var dirs []*os.File
+	if err == nil && len(k.Root) > 0 {
+		return d.homes.Failed("Export", "", homes.Coded(sandbox.Unsupported, errors.New("the snapshot holds what was written over the root, which no archive has")))
+	}
 	if err == nil {
 		dirs, err = d.openSnapshot(k)
 	}
@@ -113,7 +116,7 @@ func (d *Driver) ImportSnapshot(ctx context.Context, s backends.Snapshot, unpack
 		return of, err
 	})
 	if err == nil {
-		err = d.snapshots().Put(s.Name, func(string) (any, error) { return kept{s, []string{name}}, nil })
+		err = d.snapshots().Put(s.Name, func(string) (any, error) { return kept{Snapshot: s, Layers: []string{name}}, nil })
 		if err != nil {
 			err = errors.Join(err, d.layers().Remove(name))
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/backends/internal/homes"
@@ -15,17 +16,24 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// openLayers gives the mounts of a sandbox's layers, by where they are in the jail; none if it has no layers.
-func (d *Driver) openLayers(l label) (map[string]*os.File, error) {
+// openLayers gives the mounts of a sandbox's layers, by where they are in the jail; none if it has no layers. If one of them is in
+// its image, it is everything that the jail sees of that.
+func (d *Driver) openLayers(h home, l label) (map[string]*os.File, error) {
 	if len(l.Layers) == 0 {
 		return nil, nil
 	}
 	names, targets := d.parts(l)
-	files, err := d.mountLayers(l, names...)
+	var files []*os.File
+	var err error
+	at := map[string]*os.File{}
+	if l.Imaged {
+		at[stateDir], files, err = d.mountOnDisk(h, l, names...)
+	} else {
+		files, err = d.mountLayers(l, names...)
+	}
 	if err != nil {
 		return nil, err
 	}
-	at := map[string]*os.File{}
 	for i, f := range files {
 		at[targets[i]] = f
 	}
@@ -59,8 +67,8 @@ func (d *Driver) wake(ctx context.Context, h home, l label, p *held.Process) (la
 
 // beginWith gives a new sandbox the files of a snapshot, and writes its label.
 func (d *Driver) beginWith(ctx context.Context, h home, l *label, name string) error {
-	if l.Imaged {
-		return homes.Coded(sandbox.Unsupported, errors.New("a sandbox on an image cannot begin with a snapshot: set backends.jail.storage to \"directory\""))
+	if why := d.whyNoLayers(); why != "" && l.Imaged {
+		return homes.Coded(sandbox.Unsupported, fmt.Errorf("a sandbox on an image cannot begin with a snapshot here: %s: set backends.jail.storage to \"directory\"", why))
 	}
 	if err := d.homes.Claim(&l.Label); err != nil { // what it has there has its numbers
 		return err
@@ -78,7 +86,7 @@ func (d *Driver) beginWith(ctx context.Context, h home, l *label, name string) e
 // unbegun removes from a home without a label, which is nobody's yet, what a start that was cut off has put there.
 func (h home) unbegun() error {
 	var errs []error
-	for _, part := range []string{restoring, restored, partHome, partWork} {
+	for _, part := range []string{restoring, restored, partHome, partWork, partRoot} {
 		errs = append(errs, held.RemoveTree(h.Path(part)))
 	}
 	return errors.Join(errs...)
@@ -95,11 +103,20 @@ func (d *Driver) refer(ctx context.Context, h home, l *label, name string) error
 	if err := d.snapshots().Read(name, &k); err != nil {
 		return noSnapshot(name, err)
 	}
-	upper, err := d.newLayer(l.FirstID)
-	if err != nil {
+	if err := d.canHave(*l, k); err != nil {
 		return err
 	}
+	upper := newOnDisk()
+	if !l.Imaged {
+		var err error
+		if upper, err = d.newLayer(l.FirstID); err != nil {
+			return err
+		}
+	}
 	l.Layers = append([]string{upper}, k.Layers...)
+	if len(k.Root) > 0 {
+		l.Root = append([]string{upper}, k.Root...)
+	}
 	return h.write(*l)
 }
 
@@ -108,6 +125,9 @@ func (d *Driver) copyFrom(ctx context.Context, h home, l label, name string) err
 	var k kept
 	if err := d.snapshots().Read(name, &k); err != nil {
 		return noSnapshot(name, err)
+	}
+	if err := d.canHave(l, k); err != nil {
+		return err
 	}
 	if len(k.Layers) != 1 {
 		return homes.Coded(sandbox.Unsupported, fmt.Errorf("the snapshot has layers: %s", d.whyNoLayers()))
@@ -201,12 +221,16 @@ func (d *Driver) restore(ctx context.Context, h home, epoch uint64, name string)
 		return l.Fenced(epoch)
 	case l.Named:
 		return homes.Coded(sandbox.Unsupported, fmt.Errorf("it works in %s, which is not the sandbox's to replace: start another sandbox from the snapshot", l.Workspace))
-	case l.Imaged:
-		return homes.Coded(sandbox.Unsupported, errors.New("its files are in an image: start another sandbox from the snapshot, with backends.jail.storage = \"directory\""))
+	case l.Imaged && d.whyNoLayers() != "":
+		return homes.Coded(sandbox.Unsupported, fmt.Errorf("its files are in an image, and cannot be replaced there: %s", d.whyNoLayers()))
 	}
 	copies := d.whyNoLayers() != "" && len(l.Layers) == 0
-	if _, err := os.Lstat(d.snapshots().Path(name)); err != nil { // before anything is ended
+	var k kept
+	if err := d.snapshots().Read(name, &k); err != nil { // before anything is ended
 		return noSnapshot(name, err)
+	}
+	if err := d.canHave(l, k); err != nil {
+		return err
 	}
 	if copies {
 		if err := d.fetch(ctx, h, l, name); err != nil {
@@ -228,12 +252,15 @@ func (d *Driver) restore(ctx context.Context, h home, epoch uint64, name string)
 	if copies {
 		return h.replace()
 	}
-	direct := len(l.Layers) == 0
+	direct, over := len(l.Layers) == 0 && !l.Imaged, len(l.Root) == 0
 	if err := d.refer(cleanup, h, &l, name); err != nil {
 		return err
 	}
 	if direct {
 		err = errors.Join(held.RemoveTree(h.HomeDir()), held.RemoveTree(h.OwnWork()))
+	}
+	if over && len(l.Root) > 0 {
+		err = errors.Join(err, held.RemoveTree(h.Path(partRoot)))
 	}
 	return errors.Join(err, d.sweepLayers(cleanup))
 }
@@ -255,7 +282,9 @@ func (d *Driver) Snapshots(ctx context.Context) ([]backends.Snapshot, error) {
 			continue
 		}
 		if k.Size < 0 {
-			k.Size, k.Files = d.count(k.Layers)
+			k.Size, k.Files = d.count(append(slices.Clone(k.Layers), slices.DeleteFunc(slices.Clone(k.Root), func(name string) bool {
+				return slices.Contains(k.Layers, name)
+			})...))
 		}
 		all = append(all, k.Snapshot)
 	}
@@ -271,10 +300,11 @@ func (d *Driver) count(names []string) (size, files int64) {
 		}
 		if !l.Counted {
 			stats, err := trees.Measure(d.layerFiles(name))
-			if err != nil {
+			over, none := trees.Measure(filepath.Join(d.layers().Path(name), partRoot))
+			if err != nil || none != nil && !errors.Is(none, os.ErrNotExist) {
 				return -1, -1
 			}
-			l.Counted, l.Size, l.Files = true, stats.Bytes, stats.Files
+			l.Counted, l.Size, l.Files = true, stats.Bytes+over.Bytes, stats.Files+over.Files
 			_ = d.layers().Rewrite(name, l) // else it is counted again
 		}
 		size, files = size+l.Size, files+l.Files

@@ -13,6 +13,7 @@ import (
 //	audit.state what that leaves to the next; locked while there is one
 //	audit.exit  how that ended
 //	state/      its server's memory: what it has done already
+//	root/       what its programs have written over the root, if they may and that is kept; with rootwork/ and under/
 //	disk        a file system with state, home and workspace, instead of them
 //
 // Where there has been a snapshot, or it began with one, home and workspace are in layers instead (see layer).
@@ -31,6 +32,7 @@ type label struct {
 	DiskSize int64         `json:"disk_size,omitempty"`
 	InMemory bool          `json:"in_memory,omitempty"` // and the image in the memory of its server's life
 	Layers   []string      `json:"layers,omitempty"`    // of its home and workspace, the uppermost first; none: they are in the home
+	Root     []string      `json:"root,omitempty"`      // the same, of what was written over its root
 	Pending  *swap         `json:"pending,omitempty"`   // that is under way
 }
 

@@ -23,6 +23,7 @@ import (
 //
 //	record.json  whose numbers its files have, and how many they are
 //	fs/          home and workspace
+//	root/        what was written over the root; see rooted.go
 //	work/        the kernel's, of an uppermost one; made anew for each start
 //
 // Whoever refers to a layer is the label of a sandbox or the record of a snapshot. These are looked through when one of them
@@ -117,6 +118,7 @@ func (d *Driver) usedLayers() (map[string]bool, error) {
 				return nil, fmt.Errorf("the label of %s: %w", id, err)
 			}
 			use(l.Layers...)
+			use(l.Root...)
 			if p := l.Pending; p != nil {
 				use(p.Upper, p.Base)
 			}
@@ -129,6 +131,7 @@ func (d *Driver) usedLayers() (map[string]bool, error) {
 			return nil, fmt.Errorf("the record of snapshot %s: %w", name, err)
 		}
 		use(s.Layers...)
+		use(s.Root...)
 	}
 	return used, err
 }
@@ -183,45 +186,8 @@ const (
 // mountLayers lays the layers of l over each other and gives a mount, which is nowhere yet, of each of the parts. If the uppermost
 // is "", it can only be read.
 func (d *Driver) mountLayers(l label, parts ...string) (files []*os.File, err error) {
-	var closing []*os.File
-	defer func() { closeAll(closing) }()
-	err = apart(func() error {
-		// Layers can only be laid over each other where they are mounted, which is nobody's business but this thread's.
-		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			return os.NewSyscallError("unshare", err)
-		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			return os.NewSyscallError("mount", err)
-		}
-		var lowers []string // the uppermost first
-		for _, name := range l.Layers[1:] {
-			f, err := d.openLayer(name, l)
-			if err != nil {
-				return err
-			}
-			closing = append(closing, f)
-			lowers = append(lowers, "lowerdir+", fdPath(f))
-		}
-		options := append(lowers, writable...)
-		if l.Layers[0] == "" {
-			files, err = overlay(d.layers().Path(l.Layers[1]), append(lowers, readOnly...), parts)
-			return err
-		}
-		upper := d.layers().Path(l.Layers[0])
-		work := filepath.Join(upper, "work")
-		// The kernel takes none that was left by a mount which it did not see to its end.
-		if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o700)); err != nil {
-			return err
-		}
-		for option, dir := range map[string]string{"upperdir": filepath.Join(upper, "fs"), "workdir": work} {
-			f, err := openPath(dir)
-			if err != nil {
-				return err
-			}
-			closing = append(closing, f)
-			options = append(options, option, fdPath(f))
-		}
-		files, err = overlay(upper, options, parts)
+	err = privately(func() error {
+		files, err = d.lay(l, d.layers().Path(l.Layers[0]), parts)
 		return err
 	})
 	if err != nil {
@@ -229,6 +195,53 @@ func (d *Driver) mountLayers(l label, parts ...string) (files []*os.File, err er
 		return nil, fmt.Errorf("lay %d layers over each other: %w", len(l.Layers), err)
 	}
 	return files, nil
+}
+
+// privately runs f in a mount namespace of its own: layers can only be laid over each other where they are mounted, which is nobody's
+// business but that of the thread that does it.
+func privately(f func() error) error {
+	return apart(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return os.NewSyscallError("unshare", err)
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return os.NewSyscallError("mount", err)
+		}
+		return f()
+	})
+}
+
+// lay does it, in such a namespace; upper is the directory of the uppermost layer.
+func (d *Driver) lay(l label, upper string, parts []string) ([]*os.File, error) {
+	var closing []*os.File
+	defer func() { closeAll(closing) }()
+	var lowers []string // the uppermost first
+	for _, name := range l.Layers[1:] {
+		f, err := d.openLayer(name, "fs", l)
+		if err != nil {
+			return nil, err
+		}
+		closing = append(closing, f)
+		lowers = append(lowers, "lowerdir+", fdPath(f))
+	}
+	if l.Layers[0] == "" {
+		return overlay(d.layers().Path(l.Layers[1]), append(lowers, readOnly...), parts)
+	}
+	options := append(lowers, writable...)
+	work := filepath.Join(upper, "work")
+	// The kernel takes none that was left by a mount which it did not see to its end.
+	if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o700)); err != nil {
+		return nil, err
+	}
+	for option, dir := range map[string]string{"upperdir": filepath.Join(upper, "fs"), "workdir": work} {
+		f, err := openPath(dir)
+		if err != nil {
+			return nil, err
+		}
+		closing = append(closing, f)
+		options = append(options, option, fdPath(f))
+	}
+	return overlay(upper, options, parts)
 }
 
 // readOnly and writable are the options of overlays. What is renamed is one directory in either; nothing is waited for to be on
@@ -276,13 +289,13 @@ func overlay(at string, options, parts []string) (files []*os.File, err error) {
 	return files, nil
 }
 
-// openLayer gives a layer below the uppermost of l. Files that have another sandbox's numbers are shown with those of l's.
-func (d *Driver) openLayer(name string, l label) (*os.File, error) {
+// openLayer gives a directory of a layer below the uppermost of l. Files that have another sandbox's numbers are shown with those of l's.
+func (d *Driver) openLayer(name, part string, l label) (*os.File, error) {
 	var of layer
 	if err := d.layers().Read(name, &of); err != nil {
 		return nil, fmt.Errorf("a layer: %w", err)
 	}
-	dir := d.layerFiles(name)
+	dir := filepath.Join(d.layers().Path(name), part)
 	if of.FirstID == l.FirstID || of.FirstID == 0 || l.FirstID == 0 {
 		return openPath(dir)
 	}

@@ -15,7 +15,7 @@ import (
 // shows gives what a jail sees of the home and the workspace.
 func (d *Driver) shows(h home, l label) []stage.Mount {
 	work := stage.Mount{Source: cmp.Or(l.Resolved, l.Workspace), NoLinks: l.Resolved != "", Target: workDir, Writable: true}
-	if !l.Imaged {
+	if !l.Imaged || len(l.Layers) > 0 { // of layers in an image the jail sees what they show, and not the layers
 		return []stage.Mount{
 			{Source: h.stateDir(), Target: stateDir, Writable: true},
 			{Source: h.HomeDir(), Target: d.user().Home, Writable: true},
@@ -48,7 +48,7 @@ func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
 			closeAll(o.files)
 		}
 	}()
-	layered, err := d.openLayers(l)
+	layered, err := d.openLayers(h, l)
 	if err != nil {
 		return o, err
 	}
@@ -74,21 +74,28 @@ func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
 			}
 		}
 	}
-	err = d.openRoot(&o, l, program)
+	err = d.openRoot(&o, h, l, program)
 	return o, err
 }
 
-// openRoot opens the root that is not the host's. Whom its files belong to there, they belong to in the jail.
-func (d *Driver) openRoot(o *opened, l label, program *os.File) error {
+// openRoot opens the root that is not the host's.
+func (d *Driver) openRoot(o *opened, h home, l label, program *os.File) error {
 	if o.root == nil {
 		return nil
 	}
-	f, err := homes.OpenTree(d.config.Root, false)
+	f, err := d.openBase(l, program)
 	if err != nil {
 		return err
 	}
+	if d.rooted(l) {
+		defer f.Close()
+		if f, err = d.mountRoot(h, l, f); err != nil {
+			return err
+		}
+		o.root.Ready = true
+	}
 	o.root.FD = o.keep(f)
-	return mapTree(f, d.config.Root, l.Mappings(), l.Mappings(), program)
+	return nil
 }
 
 // opened is what is handed down to a stage.

@@ -25,7 +25,9 @@ import (
 // kept is the record of a snapshot.
 type kept struct {
 	backends.Snapshot
-	Layers []string `json:"layers"` // the uppermost first
+	Layers []string `json:"layers"`            // the uppermost first
+	Root   []string `json:"root,omitempty"`    // the same, of what was written over the root
+	RootOf string   `json:"root_of,omitempty"` // that root
 }
 
 var (
@@ -70,6 +72,8 @@ type snapping struct {
 	process *held.Process
 	aside   backends.Aside
 	layers  []string // that it has in the end
+	root    []string
+	base    *os.File // the configured root, if what is written over it is kept
 }
 
 // make makes it. If it fails after the jail has been touched, the jail is ended, and has its files when it is revived.
@@ -78,7 +82,18 @@ func (s *snapping) make(ctx context.Context) (backends.Snapshot, error) {
 	if s.Why != "" {
 		s.Way = backends.WayCopy
 	}
+	rooted := s.d.rooted(s.label)
+	if rooted {
+		s.Holds = append(s.Holds, partRoot)
+		if len(s.label.Root) >= mostRoot {
+			return s.Snapshot, homes.Coded(sandbox.Unsupported, fmt.Errorf("what was written over its root is in %d layers already: begin again without a snapshot", mostRoot))
+		}
+	}
 	err := s.begin(ctx)
+	if err == nil && rooted && s.Way == backends.WayLayer { // it takes a moment, in which nobody need stand still
+		s.base, err = s.d.openBaseOf(s.label)
+		defer func() { closeAll([]*os.File{s.base}) }()
+	}
 	if err == nil {
 		err = s.still(ctx)
 	}
@@ -120,13 +135,13 @@ func (s *snapping) begin(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	p := &swap{Copy: s.Way == backends.WayCopy}
+	p := &swap{Copy: s.Way == backends.WayCopy, Root: s.d.rooted(s.label)}
 	if !p.Copy {
 		if p.Upper, err = s.d.newLayer(s.label.FirstID); err != nil {
 			return err
 		}
 	}
-	if p.Copy || len(s.label.Layers) == 0 {
+	if p.Copy || len(s.label.Layers) == 0 || p.Root && len(s.label.Root) == 0 {
 		if p.Base, err = s.d.newLayer(s.label.FirstID); err != nil {
 			return err
 		}
@@ -196,9 +211,12 @@ func frozen(g cgroup.Group) bool {
 // files keeps them, by a layer if that can be.
 func (s *snapping) files(ctx context.Context) error {
 	if s.Way == backends.WayLayer {
-		switch err := s.d.swap(s.home, &s.label, s.process); {
+		switch err := s.d.swap(s.home, &s.label, s.process, s.base); {
 		case err == nil:
 			s.layers = s.label.Layers[1:]
+			if s.base != nil {
+				s.root = s.label.Root[1:]
+			}
 			return nil
 		case !errors.Is(err, errBusy):
 			return brokenError{err}
@@ -235,8 +253,30 @@ func (s *snapping) copy(ctx context.Context) error {
 		all.Files += stats.Files
 		all.Bytes += stats.Bytes
 	}
+	if s.d.rooted(s.label) {
+		stats, err := s.copyRoot(ctx, base)
+		if err != nil {
+			return err
+		}
+		all.Files += stats.Files
+		all.Bytes += stats.Bytes
+	}
 	s.Files, s.Size, s.layers = all.Files, all.Bytes, []string{base}
 	return s.d.layers().Rewrite(base, layer{FirstID: s.label.FirstID, Counted: true, Size: all.Bytes, Files: all.Files})
+}
+
+// copyRoot copies what was written over the root since the last layer was begun, whose place it takes.
+func (s *snapping) copyRoot(ctx context.Context, base string) (trees.Stats, error) {
+	upper, _ := s.d.rootDirs(s.home, s.label)
+	s.root = []string{base}
+	if len(s.label.Root) > 0 {
+		s.root = append(s.root, s.label.Root[1:]...)
+	}
+	stats, err := trees.Copying{Owner: s.label.owned, Layer: true}.Copy(ctx, upper, filepath.Join(s.d.layers().Path(base), partRoot))
+	if err != nil {
+		return stats, fmt.Errorf("copy what was written over the root: %w", err)
+	}
+	return stats, nil
 }
 
 // owned says whose a file is to be in a layer with the numbers of l: nobody's, where it is nobody's of the jail's.
@@ -308,7 +348,11 @@ func inJail(p *held.Process, dir string) (*os.File, error) {
 
 // keep puts the record on the shelf, while the label still refers to the layers.
 func (s *snapping) keep() error {
-	err := s.d.snapshots().Put(s.Name, func(string) (any, error) { return kept{s.Snapshot, s.layers}, nil })
+	k := kept{Snapshot: s.Snapshot, Layers: s.layers, Root: s.root}
+	if len(k.Root) > 0 {
+		k.RootOf = s.d.config.Root
+	}
+	err := s.d.snapshots().Put(s.Name, func(string) (any, error) { return k, nil })
 	if errors.Is(err, shelf.ErrTaken) {
 		return taken(s.Name)
 	}

@@ -16,6 +16,8 @@ import (
 type Copying struct {
 	// Owner says whose a file is to be that is uid's and gid's; nil leaves all to this process's user.
 	Owner func(uid, gid uint32) (uint32, uint32)
+	// Layer says that the tree is a layer of an overlay: what says in it that something of the layers below is gone is copied too.
+	Layer bool
 }
 
 // Copy copies what is in the directory from into to, which is made if it is missing; from need not be a path by which others
@@ -97,6 +99,11 @@ func (w *copier) entry(l *level, name string) (*level, error) {
 		return nil, w.file(from, to, name)
 	case unix.S_IFLNK:
 		return nil, w.link(from, to, name, s)
+	case unix.S_IFCHR:
+		if w.Layer && s.Rdev == 0 {
+			w.Files++
+			return nil, unix.Mknodat(to, name, unix.S_IFCHR, 0)
+		}
 	}
 	return nil, nil
 }
@@ -173,7 +180,7 @@ func (w *copier) linked(to int, name string, s unix.Stat_t) (bool, error) {
 // dress gives a copy the owner, mode, attributes and times of the original.
 func (w *copier) dress(src, dst *os.File, s unix.Stat_t) error {
 	fd := int(dst.Fd())
-	if err := attributes(int(src.Fd()), fd); err != nil {
+	if err := attributes(int(src.Fd()), fd, w.Layer); err != nil {
 		return err
 	}
 	if w.Owner != nil {
@@ -193,8 +200,12 @@ func times(fd int, a, m unix.Timespec) error {
 	return unix.UtimesNanoAt(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), []unix.Timespec{a, m}, 0)
 }
 
-// attributes copies those that any user may set. A file system that has none of them keeps none.
-func attributes(from, to int) error {
+// hides is the attribute of a directory in a layer that hides the one below it; see the kernel's document about overlayfs.
+const hides = "trusted.overlay.opaque"
+
+// attributes copies those that any user may set, and in a layer the one that means something. A file system that has none of
+// them keeps none.
+func attributes(from, to int, layer bool) error {
 	names := make([]byte, 4<<10)
 	n, err := unix.Flistxattr(from, names)
 	if err != nil || n == 0 {
@@ -202,7 +213,8 @@ func attributes(from, to int) error {
 	}
 	value := make([]byte, 64<<10) // the most that there can be: XATTR_SIZE_MAX
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(names[:n]), "\x00"), "\x00") {
-		if !strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "user.overlay.") { // which would be a layer's
+		users := strings.HasPrefix(name, "user.") && !strings.HasPrefix(name, "user.overlay.") // which would be a layer's
+		if !users && (!layer || name != hides) {
 			continue
 		}
 		n, err := unix.Fgetxattr(from, name, value)

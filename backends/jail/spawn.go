@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +39,11 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 	}
 	defer log.Close()
 	s := &spawned{}
+	g := homes.Group(&l.Label)
+	var making sync.WaitGroup
+	var groupErr error
+	making.Go(func() { groupErr = g.Make(cgroup.Limits{}) }) // one per controller, while the rest is opened
+	defer making.Wait()                                      // whoever clears away after a failure must find them all
 	var theirs ends
 	defer func() {
 		closeAll(theirs)
@@ -62,9 +68,8 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 		return nil, err
 	}
 	theirs = append(theirs, opened.files...)
-	g := homes.Group(&l.Label)
-	if err := g.Make(cgroup.Limits{}); err != nil {
-		return nil, err
+	if making.Wait(); groupErr != nil {
+		return nil, groupErr
 	}
 	if s.process, err = d.start1(h, l, g, log, theirs); err != nil {
 		return nil, err

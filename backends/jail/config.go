@@ -19,7 +19,8 @@ type Config struct {
 	// Root is a directory with a root file system, say an unpacked image; "" shows the programs of the host: /usr and what
 	// of /etc they need. It cannot be written to, unless Overlay is set.
 	Root string `koanf:"root"`
-	// Overlay lets Root be written to: what is written is held in memory and ends with the server.
+	// Overlay lets Root be written to. Started by root, with Storage "directory", what is written is kept with the sandbox's other
+	// files, and is in snapshots; else it is held in memory and ends with the server.
 	Overlay bool `koanf:"overlay"`
 	// Paths are further files and directories of the host to be shown at the same place, for reading.
 	Paths []string `koanf:"paths"`

@@ -82,11 +82,6 @@ func (d *Driver) renewed(h home, l label, spec sandbox.Spec) label {
 func (d *Driver) place(ctx context.Context, at homes.Home, l *label, spec sandbox.Spec, fresh bool) (*homes.Instance[label], error) {
 	h := home{at}
 	if fresh {
-		if err := h.unbegun(); err != nil {
-			return nil, err
-		}
-	}
-	if fresh {
 		if err := d.beginFresh(ctx, h, l, spec); err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -32,14 +33,32 @@ var _ backends.Warmer = (*Driver)(nil)
 // Shape is the same for all specs: nothing of one is settled before.
 func (d *Driver) Shape(sandbox.Spec) (string, bool) { return "", true }
 
-// Warm starts a server for whoever comes.
-func (d *Driver) Warm(context.Context, sandbox.Spec) (backends.Blank, error) {
+// Warm starts a server for whoever comes. It returns when it waits.
+func (d *Driver) Warm(ctx context.Context, _ sandbox.Spec) (backends.Blank, error) {
 	b := &blank{d: d, mark: newMark()}
 	var err error
 	if b.s, err = d.warm(b.mark); err != nil {
 		return nil, homes.Failed("local.Warm", "", err)
 	}
+	if err := b.s.waits(ctx); err != nil {
+		b.s.end()
+		return nil, homes.Failed("local.Warm", "", err)
+	}
 	return b, nil
+}
+
+// waits returns when the server of a blank has nothing else to do.
+func (s *spawned) waits(ctx context.Context) error {
+	waiting := homes.Pipes{Ready: s.ready} // the others must not be bounded when it is told, whenever that is
+	defer waiting.Within(ctx)()
+	switch _, err := s.ready.Read(make([]byte, 1)); {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return homes.Coded(sandbox.Canceled, fmt.Errorf("before sandboxd waited: %w", context.Cause(ctx)))
+	default:
+		return homes.Coded(sandbox.Unavailable, fmt.Errorf("sandboxd does not wait to be told what it is to be: %w", err))
+	}
 }
 
 func (d *Driver) warm(mark string) (*spawned, error) {

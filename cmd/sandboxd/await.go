@@ -16,8 +16,10 @@ import (
 	"github.com/sandtree/sandtree/sandbox/server"
 )
 
-// orderFD is where a server that waits is told what it is to be.
-const orderFD = 6
+const (
+	waitsFD = 3 // where a server that waits says so, when there is nothing else to do
+	orderFD = 6 // where it is told what it is to be
+)
 
 // runAwait is run once it is known with which arguments.
 func runAwait(ctx context.Context, c cli.Call) (err error) {
@@ -30,6 +32,7 @@ func runAwait(ctx context.Context, c cli.Call) (err error) {
 	shell := server.PrepareShell(server.Config{Env: environ, Mark: variable(environ, server.EnvMark)})
 	defer shell.Close() // if there comes to be no server
 	populate()
+	_, _ = unix.Write(waitsFD, []byte{'w'}) // whoever should hear it is about to be missed
 	if c.Args, err = await(ctx); c.Args == nil || err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func New(c Config) (*Driver, error) {
 		Name: "gvisor", First: "the companion", StateDir: c.StateDir, Log: c.Log, Confined: true, OnConnection: c.OnConnection,
 		Common:   func(l *label) *label { return l },
 		Differs:  differs,
-		Revive:   func(ctx context.Context, _ homes.Home, l *label) error { return homes.Ungroup(ctx, l) }, // a new one counts from zero, and takes other limits in any order
+		Revive:   revive,
 		Place:    d.place,
 		Instance: func(i *homes.Instance[label]) backends.Instance { return homes.Confined[label]{Instance: i} },
 		Dial:     dial,

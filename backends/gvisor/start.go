@@ -59,6 +59,9 @@ func (d *Driver) furnish(h homes.Home, l *label) (key string, err error) {
 	return h.MakeKey()
 }
 
+// revive makes a sandbox ready to be started again: a new group counts from zero, and takes other limits in any order.
+func revive(ctx context.Context, _ homes.Home, l *label) error { return homes.Ungroup(ctx, l) }
+
 // differs says why a living sandbox cannot be had with spec: some limits are in its file systems, its server's arguments and its way
 // out. Code: Conflict.
 func differs(l *label, spec sandbox.Spec) error {

@@ -86,7 +86,8 @@ func Owner(t *testing.T, open Place) {
 			t.Errorf("what is made in the workspace of %d is of %d", uid, got)
 		}
 		// A program that would run as the owner on the host, whoever starts it there.
-		Run(t, s, `cd deep; touch a && chmod 4755 a; chmod u+s ours; mkdir -m 2755 d; python3 -c 'import os; os.close(os.open("b", os.O_CREAT|os.O_WRONLY, 0o6755))'; install -m 4755 /bin/true c`)
+		Run(t, s, `cd deep; touch a && chmod 4755 a; chmod u+s ours; mkdir -m 2755 d; install -m 4755 /bin/true c
+python3 -c 'import os; os.close(os.open("b", os.O_CREAT|os.O_WRONLY, 0o6755))'`)
 		entries, err := os.ReadDir(filepath.Join(dir, "deep"))
 		if err != nil || len(entries) < 2 {
 			t.Errorf("there are %v, %v", entries, err)
@@ -118,7 +119,8 @@ func RootThatLeadsAway(t *testing.T, image func(t testing.TB) string, open func(
 		Ends(t, b, "x")
 		s, err := b.Start(t.Context(), sandbox.Spec{ID: "x"})
 		if err == nil { // what the link names was made, inside
-			if got := Run(t, s, "ls -la "+outside+"/stays 2>&1; cat /proc/1/comm"); !slices.ContainsFunc(gone, func(words string) bool { return strings.Contains(got, words) }) {
+			got := Run(t, s, "ls -la "+outside+"/stays 2>&1; cat /proc/1/comm")
+			if !slices.ContainsFunc(gone, func(words string) bool { return strings.Contains(got, words) }) {
 				t.Errorf("%s: inside there is %q", place, got)
 			}
 			s.Close()

@@ -74,7 +74,8 @@ func Replaced(t *testing.T, open Place) {
 	Ends(t, first, "x")
 	Ends(t, second)
 	a := Began(t, first, sandbox.Spec{ID: "x", Epoch: 1, Egress: sandbox.Egress{Mode: sandbox.EgressDenyAll}})
-	get := `for i in $(seq 12); do python3 -c 'import urllib.request as u; print(u.build_opener(u.ProxyHandler({"http": "http://127.0.0.1:3128"})).open("http://192.0.2.1/", timeout=5).read())' 2>&1 | tail -1; done`
+	get := `for i in $(seq 12); do python3 -c 'import urllib.request as u
+print(u.build_opener(u.ProxyHandler({"http": "http://127.0.0.1:3128"})).open("http://192.0.2.1/", timeout=5).read())' 2>&1 | tail -1; done`
 	denied := func(s *backends.Sandbox) int64 {
 		t.Helper()
 		traffic, err := s.Traffic()

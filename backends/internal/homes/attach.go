@@ -41,7 +41,7 @@ func (e *Homes[L]) Attach(ctx context.Context, id sandbox.ID) (backends.Instance
 		e.log.Warn("the programs of a sandbox cannot get out", "id", id, "err", err)
 	}
 	e.hear(ctx, h, l, p)
-	return e.kind.Instance(e.NewInstance(h, l, p, key)), nil
+	return e.kind.Instance(e.newInstance(h, l, p, key)), nil
 }
 
 func (e *Homes[L]) wake(ctx context.Context, h Home, l *L, p *held.Process) error {

@@ -45,7 +45,7 @@ func (e *Homes[L]) found(ctx context.Context, h Home, l *L, p *held.Process, spe
 		e.log.Warn("the programs of a sandbox cannot get out", "id", c.ID, "err", err)
 	}
 	e.hear(ctx, h, l, p)
-	i := e.NewInstance(h, l, p, key)
+	i := e.newInstance(h, l, p, key)
 	i.found = true
 	return i, nil
 }

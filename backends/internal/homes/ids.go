@@ -100,8 +100,8 @@ func (e *Homes[L]) Claim(l *Label) error {
 	return fmt.Errorf("no range of user numbers is free among %d tried of %d: %w", attempts, ranges, syscall.EAGAIN)
 }
 
-// Disclaim gives them back.
-func (e *Homes[L]) Disclaim(l *Label) error {
+// disclaim gives them back.
+func (e *Homes[L]) disclaim(l *Label) error {
 	if l.FirstID == 0 {
 		return nil
 	}

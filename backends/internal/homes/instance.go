@@ -19,12 +19,11 @@ type Instance[L any] struct {
 	Label   L
 	Process *held.Process
 
-	homes *Homes[L]
-	epoch atomic.Uint64 // that it was got for, or raised to
-	key   string
-	fresh bool
-	found bool
-	// served says that somebody waited for the server to be ready
+	homes  *Homes[L]
+	epoch  atomic.Uint64 // that it was got for, or raised to
+	key    string
+	fresh  bool
+	found  bool
 	served bool
 }
 
@@ -38,8 +37,8 @@ var (
 	_ backends.Labeler  = (*Instance[Label])(nil)
 )
 
-// NewInstance gives one of a sandbox that was there.
-func (e *Homes[L]) NewInstance(h Home, l *L, p *held.Process, key string) *Instance[L] {
+// newInstance gives one of a sandbox that was there.
+func (e *Homes[L]) newInstance(h Home, l *L, p *held.Process, key string) *Instance[L] {
 	i := &Instance[L]{homes: e, Home: h, Label: *l, Process: p, key: key}
 	i.epoch.Store(e.kind.Common(&i.Label).Epoch)
 	return i
@@ -47,7 +46,7 @@ func (e *Homes[L]) NewInstance(h Home, l *L, p *held.Process, key string) *Insta
 
 // Placed gives one of a sandbox whose server has just been started, and serves; anew says that nothing is left of any before it.
 func (e *Homes[L]) Placed(h Home, l *L, p *held.Process, key string, anew bool) *Instance[L] {
-	i := e.NewInstance(h, l, p, key)
+	i := e.newInstance(h, l, p, key)
 	i.served, i.fresh = true, anew
 	return i
 }

@@ -177,5 +177,5 @@ func (e *Homes[L]) release(ctx context.Context, h Home, l *L) error {
 	if err := Ungroup(ctx, c); err != nil {
 		return err
 	}
-	return e.Disclaim(c)
+	return e.disclaim(c)
 }

@@ -86,8 +86,8 @@ func Owner(t *testing.T, open Place) {
 			t.Errorf("what is made in the workspace of %d is of %d", uid, got)
 		}
 		// A program that would run as the owner on the host, whoever starts it there.
-		Run(t, s, `cd deep; touch a && chmod 4755 a; chmod u+s ours; mkdir -m 2755 d; install -m 4755 /bin/true c
-python3 -c 'import os; os.close(os.open("b", os.O_CREAT|os.O_WRONLY, 0o6755))'`)
+		Run(t, s, `cd deep; touch a && chmod 4755 a; chmod u+s ours; mkdir -m 2755 d; install -m 4755 /bin/true c; `+
+			`python3 -c 'import os; os.close(os.open("b", os.O_CREAT|os.O_WRONLY, 0o6755))'`)
 		entries, err := os.ReadDir(filepath.Join(dir, "deep"))
 		if err != nil || len(entries) < 2 {
 			t.Errorf("there are %v, %v", entries, err)

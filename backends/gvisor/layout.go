@@ -193,7 +193,7 @@ func (d *Driver) arguments(spec sandbox.Spec) []string {
 const taken = "SANDBOXD_"
 
 // tells is what the server is told on its standard input: the environment of its programs, and what is its own. Each variable
-// is ended by a NUL byte, which none can have. The key comes last: a server that is not told it serves nobody.
+// is ended by a NUL byte, which none can have, and all of them by one more: a server that is not told all serves nobody.
 func (d *Driver) tells(key string, spec sandbox.Spec, mark string) string {
 	var b strings.Builder
 	for _, v := range d.programs(spec, mark) {
@@ -204,5 +204,5 @@ func (d *Driver) tells(key string, spec sandbox.Spec, mark string) string {
 	for _, v := range slices.Concat([]string{"OWNER=" + spec.Owner}, []string{"EPOCH=" + strconv.FormatUint(spec.Epoch, 10)}, []string{"KEY=" + key}) {
 		b.WriteString(taken + v + "\x00")
 	}
-	return b.String()
+	return b.String() + "\x00"
 }

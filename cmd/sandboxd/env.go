@@ -85,7 +85,8 @@ func overlay(base, extra []string) []string {
 }
 
 // readEnv reads variables that are each ended by a NUL byte, the only one that no value has. On standard input an empty one ends
-// them all: the end of a pipe through which others pass things on may come milliseconds after what was written to it.
+// them all: the end of a pipe through which others pass things on may come milliseconds after what was written to it, and also if its
+// writer has died between two variables, of which the key may be the second. Without it nothing has been said.
 func readEnv(file string) ([]string, error) {
 	read := func() ([]byte, error) { return os.ReadFile(file) }
 	if file == "-" {
@@ -95,8 +96,9 @@ func readEnv(file string) ([]string, error) {
 	if err != nil {
 		return nil, invalid("--env-file", err)
 	}
-	if n := len(b); file == "-" && n > 0 && b[n-1] != 0 {
-		return nil, invalid("--env-file", errors.New("standard input ended within a variable: whoever writes it has died, and it may be the key"))
+	if text := string(b); file == "-" && text != "" && text != "\x00" && !strings.HasSuffix(text, "\x00\x00") {
+		return nil, invalid("--env-file", errors.New("standard input ended before all was said, of which the key may be a part: whoever writes it has "+
+			"died, or has not ended it with one NUL byte more than that of the last variable"))
 	}
 	var env []string
 	for i, v := range strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00") {

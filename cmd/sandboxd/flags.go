@@ -91,7 +91,7 @@ func parse(args []string, environ []string) (*flags, error) {
 	s.StringVar(&f.stateDir, "state-dir", "", "`directory` for what the next sandboxd must know should this one be killed; none: nothing")
 	s.StringVar(&f.keyFile, "key-file", "", "`file` with the key that requests must bring")
 	s.StringArrayVar(&f.hosts, "host", nil, "`name` by which the server may be asked over TCP without a key; may be given again")
-	s.StringVar(&f.envFile, "env-file", "", "`file` of variables for programs, KEY=VALUE each ended by a NUL byte; read once; - is standard input")
+	s.StringVar(&f.envFile, "env-file", "", "`file` of variables for programs, KEY=VALUE each ended by a NUL byte; read once; - is standard input, where one more ends them all")
 	s.StringVar(&f.owner, "owner", "", "`name` of the controller that this sandbox is for")
 	s.Uint64Var(&f.epoch, "epoch", 0, "`number` of the controller's activation; requests with a lower one are refused")
 	s.DurationVar(&f.orphanAfter, "orphan-after", 10*time.Minute, "end when nobody has asked for anything for this `time`")

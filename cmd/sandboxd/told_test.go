@@ -47,7 +47,9 @@ func TestWantKey(t *testing.T) {
 func TestStandardInputCutOff(t *testing.T) {
 	old := os.Stdin
 	defer func() { os.Stdin = old }()
-	for text, want := range map[string]int{"": 0, "A=1\x00": 1, "A=1\x00SANDBOXD_KEY=ab": -1, "A=1\x00B=2\x00\x00": 2} {
+	for text, want := range map[string]int{
+		"": 0, "\x00": 0, "A=1\x00": -1, "A=1\x00SANDBOXD_KEY=ab": -1, "A=1\x00SANDBOXD_KEY=ab\x00": -1, "A=1\x00B=2\x00\x00": 2, "A=": -1,
+	} {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)

@@ -29,7 +29,7 @@ const (
 // attend hears one keeper after the other: those that are killed are replaced. What nobody took it hears again, from the keeper,
 // which has room for so much and counts the rest.
 func (e *ear) attend(ctx context.Context) {
-	var untaken error // the last time
+	var untaken error // why the last records were not taken; nil once any have been since
 	defer func() {
 		if untaken != nil {
 			e.d.log.Error("what programs did is not on record", "id", e.label.ID, "err", untaken)
@@ -44,7 +44,8 @@ func (e *ear) attend(ctx context.Context) {
 		if h.well {
 			failures = 0
 		}
-		if errors.Is(h.err, audit.ErrUntaken) {
+		refused := errors.Is(h.err, audit.ErrUntaken) // by us: the keeper is well
+		if refused {
 			untaken = h.err
 			e.d.log.Warn("what programs did is not on record, and is told again", "id", e.label.ID, "in", pause, "err", h.err)
 		} else if h.replaced || !e.server.Alive() {
@@ -53,7 +54,7 @@ func (e *ear) attend(ctx context.Context) {
 		if ctx.Err() != nil || !e.current() {
 			return
 		}
-		if untaken == nil {
+		if !refused {
 			if failures == maxFailures {
 				e.giveUp(h.err)
 				return

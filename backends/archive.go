@@ -77,8 +77,8 @@ type end struct {
 }
 
 // Export writes a snapshot to w as a tar archive that is compressed by zstd: a record, then its directories, without owners,
-// attributes, sockets, pipes and devices, and how much these hold, with a sum. It takes the same memory for any size. Codes: NotFound, Unsupported, Exhausted (it
-// holds more than bounds), Canceled; w's own error is returned as it is.
+// attributes, sockets, pipes and devices, and how much these hold, with a sum. It takes the same memory for any size. Codes: NotFound,
+// Unsupported, Exhausted (it holds more than bounds), Canceled; w's own error is returned as it is.
 func (b *Backend) Export(ctx context.Context, name string, w io.Writer, bounds ArchiveBounds) error {
 	m, err := b.mover()
 	if err == nil {
@@ -278,7 +278,8 @@ func uncopied(err error) error {
 // archived gives an error about an archive its code.
 func archived(err error) error {
 	switch {
-	case errors.Is(err, trees.ErrArchive), errors.Is(err, trees.ErrDeep), errors.Is(err, trees.ErrLong), errors.Is(err, tar.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF),
+	case errors.Is(err, trees.ErrArchive), errors.Is(err, trees.ErrDeep), errors.Is(err, trees.ErrLong),
+		errors.Is(err, tar.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, zstd.ErrMagicMismatch), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrCRCMismatch):
 		return &sandbox.Error{Code: sandbox.Invalid, Err: fmt.Errorf("the archive: %w", err)}
 	case errors.Is(err, trees.ErrMuch):

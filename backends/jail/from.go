@@ -68,7 +68,8 @@ func (d *Driver) wake(ctx context.Context, h home, l label, p *held.Process) (la
 // beginWith gives a new sandbox the files of a snapshot, and writes its label.
 func (d *Driver) beginWith(ctx context.Context, h home, l *label, name string) error {
 	if why := d.whyNoLayers(); why != "" && l.Imaged {
-		return homes.Coded(sandbox.Unsupported, fmt.Errorf("a sandbox on an image cannot begin with a snapshot here: %s: set backends.jail.storage to \"directory\"", why))
+		return homes.Coded(sandbox.Unsupported,
+			fmt.Errorf("a sandbox on an image cannot begin with a snapshot here: %s: set backends.jail.storage to \"directory\"", why))
 	}
 	if err := d.homes.Claim(&l.Label); err != nil { // what it has there has its numbers
 		return err

@@ -86,7 +86,8 @@ func (s *snapping) make(ctx context.Context) (backends.Snapshot, error) {
 	if rooted {
 		s.Holds = append(s.Holds, partRoot)
 		if len(s.label.Root) >= mostRoot {
-			return s.Snapshot, homes.Coded(sandbox.Unsupported, fmt.Errorf("what was written over its root is in %d layers already: begin again without a snapshot", mostRoot))
+			return s.Snapshot, homes.Coded(sandbox.Unsupported,
+				fmt.Errorf("what was written over its root is in %d layers already: begin again without a snapshot", mostRoot))
 		}
 	}
 	err := s.begin(ctx)

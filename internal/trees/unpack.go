@@ -28,8 +28,8 @@ type Unpacking struct {
 // Unpack unpacks the rest of an archive into a directory that is there and that nobody else writes to. A name that is
 // absolute, has "..", leads through a link or is there already, a directory that was not named before what is in it, a link
 // to what is no file of the archive, and anything but files, directories and links is ErrArchive; more than there may be is
-// ErrMuch. What there is in each part is told. Where symbolic links lead does not matter to it. Permissions and times are kept, but for set-user-ID and set-group-ID,
-// and a directory's owner always may use it. What was unpacked before an error stays.
+// ErrMuch. What there is in each part is told. Where symbolic links lead does not matter to it. Permissions and times are kept, but for
+// set-user-ID and set-group-ID, and a directory's owner always may use it. What was unpacked before an error stays.
 func (u Unpacking) Unpack(ctx context.Context, r *tar.Reader, into string) (map[string]Part, error) {
 	top, err := openDir(unix.AT_FDCWD, into)
 	if err != nil {

@@ -132,7 +132,7 @@ func (d *Driver) loadImage(ctx context.Context, file, name string) (string, erro
 	}
 	defer saved.Close()
 	reference := snapshotReference(name)
-	clean, err := saved.restamped(reference, d.snapshotLabels(name))
+	clean, err := saved.restamped(ctx, reference, d.snapshotLabels(name))
 	if err != nil {
 		return "", err
 	}

@@ -63,6 +63,9 @@ func TestMovedImage(t *testing.T) {
 	}
 }
 
+// emptyLayer is a layer with nothing in it.
+var emptyLayer = strings.Repeat("\x00", 1024)
+
 // TestRestamped looks what is left of a saved image that would have a name of somebody else's, and do more than be there.
 func TestRestamped(t *testing.T) {
 	save := func(entries map[string]any) string {
@@ -102,12 +105,12 @@ func TestRestamped(t *testing.T) {
 	hostile.RootFS.DiffIDs = append(hostile.RootFS.DiffIDs, sum, sum)
 	list := func(m ...manifest) []manifest { return m }
 	s, err := openSaved(save(map[string]any{"manifest.json": list(manifest{"c.json", []string{"busybox:latest"}, []string{"l", "l"}}), "c.json": hostile,
-		"l": "layer", "repositories": `{"busybox":{"latest":"l"}}`, "index.json": "{}"}))
+		"l": emptyLayer, "repositories": `{"busybox":{"latest":"l"}}`, "index.json": "{}"}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	clean, err := s.restamped("ours:1", map[string]string{"ours": "yes"})
+	clean, err := s.restamped(t.Context(), "ours:1", map[string]string{"ours": "yes"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,17 +131,17 @@ func TestRestamped(t *testing.T) {
 
 	one := manifest{"c.json", nil, []string{"l", "l"}}
 	for name, entries := range map[string]map[string]any{
-		"none":           {"c.json": hostile, "l": "layer"},
-		"two":            {"manifest.json": list(one, one), "c.json": hostile, "l": "layer"},
+		"none":           {"c.json": hostile, "l": emptyLayer},
+		"two":            {"manifest.json": list(one, one), "c.json": hostile, "l": emptyLayer},
 		"no layer":       {"manifest.json": list(one), "c.json": hostile},
-		"too few layers": {"manifest.json": list(manifest{"c.json", nil, []string{"l"}}), "c.json": hostile, "l": "layer"},
-		"no sums":        {"manifest.json": list(one), "c.json": ocispec.Image{}, "l": "layer"},
-		"elsewhere":      {"manifest.json": list(manifest{"../../etc/passwd", nil, []string{"l", "l"}}), "l": "layer"},
+		"too few layers": {"manifest.json": list(manifest{"c.json", nil, []string{"l"}}), "c.json": hostile, "l": emptyLayer},
+		"no sums":        {"manifest.json": list(one), "c.json": ocispec.Image{}, "l": emptyLayer},
+		"elsewhere":      {"manifest.json": list(manifest{"../../etc/passwd", nil, []string{"l", "l"}}), "l": emptyLayer},
 		"text":           {"manifest.json": "none"},
 	} {
 		s, err := openSaved(save(entries))
 		if err == nil {
-			_, err = s.restamped("ours:1", nil)
+			_, err = s.restamped(t.Context(), "ours:1", nil)
 			s.Close()
 		}
 		if !errors.Is(err, trees.ErrArchive) {

@@ -89,10 +89,8 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "GNU.sparse.") {
-			return errArchive(name, "it has holes")
-		}
+	if HasHoles(h) {
+		return errArchive(name, "it has holes")
 	}
 	w.Files++
 	if h.Typeflag == tar.TypeReg {
@@ -136,6 +134,16 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 		return errArchive(name, "its name is too long")
 	}
 	return err
+}
+
+// HasHoles says that a file of an archive is as large as its header says, whatever there is of it in the archive.
+func HasHoles(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
 }
 
 // name gives a name as the tree has it.

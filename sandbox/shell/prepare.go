@@ -68,8 +68,8 @@ func (p *Prepared) take(c Config) (*bash, child.Cage) {
 		return nil, child.Cage{}
 	}
 	var now unix.Stat_t
-	if unix.Stat(c.Dir, &now) != nil {
-		return nil, child.Cage{} // which is said where a bash is started
+	if unix.Stat(c.Dir, &now) != nil || unix.Faccessat(unix.AT_FDCWD, c.Dir, unix.X_OK, unix.AT_EACCESS) != nil {
+		return nil, child.Cage{} // which is said where a bash is started; for another user, after cd
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,6 +150,6 @@ func (b *bash) catchUp() {
 	if b.away != "" {
 		b.line = append(b.line, `\builtin cd -P -- `...)
 		b.line = b.dialect.quote(b.line, b.away)
-		b.line = append(b.line, "\n\\builtin unset -v OLDPWD; \\builtin export OLDPWD\n"...)
+		b.line = append(b.line, " || \\builtin exit\n\\builtin unset -v OLDPWD; \\builtin export OLDPWD\n"...)
 	}
 }

@@ -58,6 +58,7 @@ docker-test: setup ## the docker backend at length: chaos, and all conformance c
 
 gvisor-test: setup gvisor ## the gvisor backend, as root, with its companion, which is built first
 	@test -z "$$(gofmt -l cmd/sandtree-gvisor)" || { gofmt -l cmd/sandtree-gvisor; exit 1; }
+	cd cmd/sandtree-gvisor && CGO_ENABLED=0 $(GO) test .
 	CI=true CI_PROMISES="gvisor root cgroup" CONFORM=1 $(GO) test -race -count=1 -timeout 14m ./backends/gvisor
 
 client-test: ## drive sandboxd with the Python client of OpenHands, from PyPI (needs Python 3.12)

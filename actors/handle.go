@@ -126,7 +126,13 @@ func (s Steward) Report(ctx context.Context, status sandbox.Status, message stri
 
 // Record puts an event of the given type on record. It does not wait until it is durable.
 func (s Steward) Record(ctx context.Context, typ string, body json.RawMessage) error {
-	return s.ask(ctx, func(r kit.Reply[struct{}]) stewardMsg { return note{r, typ, body} })
+	return s.ask(ctx, func(r kit.Reply[struct{}]) stewardMsg { return note{r, typ, [][]byte{body}, false} })
+}
+
+// Commit puts events of the given type on record, all or none, and waits until they are durable. When ctx ends before, they may
+// become so nevertheless. Additional codes: those of journal.Append; Unavailable, if the history cannot be written to now.
+func (s Steward) Commit(ctx context.Context, typ string, bodies ...[]byte) error {
+	return s.ask(ctx, func(r kit.Reply[struct{}]) stewardMsg { return note{r, typ, bodies, true} })
 }
 
 // Reopen starts a runtime again that has stopped because it failed. It does not wait until it is ready.

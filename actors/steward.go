@@ -43,8 +43,9 @@ type (
 	}
 	note struct {
 		kit.Reply[struct{}]
-		typ  string
-		body []byte
+		typ     string
+		bodies  [][]byte
+		durable bool // answered when it is
 	}
 	state struct{ kit.Reply[State] }
 	ready struct { // answered when the runtime is ready, or will not be
@@ -174,7 +175,9 @@ type steward struct {
 	wanting []access
 
 	outbox    []journal.Record
-	recording bool // a task is writing
+	recording bool                  // a task is writing
+	owed      []kit.Reply[struct{}] // answers for what is in the outbox, once it is on record
+	writing   []kit.Reply[struct{}] // the same, for what the task writes
 	ending    *ending
 }
 
@@ -199,8 +202,7 @@ func (s *steward) Receive(c *kit.Context[stewardMsg], m stewardMsg) error {
 	case report:
 		s.report(c, m)
 	case note:
-		s.record(c, journal.Record{Type: m.typ, Body: m.body})
-		m.OK(struct{}{})
+		s.note(c, m)
 	case state:
 		m.OK(s.state())
 	case ready:

@@ -116,6 +116,7 @@ func (s *steward) flush(c *kit.Context[stewardMsg]) {
 	}
 	recs := s.outbox
 	s.outbox, s.recording = nil, true
+	s.owed, s.writing = nil, s.owed
 	id, epoch, store := s.order.Spec.ID, s.lease.Epoch(), s.cfg.Store
 	row := s.known.row(s.order, s.now.Status, epoch)
 	c.Task(func(ctx context.Context) stewardMsg {
@@ -127,8 +128,34 @@ func (s *steward) flush(c *kit.Context[stewardMsg]) {
 	})
 }
 
+// note puts events on record that somebody outside has seen.
+func (s *steward) note(c *kit.Context[stewardMsg], m note) {
+	if m.durable && (s.fenced != nil || s.lease == nil || s.ending != nil && s.ending.leaving) {
+		m.Err(failure(sandbox.Unavailable, "runtime.Commit", s.order.Spec.ID, "its history cannot be written to now"))
+		return
+	}
+	if m.durable {
+		s.owed = append(s.owed, m.Reply)
+	}
+	for _, body := range m.bodies {
+		s.outbox = append(s.outbox, journal.Record{Type: m.typ, Time: time.Now(), Body: s.mask.event(body)})
+	}
+	s.flush(c)
+	if !m.durable {
+		m.OK(struct{}{})
+	}
+}
+
 func (s *steward) recorded(c *kit.Context[stewardMsg], m recorded) error {
 	s.recording = false
+	for _, r := range s.writing {
+		if m.err != nil {
+			r.Err(m.err)
+		} else {
+			r.OK(struct{}{})
+		}
+	}
+	s.writing = nil
 	switch sandbox.CodeOf(m.err) {
 	case "":
 	case sandbox.Conflict:

@@ -370,3 +370,33 @@ func TestSecretsAreMaskedInWhatIsStored(t *testing.T) {
 		}
 	})
 }
+
+// What is committed is on record when that is said, and whoever commits hears if it is not.
+func TestCommit(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		s := r.open("a")
+		if err := s.Commit(t.Context(), "audit", []byte(`{"n":1}`), []byte(`{"n":2}`)); err != nil {
+			t.Fatal(err)
+		}
+		r.expectHistory("spec " + broughtUp + " audit audit")
+		r.store.mu.Lock()
+		r.store.broken = errAny
+		r.store.mu.Unlock()
+		if err := s.Commit(t.Context(), "audit", []byte(`{"n":3}`)); !errors.Is(err, errAny) {
+			t.Errorf("what the journal did not take: %v", err)
+		}
+		r.store.mu.Lock()
+		r.store.broken = nil
+		r.store.mu.Unlock()
+		if err := s.Commit(t.Context(), "audit", []byte(`{"n":3}`)); err != nil {
+			t.Error(err)
+		}
+		r.expectHistory("spec " + broughtUp + " audit audit audit")
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(t.Context(), "audit", []byte(`{"n":4}`)); sandbox.CodeOf(err) != sandbox.Unavailable {
+			t.Errorf("of one that is closed: %v", err)
+		}
+	})
+}

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -20,10 +22,19 @@ import (
 type SnapshotMover interface {
 	// ExportSnapshot calls pack with each directory of a snapshot, which it closes; NotFound if there is none.
 	ExportSnapshot(ctx context.Context, name string, pack func(s Snapshot, part string, dir *os.File) error) error
+	// ArchiveKind is what archives are called of snapshots that hold these parts, one of the kinds below. Only what another
+	// driver calls the same can be taken from it.
+	ArchiveKind(holds []string) string
 	// ImportSnapshot makes s of what unpack puts into a directory of the driver's; all of it is uid's and gid's, or this
 	// process's user's if they are negative. Code: Conflict (there is one of that name).
 	ImportSnapshot(ctx context.Context, s Snapshot, unpack func(into string, uid, gid int) error) error
 }
+
+// The kinds of archives.
+const (
+	KindFiles = "files" // workspace and home, which any driver that shows directories can show
+	KindImage = "image" // these, and an image of an engine's
+)
 
 // ArchiveBounds are how much an archive of a snapshot may hold; zero is the default, negative any number.
 type ArchiveBounds struct {
@@ -37,9 +48,10 @@ const (
 	// archiveWindow is how far back compressed content may refer, in bytes, and so about the memory that reading takes: what
 	// zstd's strongest ordinary level writes.
 	archiveWindow  = 8 << 20
-	archiveVersion = 1
+	archiveVersion = 2
 	archiveHead    = "snapshot.json" // name of the first entry
-	archiveHeadMax = 64 << 10        // bytes
+	archiveEnd     = "end.json"      // of the last one
+	archiveHeadMax = 64 << 10        // bytes, of either
 )
 
 func (a ArchiveBounds) filled() trees.Bounds {
@@ -55,12 +67,18 @@ func (a ArchiveBounds) filled() trees.Bounds {
 // head is what an archive says of itself.
 type head struct {
 	Version  int      `json:"version"`
+	Kind     string   `json:"kind"`
 	Snapshot Snapshot `json:"snapshot"`
 }
 
-// Export writes a snapshot to w as a tar archive that is compressed by zstd: a record, and then its directories, without owners,
-// attributes, sockets, pipes and devices. It takes the same memory for any size. Codes: NotFound, Unsupported, Exhausted (it
-// holds more than bounds), Canceled; w's own error is returned as it is.
+// end is what there was in it, by parts: an archive that has lost a file is not like it.
+type end struct {
+	Parts map[string]trees.Part `json:"parts"`
+}
+
+// Export writes a snapshot to w as a tar archive that is compressed by zstd: a record, then its directories, without owners,
+// attributes, sockets, pipes and devices, and how much these hold, with a sum. It takes the same memory for any size. Codes: NotFound,
+// Unsupported, Exhausted (it holds more than bounds), Canceled; w's own error is returned as it is.
 func (b *Backend) Export(ctx context.Context, name string, w io.Writer, bounds ArchiveBounds) error {
 	m, err := b.mover()
 	if err == nil {
@@ -78,17 +96,20 @@ func export(ctx context.Context, m SnapshotMover, name string, w io.Writer, boun
 		return err
 	}
 	t := tar.NewWriter(z)
-	begun := false
+	parts := map[string]trees.Part{}
 	err = m.ExportSnapshot(ctx, name, func(s Snapshot, part string, dir *os.File) error {
-		if !begun {
-			begun = true
-			if err := writeHead(t, s); err != nil {
+		if len(parts) == 0 {
+			if err := writeRecord(t, archiveHead, s.Created, head{archiveVersion, m.ArchiveKind(s.Holds), s}); err != nil {
 				return errors.Join(err, dir.Close())
 			}
 		}
-		_, err := bounds.Pack(ctx, t, dir, part)
+		packed, err := bounds.Pack(ctx, t, dir, part)
+		parts[part] = packed
 		return err
 	})
+	if err == nil {
+		err = writeRecord(t, archiveEnd, time.Time{}, end{parts})
+	}
 	if err == nil {
 		err = t.Close()
 	}
@@ -98,12 +119,12 @@ func export(ctx context.Context, m SnapshotMover, name string, w io.Writer, boun
 	return err
 }
 
-func writeHead(t *tar.Writer, s Snapshot) error {
-	text, err := json.Marshal(head{archiveVersion, s})
+func writeRecord(t *tar.Writer, name string, at time.Time, record any) error {
+	text, err := json.Marshal(record)
 	if err != nil {
 		return err
 	}
-	if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: archiveHead, Mode: 0o644, Size: int64(len(text)), ModTime: s.Created}); err != nil {
+	if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(text)), ModTime: at}); err != nil {
 		return err
 	}
 	_, err = t.Write(text)
@@ -113,7 +134,8 @@ func writeHead(t *tar.Writer, s Snapshot) error {
 // Import makes a snapshot of an archive that Export has written, under the name that it had or, if name is not "", that one. The
 // archive may be a stranger's: nothing of it gets anywhere but into the snapshot, and it takes the same memory for any size. Codes:
 // Invalid (the archive is broken, or not as Export makes it), Conflict (there is one of that name), Exhausted (it holds more than
-// bounds, or there is no room), Unsupported, Canceled; r's own error is returned as it is.
+// bounds, or there is no room), Unsupported (its kind is another backend's), Canceled; r's own error is returned as it is. Of what is
+// refused nothing stays.
 func (b *Backend) Import(ctx context.Context, name string, r io.Reader, bounds ArchiveBounds) (Snapshot, error) {
 	m, err := b.mover()
 	var made Snapshot
@@ -130,7 +152,7 @@ func (b *Backend) imported(ctx context.Context, m SnapshotMover, name string, r 
 	}
 	defer z.Close()
 	t := tar.NewReader(z)
-	s, err := readHead(t)
+	s, err := readHead(t, m)
 	if err != nil {
 		return s, err
 	}
@@ -143,8 +165,11 @@ func (b *Backend) imported(ctx context.Context, m SnapshotMover, name string, r 
 	s.Backend, s.Way, s.Why, s.Took, s.Size, s.Files = b.name, WayImport, "", 0, -1, -1
 	begun := time.Now()
 	err = m.ImportSnapshot(ctx, s, func(into string, uid, gid int) error {
-		_, err := trees.Unpacking{Bounds: bounds, Parts: s.Holds, UID: uid, GID: gid}.Unpack(ctx, t, into)
-		return err
+		parts, err := trees.Unpacking{Bounds: bounds, Parts: s.Holds, UID: uid, GID: gid, End: archiveEnd}.Unpack(ctx, t, into)
+		if err != nil {
+			return err
+		}
+		return checkEnd(t, z, s.Holds, parts)
 	})
 	if err != nil {
 		return s, err
@@ -153,47 +178,108 @@ func (b *Backend) imported(ctx context.Context, m SnapshotMover, name string, r 
 	return b.Snapshot(ctx, s.Name)
 }
 
+func broken(why string, args ...any) error {
+	return fmt.Errorf("%w: %s", trees.ErrArchive, fmt.Sprintf(why, args...))
+}
+
 // readHead reads the record, of which nothing is believed but what does no harm.
-func readHead(t *tar.Reader) (Snapshot, error) {
-	broken := func(why string, args ...any) (Snapshot, error) {
-		return Snapshot{}, fmt.Errorf("%w: %s", trees.ErrArchive, fmt.Sprintf(why, args...))
-	}
+func readHead(t *tar.Reader, m SnapshotMover) (Snapshot, error) {
+	var none Snapshot
 	h, err := t.Next()
 	switch {
 	case errors.Is(err, io.EOF), err == nil && (h.Name != archiveHead || h.Typeflag != tar.TypeReg):
-		return broken("it does not begin with %s: is it one of `sandtree export`?", archiveHead)
+		return none, broken("it does not begin with %s: is it one of `sandtree export`?", archiveHead)
 	case err != nil:
-		return Snapshot{}, err
-	case h.Size > archiveHeadMax:
-		return broken("%s has %d bytes", archiveHead, h.Size)
+		return none, err
 	}
 	var was head
-	text, err := io.ReadAll(io.LimitReader(t, archiveHeadMax))
-	if err != nil {
-		return Snapshot{}, err
-	}
-	if err := json.Unmarshal(text, &was); err != nil {
-		return broken("%s: %v", archiveHead, err)
+	if err := readRecord(t, h, &was); err != nil {
+		return none, err
 	}
 	if was.Version != archiveVersion {
-		return broken("it is of version %d, and this program reads %d", was.Version, archiveVersion)
+		return none, broken("it is of version %d, and this program reads %d", was.Version, archiveVersion)
 	}
 	s := was.Snapshot
 	if s.Of != "" && s.Of.Check() != nil || len(s.Holds) == 0 {
-		return broken("%s makes no sense", archiveHead)
+		return none, broken("%s makes no sense", archiveHead)
 	}
-	for _, part := range s.Holds {
-		if part != "workspace" && part != "home" {
-			return broken("it holds %.80q, which this backend does not have", part)
+	for i, part := range s.Holds {
+		if !slices.Contains([]string{"workspace", "home", "root"}, part) || slices.Contains(s.Holds[:i], part) {
+			return none, broken("it cannot hold %.80q", s.Holds)
 		}
 	}
+	if kind := m.ArchiveKind(s.Holds); was.Kind != kind {
+		return none, &sandbox.Error{Code: sandbox.Unsupported,
+			Err: fmt.Errorf("the archive is of kind %.20q, and this backend takes %q: import it for a backend of the kind that it is from", was.Kind, kind)}
+	}
 	return Snapshot{Name: s.Name, Of: s.Of, Created: s.Created, Holds: s.Holds}, nil
+}
+
+func readRecord(t *tar.Reader, h *tar.Header, record any) error {
+	if h.Typeflag != tar.TypeReg || h.Size > archiveHeadMax {
+		return broken("%s has %d bytes", h.Name, h.Size)
+	}
+	text, err := io.ReadAll(io.LimitReader(t, archiveHeadMax))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, record); err != nil {
+		return broken("%s: %v", h.Name, err)
+	}
+	return nil
+}
+
+// checkEnd reads the last entry, which Unpack has left, and looks whether it tells of what was unpacked, of each part that there
+// should be and of no other, and whether it is the last.
+func checkEnd(t *tar.Reader, z io.Reader, holds []string, parts map[string]trees.Part) error {
+	var was end
+	if err := readRecord(t, &tar.Header{Name: archiveEnd, Typeflag: tar.TypeReg}, &was); err != nil {
+		return err
+	}
+	for _, part := range holds {
+		if _, ok := parts[part]; !ok {
+			return broken("there is no %s", part)
+		}
+	}
+	if !maps.Equal(was.Parts, parts) {
+		return broken("it does not hold what %s says: something is missing, or was changed", archiveEnd)
+	}
+	if h, err := t.Next(); err == nil {
+		return broken("after its end there is %.80q", h.Name)
+	} else if !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch _, err := io.CopyN(io.Discard, z, 1<<20); { // so that what is compressed has come to its end too, and its sum been looked at
+	case err == nil:
+		return broken("it goes on after its end")
+	case !errors.Is(err, io.EOF):
+		return err
+	}
+	return nil
+}
+
+// uncopied gives an error about a tree that cannot be copied its code.
+func uncopied(err error) error {
+	var code sandbox.Code
+	switch {
+	case errors.Is(err, trees.ErrDeep), errors.Is(err, trees.ErrLinks):
+		code = sandbox.Invalid
+	case errors.Is(err, trees.ErrMoved):
+		code = sandbox.Unavailable
+	default:
+		return err
+	}
+	if e, ok := errors.AsType[*sandbox.Error](err); ok {
+		err = e.Err
+	}
+	return &sandbox.Error{Code: code, Err: err}
 }
 
 // archived gives an error about an archive its code.
 func archived(err error) error {
 	switch {
-	case errors.Is(err, trees.ErrArchive), errors.Is(err, trees.ErrDeep), errors.Is(err, tar.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF),
+	case errors.Is(err, trees.ErrArchive), errors.Is(err, trees.ErrDeep), errors.Is(err, trees.ErrLong),
+		errors.Is(err, tar.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, zstd.ErrMagicMismatch), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrCRCMismatch):
 		return &sandbox.Error{Code: sandbox.Invalid, Err: fmt.Errorf("the archive: %w", err)}
 	case errors.Is(err, trees.ErrMuch):

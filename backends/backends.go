@@ -150,9 +150,10 @@ type Options struct {
 	// per second and sandbox, one call at a time for each sandbox.
 	OnConnection func(id sandbox.ID, c sandbox.Connection)
 	// OnAudit, if not nil, hears what the sandboxes whose spec has an Audit do, as often as that says, one call at a time for each
-	// sandbox. What a process was not told that had the sandbox before, the next one is; and, if that one was killed, a few of its
-	// last records once more.
-	OnAudit func(id sandbox.ID, r sandbox.AuditRecord)
+	// sandbox. It returns nil once all the records are on record; what it did not take it is told again, as far as there is room for
+	// what waits, and of what there is not, how much it was. What a process was not told that had the sandbox before, the next one
+	// is; and, if that one was killed, a few of its last records once more.
+	OnAudit func(id sandbox.ID, records []sandbox.AuditRecord) error
 	// OnProgress, if not nil, hears how the pulling and building of images goes. It must not wait.
 	OnProgress func(Progress)
 	Log        *slog.Logger // nil discards

@@ -12,11 +12,14 @@ import (
 // program, else on PATH. It is looked for at each start, since it may be put there while we run. The error says to the user of
 // the backend what to do.
 func FindServer(backend, configured string) (string, error) {
-	const name = "sandboxd"
-	missing := func(where string) error {
-		return fmt.Errorf("%s, the server that runs inside a sandbox, is not %s: build it with `make build`, or "+
-			"say where it is with backends.%s.sandboxd (SANDTREE_BACKENDS_%s_SANDBOXD)", name, where, backend, strings.ToUpper(backend))
-	}
+	return FindProgram("sandboxd", configured, func(where string) error {
+		return fmt.Errorf("sandboxd, the server that runs inside a sandbox, is not %s: build it with `make build`, or "+
+			"say where it is with backends.%s.sandboxd (SANDTREE_BACKENDS_%s_SANDBOXD)", where, backend, strings.ToUpper(backend))
+	})
+}
+
+// FindProgram finds a program of ours as FindServer does; missing gives the error of one that is not where it was looked for.
+func FindProgram(name, configured string, missing func(where string) error) (string, error) {
 	if configured != "" {
 		if !executable(configured) {
 			return "", missing("at " + configured)

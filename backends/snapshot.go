@@ -169,7 +169,7 @@ func (s *Sandbox) Snapshot(ctx context.Context, name string) (Snapshot, error) {
 	}
 	made, err := i.Snapshot(ctx, name, s.aside)
 	if err != nil {
-		return fail(err)
+		return fail(uncopied(err))
 	}
 	made.Backend = s.backend.name
 	s.backend.log.Info("snapshot made", "id", s.id, "snapshot", name, "took", made.Took, "way", made.Way, "why", made.Why)

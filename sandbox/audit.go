@@ -37,7 +37,7 @@ type AuditFiles string
 const (
 	AuditFilesOff     AuditFiles = "off"
 	AuditFilesChanged AuditFiles = "changed" // what has changed in the workspace, after each action
-	AuditFilesAll     AuditFiles = "all"     // besides, each call by which a file is opened, made, moved, removed or its rights are changed
+	AuditFilesAll     AuditFiles = "all"     // besides, each call by which a file is opened, made, moved, removed, cut, or its rights or times are changed
 )
 
 // AuditFilesWords are all of them.
@@ -111,7 +111,7 @@ func isSyscallName(s string) bool {
 }
 
 // An AuditRecord is what a program in a sandbox did or tried, or what has become of the sandbox. What does not apply is zero.
-// Everything in it but Time, Kind and Untold is a stranger's word, cut to a bounded size.
+// Everything in it but Time, Kind, Reason and Untold is a stranger's word, cut to a bounded size.
 type AuditRecord struct {
 	Time time.Time `json:"time"`
 	Kind AuditKind `json:"audit"`
@@ -120,7 +120,7 @@ type AuditRecord struct {
 	Call    string        `json:"call,omitempty"`    // the system call
 	Path    string        `json:"path,omitempty"`    // of the program or file, made absolute as far as it could be
 	To      string        `json:"to,omitempty"`      // the second path of a call that has two
-	Write   bool          `json:"write,omitempty"`   // the file is opened so that it can be written to
+	Write   bool          `json:"write,omitempty"`   // the file is opened so that it can be written to, or changed by the call itself
 	Missing bool          `json:"missing,omitempty"` // there was no such program, so most likely none was started
 	Argv    []string      `json:"argv,omitempty"`    // of the program
 	Numbers []uint64      `json:"numbers,omitempty"` // other arguments of the call, as they are in the registers
@@ -131,7 +131,8 @@ type AuditRecord struct {
 	Times   int64        `json:"times,omitempty"`   // how often, since it was told last; 0 is not known
 	Changes []FileChange `json:"changes,omitempty"` // of files, by path
 
-	Untold int64 `json:"untold,omitempty"` // of this kind before this record, of which nobody was told; of a record without anything else, all there is to tell
+	Reason string `json:"reason,omitempty"` // why something is not told, or what has become of who watched, for people
+	Untold int64  `json:"untold,omitempty"` // of this kind before this record, of which nobody was told; of a record without anything else, all there is to tell
 }
 
 // An AuditProcess is a process as the sandbox sees it.
@@ -152,11 +153,12 @@ const (
 	AuditSyscall   AuditKind = "syscall"
 	AuditChanged   AuditKind = "changed"
 	AuditLimit     AuditKind = "limit"
-	AuditGap       AuditKind = "gap" // whoever watched was killed: what was done just before it is not known
+	AuditGap       AuditKind = "gap"     // whoever watched was killed: what was done just before it is not known
+	AuditStopped   AuditKind = "stopped" // nobody can watch any more, for the Reason that it has; the sandbox is ended
 )
 
 // AuditKinds are all of them.
-var AuditKinds = []AuditKind{AuditExec, AuditPrivilege, AuditFile, AuditSyscall, AuditChanged, AuditLimit, AuditGap}
+var AuditKinds = []AuditKind{AuditExec, AuditPrivilege, AuditFile, AuditSyscall, AuditChanged, AuditLimit, AuditGap, AuditStopped}
 
 // A FileChange is what has become of a file or directory.
 type FileChange struct {

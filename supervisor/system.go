@@ -344,22 +344,25 @@ func (s *System) RecordConnection(id sandbox.ID, c sandbox.Connection) {
 	}
 }
 
-// RecordAudit puts on record, as an event of type "audit", what programs in a runtime's sandbox did. It is what drivers want as their
-// backends.Options.OnAudit. Of a runtime that is not driven here nothing is recorded.
-func (s *System) RecordAudit(id sandbox.ID, r sandbox.AuditRecord) {
+// RecordAudit puts on record, as events of type "audit", what programs in a runtime's sandbox did. It is what drivers want as their
+// backends.Options.OnAudit: it returns nil when all of it is durable, and an error if it may not be, which whoever told it has to
+// tell again. Codes: NotFound, if the runtime is not driven here; Unavailable, if its history cannot be written to now; those of
+// journal.Append; Canceled, after five seconds.
+func (s *System) RecordAudit(id sandbox.ID, records []sandbox.AuditRecord) error {
 	ctx, cancel := context.WithTimeout(context.Background(), recording)
 	defer cancel()
-	body, err := json.Marshal(r)
-	var rt *Runtime
-	if err == nil {
-		rt, err = s.Find(ctx, id)
+	bodies := make([][]byte, len(records))
+	for i, r := range records {
+		var err error
+		if bodies[i], err = json.Marshal(r); err != nil {
+			return &sandbox.Error{Code: sandbox.Internal, Op: "supervisor.RecordAudit", ID: id, Err: err}
+		}
 	}
-	if err == nil {
-		err = rt.Record(ctx, journal.TypeAudit, body)
-	}
+	rt, err := s.Find(ctx, id)
 	if err != nil {
-		s.cfg.Log.Debug("what a program did is not on record", "id", id, "audit", r.Kind, "err", err)
+		return err
 	}
+	return rt.steward.Commit(ctx, journal.TypeAudit, bodies...)
 }
 
 // Listed is a runtime as the journal and its backend know it.

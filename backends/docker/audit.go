@@ -1,8 +1,10 @@
 package docker
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
@@ -34,9 +36,10 @@ func (l label) tellsChanges() (bool, error) {
 
 // auditing is what is told of sandboxes, by this process.
 type auditing struct {
-	starved map[sandbox.ID]int64         // processes that the kernel has killed, of which it is about to be told
-	last    int64                        // when the latest of them was killed, as the engine has it, in nanoseconds
-	acted   map[*running]chan<- struct{} // of runs whose files are looked at
+	starved map[sandbox.ID]int64 // processes that the kernel has killed, of which it is about to be told
+	last    int64                // when the latest of them was killed, as the engine has it, in nanoseconds
+	looks   *audit.Looks
+	files   map[*running]*audit.Follow // of runs whose files are looked at
 }
 
 // starving is how long is waited for more to tell, so that no more than one record comes in that time.
@@ -59,92 +62,118 @@ func (d *Driver) starve(id sandbox.ID, when int64) {
 	if d.audit.starved[id]++; d.audit.starved[id] > 1 {
 		return
 	}
-	d.wg.Go(func() {
-		t := time.NewTimer(starving)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-d.life.Done():
-		}
-		d.mu.Lock()
-		n := d.audit.starved[id]
-		delete(d.audit.starved, id)
-		d.mu.Unlock()
-		if l, err := d.home(id).read(); err == nil && l.Audit.Limits {
-			d.config.OnAudit(id, sandbox.AuditRecord{Time: time.Unix(0, when).UTC(), Kind: sandbox.AuditLimit, Limit: backends.LimitMemory, Times: n})
-		}
-	})
+	d.wg.Go(func() { d.tellStarved(id, when) })
 }
 
-// watchFiles has it told which files actions change, if that is asked for. It returns when it is known what there was before.
-func (i *instance) watchFiles() error {
+// attempts is how many times it is tried to tell of the killed.
+const attempts = 100
+
+// tellStarved tells, in a while, how many have been killed; what nobody takes it tells again, with those that come to it.
+func (d *Driver) tellStarved(id sandbox.ID, when int64) {
+	for range attempts {
+		closing := !d.wait(starving)
+		d.mu.Lock()
+		n := d.audit.starved[id]
+		d.mu.Unlock()
+		l, err := d.home(id).read()
+		if err == nil && l.Audit.Limits {
+			err = d.config.OnAudit(id, []sandbox.AuditRecord{{Time: time.Unix(0, when).UTC(), Kind: sandbox.AuditLimit, Limit: backends.LimitMemory, Times: n}})
+		} else {
+			err = nil // nobody asks
+		}
+		d.mu.Lock()
+		if err == nil {
+			d.audit.starved[id] -= n
+		}
+		done := d.audit.starved[id] == 0 || closing
+		if done {
+			delete(d.audit.starved, id)
+		}
+		d.mu.Unlock()
+		if closing && err != nil {
+			break
+		}
+		if done {
+			return
+		}
+	}
+	d.log.Error("that processes were killed for want of memory is not on record", "id", id)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.audit.starved, id)
+}
+
+// wait waits so long, or says that the driver is closed.
+func (d *Driver) wait(long time.Duration) bool {
+	t := time.NewTimer(long)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-d.life.Done():
+		return false
+	}
+}
+
+// watchFiles has it told which files actions change, if that is asked for. It returns when it is known what there was before, or
+// a start has no more time for it.
+func (i *instance) watchFiles(ctx context.Context) error {
 	wanted, err := i.label.tellsChanges()
 	d := i.d
 	if err != nil || !wanted || d.config.OnAudit == nil {
 		return err
 	}
-	acted, based := make(chan struct{}, 1), make(chan struct{})
 	d.mu.Lock()
-	_, watched := d.audit.acted[i.container]
+	_, watched := d.audit.files[i.container]
 	if watched || d.closed {
 		d.mu.Unlock()
 		return nil
 	}
-	if d.audit.acted == nil {
-		d.audit.acted = map[*running]chan<- struct{}{}
+	if d.audit.files == nil {
+		d.audit.files = map[*running]*audit.Follow{}
 	}
-	d.audit.acted[i.container] = acted
+	h, l := i.home, i.label
+	f := audit.NewFollow(d.audit.looks, l.Workspace, func() bool {
+		now, err := h.read()
+		return err == nil && now.Audit.Files == l.Audit.Files
+	}, func(r sandbox.AuditRecord) error { return d.config.OnAudit(l.ID, []sandbox.AuditRecord{r}) })
+	d.audit.files[i.container] = f
 	d.wg.Go(func() {
-		d.look(i.home, i.label, i.container, acted, based)
+		d.followFiles(f, l, i.container)
 		d.mu.Lock()
-		delete(d.audit.acted, i.container)
+		delete(d.audit.files, i.container)
 		d.mu.Unlock()
 	})
 	d.mu.Unlock()
-	<-based
+	f.Await(ctx)
 	return nil
 }
 
-// maxChanges is how many files one record tells of.
-const maxChanges = 256
-
-// look tells, after each action, which files of the workspace have changed, until the run has ended or nobody asks any more.
-func (d *Driver) look(h home, l label, run *running, acted <-chan struct{}, based chan<- struct{}) {
-	before, err := audit.Look(l.Workspace)
-	close(based)
-	for {
-		if err != nil {
-			d.log.Warn("it cannot be told which files of a sandbox change", "id", l.ID, "err", err)
-			return
-		}
+// followFiles tells what f finds, until the run has ended or nobody asks any more.
+func (d *Driver) followFiles(f *audit.Follow, l label, run *running) {
+	ctx, stop := context.WithCancel(d.life)
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
 		select {
 		case <-run.letgo:
-			return
-		case <-d.life.Done():
-			return
-		case <-acted:
+			stop()
+		case <-ctx.Done():
 		}
-		if now, err := h.read(); err != nil || now.Audit.Files != l.Audit.Files {
-			return
-		}
-		var after audit.Tree
-		if after, err = audit.Look(l.Workspace); err != nil {
-			continue
-		}
-		if list, more := before.Changes(after, maxChanges); len(list) > 0 {
-			d.config.OnAudit(l.ID, sandbox.AuditRecord{Time: time.Now().UTC(), Kind: sandbox.AuditChanged, Changes: list, Untold: int64(more),
-				Cut: !before.Whole || !after.Whole})
-		}
-		before = after
+	})
+	if err := f.Run(ctx); err != nil {
+		d.log.Warn("it cannot be told which files of a sandbox change", "id", l.ID, "err", err)
 	}
+	stop()
 }
 
 // Acted says that an action has ended, which may have changed files.
 func (i *instance) Acted() {
 	i.d.mu.Lock()
-	defer i.d.mu.Unlock()
-	select {
-	case i.d.audit.acted[i.container] <- struct{}{}: // none is never ready
-	default:
+	f := i.d.audit.files[i.container]
+	i.d.mu.Unlock()
+	if f != nil {
+		f.Acted()
 	}
 }

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -15,17 +16,23 @@ func TestAudit(t *testing.T) {
 	c := testConfig(t)
 	var mu sync.Mutex
 	var heard []sandbox.AuditRecord
+	refused := 0
 	rung := make(chan struct{}, 1)
-	c.OnAudit = func(id sandbox.ID, r sandbox.AuditRecord) {
+	c.OnAudit = func(id sandbox.ID, records []sandbox.AuditRecord) error {
 		mu.Lock()
 		defer mu.Unlock()
+		if refused == 0 { // as a journal does whose disk is full
+			refused++
+			return errors.New("not now")
+		}
 		if id == "audited" {
-			heard = append(heard, r)
+			heard = append(heard, records...)
 		}
 		select {
 		case rung <- struct{}{}:
 		default:
 		}
+		return nil
 	}
 	_, b := opened(t, c)
 	s, _ := started(t, b, sandbox.Spec{ID: "audited", Limits: sandbox.Limits{Memory: 64 << 20},

@@ -91,7 +91,7 @@ type Config struct {
 	// OnConnection, if not nil, hears what filtered sandboxes do on the network.
 	OnConnection func(sandbox.ID, sandbox.Connection) `koanf:"-"`
 	// OnAudit, if not nil, hears what is told of programs; see backends.Options.
-	OnAudit func(sandbox.ID, sandbox.AuditRecord) `koanf:"-"`
+	OnAudit func(sandbox.ID, []sandbox.AuditRecord) error `koanf:"-"`
 	// OnProgress, if not nil, hears how the pulling and building of images goes. It must not wait.
 	OnProgress func(backends.Progress) `koanf:"-"`
 	// Log is told what a caller would not see; nil discards.

@@ -30,6 +30,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/audit"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -84,7 +85,7 @@ func New(c Config) (*Driver, error) {
 	if err := c.check(); err != nil {
 		return invalid(err)
 	}
-	d := &Driver{config: c, log: c.Log, ways: map[string]*way{}}
+	d := &Driver{config: c, log: c.Log, ways: map[string]*way{}, audit: auditing{looks: audit.NewLooks()}}
 	dir, err := filepath.Abs(c.StateDir)
 	if err != nil {
 		return invalid(err)
@@ -110,6 +111,9 @@ func New(c Config) (*Driver, error) {
 	d.watch = newWatcher(d)
 	d.locker = held.Locker{Begin: d.begin}
 	d.removeGone()
+	if err := d.snapshots().Clean(); err != nil {
+		d.log.Warn("what is left of snapshots cannot be removed", "err", err)
+	}
 	d.warn()
 	return d, nil
 }

@@ -24,6 +24,7 @@ var _ backends.Filtered = (*instance)(nil)
 // has none, and this process opens doors in it. They close with the process; the next one opens others, also
 // before the first has ended.
 type way struct {
+	doors doors.Set // that a blank has opened, behind which nobody is yet; none if it is still to be done
 	once  sync.Once
 	proxy *egress.Proxy // nil if err is not
 	err   error
@@ -62,7 +63,7 @@ func (i *instance) letOut() error {
 	if i.network != networkNone {
 		return i.unfiltered()
 	}
-	run := i.container.id + "/" + i.container.started
+	run := i.container.key()
 	d.mu.Lock()
 	if d.closed {
 		d.mu.Unlock()
@@ -71,9 +72,9 @@ func (i *instance) letOut() error {
 	w := d.ways[run]
 	if w == nil {
 		w = &way{replaced: make(chan struct{})}
-		w.raise(i.label.Epoch)
 		d.ways[run] = w
 	}
+	w.raise(i.label.Epoch)
 	d.mu.Unlock()
 	w.once.Do(func() { w.proxy, w.err = i.openWay(run, w) })
 	if w.err != nil {
@@ -96,6 +97,9 @@ func (i *instance) unfiltered() error {
 	return nil
 }
 
+// key is what the ways of runs are known by.
+func (r *running) key() string { return r.id + "/" + r.started }
+
 func (d *Driver) forgetWay(run string, w *way) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -107,7 +111,10 @@ func (d *Driver) forgetWay(run string, w *way) {
 // openWay opens the doors and serves them until the container ends, another process takes over or the driver is closed.
 func (i *instance) openWay(run string, w *way) (*egress.Proxy, error) {
 	d := i.d
-	set, err := openDoors(i.container.id, i.pid)
+	set, err := w.doors, error(nil)
+	if set.Connect == nil {
+		set, err = openDoors(i.container.id, i.pid)
+	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, coded{sandbox.Unavailable, fmt.Errorf("a program in it has taken the place of a door: %w", err)}

@@ -33,7 +33,7 @@ func (d *Driver) found(ctx context.Context, h home, l label, spec sandbox.Spec) 
 			return nil, err
 		}
 	}
-	if err := i.watchFiles(); err != nil {
+	if err := i.watchFiles(ctx); err != nil {
 		return nil, err
 	}
 	i.found = true

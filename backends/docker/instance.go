@@ -69,7 +69,7 @@ func (d *Driver) instance(ctx context.Context, h home, l label) (*instance, erro
 	if err := i.letOut(); err != nil {
 		return nil, err
 	}
-	if err := i.watchFiles(); err != nil {
+	if err := i.watchFiles(ctx); err != nil {
 		return nil, err
 	}
 	return i, i.thaw(ctx, c.State.Paused) // whoever asks for it wants to use it

@@ -182,5 +182,6 @@ func (d *Driver) told(key string, spec sandbox.Spec) string {
 		b.WriteString(environmentTaken + "ORPHAN_AFTER=" + spec.OrphanAfter.String() + "\x00")
 	}
 	b.WriteString(environmentTaken + "KEY=" + key + "\x00")
+	b.WriteString("\x00") // that was all: the end of the stream takes the engine milliseconds to pass on
 	return b.String()
 }

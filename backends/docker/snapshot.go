@@ -138,14 +138,24 @@ func (d *Driver) copied(h home, l label) map[string]string {
 // commit makes an image of a container. None of the labels by which a container is known as a sandbox is the image's, and through
 // it another container's.
 func (d *Driver) commit(ctx context.Context, id, name string) (string, error) {
+	made, err := d.engine.ContainerCommit(ctx, id, container.CommitOptions{
+		Reference: snapshotReference(name), Config: &container.Config{Labels: d.snapshotLabels(name)},
+	})
+	return made.ID, err
+}
+
+// snapshotReference is a new name that the engine lists the image of a snapshot under.
+func snapshotReference(name string) string {
+	return snapshotImages + ":" + name + "-" + sandbox.RandomHex(4)
+}
+
+// snapshotLabels are what the image of a snapshot is known by, and not its containers.
+func (d *Driver) snapshotLabels(name string) map[string]string {
 	labels := map[string]string{labelPrefix + "system": d.system, labelPrefix + "snapshot": name}
 	for _, own := range []string{"id", "owner", "epoch", "blank"} {
 		labels[labelPrefix+own] = ""
 	}
-	made, err := d.engine.ContainerCommit(ctx, id, container.CommitOptions{
-		Reference: snapshotImages + ":" + name + "-" + sandbox.RandomHex(4), Config: &container.Config{Labels: labels},
-	})
-	return made.ID, err
+	return labels
 }
 
 // Snapshots are all that there are. What the images take is not counted: they share most of it.
@@ -246,6 +256,15 @@ func (d *Driver) fetch(ctx context.Context, h home, name string) (kept, error) {
 		}
 	}
 	return k, os.Rename(h.path(restoring), h.path(restored))
+}
+
+// unbegun removes from a home without a label, which is nobody's yet, what a start that was cut off has put there.
+func (h home) unbegun() error {
+	var errs []error
+	for _, part := range []string{restoring, restored, partHome, partWork} {
+		errs = append(errs, held.RemoveTree(h.path(part)))
+	}
+	return errors.Join(errs...)
 }
 
 // replace puts the files that wait in a home, whose container has ended, in the place of its own. It goes on where it was cut off.

@@ -101,7 +101,13 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 	}
 	var inst *instance
 	if _, err = d.info(ctx); err == nil { // on it depends what follows; and it tells whether there is an engine at all
-		if l, err = l.renewed(d, h, spec); err == nil && fresh && spec.From != "" {
+		if fresh {
+			err = h.unbegun()
+		}
+		if err == nil {
+			l, err = l.renewed(d, h, spec)
+		}
+		if err == nil && fresh && spec.From != "" {
 			err = d.beginWith(ctx, h, &l, spec.From)
 		}
 		if err == nil {
@@ -231,7 +237,7 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 	}
 	i := d.newInstance(h, *l, run, c, key)
 	i.served = true
-	if err := i.watchFiles(); err != nil {
+	if err := i.watchFiles(ctx); err != nil {
 		return nil, err
 	}
 	return i, i.letOut()

@@ -33,6 +33,7 @@ type blank struct {
 	told   *launching
 	run    *running
 	box    container.InspectResponse
+	way    *way           // out, for the one whose it will be; nil if there is none
 	wg     sync.WaitGroup // reads what the server says
 	used   atomic.Bool
 }
@@ -132,10 +133,39 @@ func (b *blank) start(ctx context.Context, id string) (err error) {
 	if err == nil {
 		err = b.told.await(ctx, b.told.waits)
 	}
+	if err == nil {
+		err = b.openDoors()
+	}
 	if errors.Is(err, errEnded) {
 		err = b.d.early(ctx, id, b.told)
 	}
 	return err
+}
+
+// openDoors opens those of its network, which takes the kernel some 10 ms: what comes to them waits until it is somebody's.
+func (b *blank) openDoors() error {
+	d := b.d
+	if !d.filtered() {
+		return nil
+	}
+	set, err := openDoors(b.run.id, b.box.State.Pid)
+	if err != nil {
+		return err
+	}
+	set.Settle()
+	b.way = &way{doors: set, replaced: make(chan struct{})}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ways[b.run.key()] = b.way
+	return nil
+}
+
+// shut closes them where they are nobody's.
+func (b *blank) shut() {
+	if b.way != nil {
+		b.d.forgetWay(b.run.key(), b.way)
+		b.way.doors.Close()
+	}
 }
 
 // Alive says whether it waits.
@@ -165,6 +195,7 @@ func (b *blank) Stop(ctx context.Context, _ time.Duration) error {
 func (b *blank) discard(ctx context.Context) error {
 	defer b.unlock()
 	b.hangUp()
+	b.shut()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	if err := b.d.clear(ctx, b.home, b.label); err != nil {
@@ -261,7 +292,10 @@ func (b *blank) hand(ctx context.Context, l label, spec sandbox.Spec) (*instance
 	if errors.Is(err, errEnded) {
 		err = d.early(ctx, b.run.id, b.told)
 	}
-	return i, errors.Join(err, <-out)
+	if err = errors.Join(err, <-out); err != nil {
+		b.shut()
+	}
+	return i, err
 }
 
 // link has the name that a sandbox's directory had before its sandbox was known lead to it, where it does not.

@@ -1,13 +1,12 @@
 package gvisor
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
 
-	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -51,39 +50,18 @@ const (
 	networkNone     = "none"
 )
 
+// shown is what c says that sandboxes see of the host.
+func (c Config) shown() homes.Shown {
+	return homes.Shown{StateDir: c.StateDir, Root: c.Root, Overlay: c.Overlay, Paths: c.Paths, User: c.User}
+}
+
 // check says what of c cannot be; the error names the field.
 func (c Config) check() error {
 	switch {
-	case c.StateDir == "":
-		return errors.New("StateDir is not set")
-	case c.Root != "" && !filepath.IsAbs(c.Root):
-		return fmt.Errorf("%q as Root is not an absolute path", c.Root)
-	case c.Overlay && c.Root == "":
-		return errors.New("there is Overlay without Root: the programs of the host are never written to, nor over")
-	case c.User != "" && c.User != ordinary.name && c.User != superuser.name:
-		return fmt.Errorf("%q as User is neither %q nor %q", c.User, ordinary.name, superuser.name)
 	case c.Network != "" && c.Network != networkFiltered && c.Network != networkNone:
 		return fmt.Errorf("%q as Network is neither %q nor %q", c.Network, networkFiltered, networkNone)
 	case c.Debug != "" && (!filepath.IsAbs(c.Debug) || strings.HasPrefix(c.Debug, "/tmp/")):
 		return fmt.Errorf("%q as Debug is not an absolute path outside of /tmp", c.Debug)
 	}
-	for _, p := range c.Paths {
-		if !filepath.IsAbs(p) {
-			return fmt.Errorf("%q in Paths is not an absolute path", p)
-		}
-	}
-	return nil
-}
-
-// checkShown refuses Root and Paths that no sandbox may see. Code: Invalid.
-func (c Config) checkShown() error {
-	for _, p := range c.Paths {
-		if err := backends.CheckShown("backends.gvisor.paths", p, c.StateDir); err != nil {
-			return err
-		}
-	}
-	if c.Root == "" {
-		return nil
-	}
-	return backends.CheckShown("backends.gvisor.root", c.Root, c.StateDir)
+	return c.shown().Check()
 }

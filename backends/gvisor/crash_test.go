@@ -3,12 +3,10 @@ package gvisor_test
 import (
 	"bufio"
 	"context"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -111,52 +109,4 @@ func marked(id sandbox.ID) []string {
 		}
 	}
 	return found
-}
-
-// TestOwner makes files in workspaces that belong to somebody, and looks whose they are on the host.
-func TestOwner(t *testing.T) {
-	b := backends.Open("gvisor", open(t, t.TempDir()), backends.Config{})
-	ends(t, b, "x")
-	owners := []int{os.Geteuid()}
-	if os.Geteuid() == 0 {
-		owners = append(owners, 4321)
-	}
-	for _, uid := range owners {
-		dir := t.TempDir()
-		theirs := filepath.Join(dir, "theirs")
-		if err := os.WriteFile(theirs, []byte("theirs"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range []string{dir, theirs} {
-			if err := os.Chown(f, uid, -1); err != nil {
-				t.Fatal(err)
-			}
-		}
-		s := began(t, b, sandbox.Spec{ID: "x", Workspace: dir})
-		got := run(t, s, "cat theirs && echo more >>theirs && mkdir deep && echo x >deep/ours && stat -c %U theirs deep/ours && id -u")
-		if strings.Join(strings.Fields(got), " ") != "theirssandbox sandbox 1000" {
-			t.Errorf("inside, files of %d are %q", uid, got)
-		}
-		info, err := os.Stat(filepath.Join(dir, "deep/ours"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := int(info.Sys().(*syscall.Stat_t).Uid); got != uid {
-			t.Errorf("what is made in the workspace of %d is of %d", uid, got)
-		}
-		// A program that would run as the owner on the host, whoever starts it there.
-		run(t, s, `cd deep; touch a && chmod 4755 a; chmod u+s ours; mkdir -m 2755 d; python3 -c 'import os; os.close(os.open("b", os.O_CREAT|os.O_WRONLY, 0o6755))'; install -m 4755 /bin/true c`)
-		entries, err := os.ReadDir(filepath.Join(dir, "deep"))
-		if err != nil || len(entries) < 2 {
-			t.Errorf("there are %v, %v", entries, err)
-		}
-		for _, e := range entries {
-			if info, err := e.Info(); err != nil || info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0 {
-				t.Errorf("on the host %s is %v, %v", e.Name(), info.Mode(), err)
-			}
-		}
-		if err := s.Stop(t.Context(), 0); err != nil {
-			t.Error(err)
-		}
-	}
 }

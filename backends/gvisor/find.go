@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -17,44 +16,23 @@ type binaries struct{ sandboxd, companion string }
 // binaries finds them, at each start, since they may be put there while we run. Codes: Invalid, Unsupported.
 func (d *Driver) binaries() (b binaries, err error) {
 	if os.Geteuid() != 0 {
-		return b, coded{sandbox.Unsupported, errors.New("only root can place sandboxes in gVisor, each with user numbers of its own: " +
-			"start sandtree as root, or set backend to \"jail\"")}
+		return b, homes.Coded(sandbox.Unsupported, errors.New("only root can place sandboxes in gVisor, each with user numbers of its own: "+
+			"start sandtree as root, or set backend to \"jail\""))
 	}
 	if b.companion, err = findCompanion(d.config.Companion); err != nil {
-		return b, coded{sandbox.Unsupported, err}
+		return b, homes.Coded(sandbox.Unsupported, err)
 	}
 	if b.sandboxd, err = backends.FindServer("gvisor", d.config.Sandboxd); err != nil {
-		return b, coded{sandbox.Invalid, err}
+		return b, homes.Coded(sandbox.Invalid, err)
 	}
 	return b, nil
 }
 
-// findCompanion finds sandtree-gvisor: at configured if that is not "", else beside this program, else on PATH.
+// findCompanion finds sandtree-gvisor.
 func findCompanion(configured string) (string, error) {
 	const name = "sandtree-gvisor"
-	missing := func(where string) error {
+	return backends.FindProgram(name, configured, func(where string) error {
 		return fmt.Errorf("%s, the program with gVisor in it, is not %s: build it with `make gvisor`, or say where it is with "+
 			"backends.gvisor.companion (SANDTREE_BACKENDS_GVISOR_COMPANION)", name, where)
-	}
-	if configured != "" {
-		if !executable(configured) {
-			return "", missing("at " + configured)
-		}
-		return filepath.Abs(configured)
-	}
-	self, err := os.Executable()
-	if err == nil {
-		if path := filepath.Join(filepath.Dir(self), name); executable(path) {
-			return path, nil
-		}
-	}
-	if path, err := exec.LookPath(name); err == nil {
-		return filepath.Abs(path)
-	}
-	return "", missing("beside " + self + " nor on PATH")
-}
-
-func executable(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+	})
 }

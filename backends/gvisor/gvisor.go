@@ -5,7 +5,7 @@
 //
 // The companion is the first process of namespaces made for it. It puts together what the sandbox sees, starts gVisor, and
 // stays as long as that lives: whatever kills it kills everything that belongs to the sandbox, by the kernel, so nothing can
-// be left over, no process and no mount. Outside there is a directory below the state directory (see home) and a control
+// be left over, no process and no mount. Outside there is a directory below the state directory (see boxDir) and a control
 // group. To this package the companion is what the first process of a jail is to that one: its handle, its end and its exit
 // code stand for the sandbox.
 //
@@ -16,34 +16,20 @@ package gvisor
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
-	"sync"
-	"syscall"
+	"time"
 
 	"github.com/sandtree/sandtree/backends"
-	"github.com/sandtree/sandtree/internal/cgroup"
-	"github.com/sandtree/sandtree/internal/held"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/sandbox"
 )
+
+// label is what a home says of its sandbox.
+type label = homes.Label
 
 // Driver places sandboxes in gVisor.
 type Driver struct {
 	config Config
-	root   string // the directory of the homes
-	log    *slog.Logger
-	locker held.Locker
-	tree   func() cgroup.Tree
-
-	mu     sync.Mutex
-	closed bool
-	living map[held.Identity]*held.Process
-	ways   map[held.Identity]*way // out, of those that live
-	wg     sync.WaitGroup         // what begin has begun; grows only under mu, while not closed
+	homes  *homes.Homes[label]
 }
 
 var (
@@ -68,162 +54,62 @@ func New(c Config) (*Driver, error) {
 	if err := c.check(); err != nil {
 		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "gvisor.Open", Err: err}
 	}
-	dir, err := filepath.Abs(c.StateDir)
-	if err != nil {
-		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "gvisor.Open", Err: err}
-	}
-	if err := c.checkShown(); err != nil {
+	if err := c.shown().CheckHidden("gvisor"); err != nil {
 		return nil, err
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
+	d := &Driver{config: c}
+	kind := homes.Kind[label]{
+		Name: "gvisor", First: "the companion", StateDir: c.StateDir, Log: c.Log, Confined: true, OnConnection: c.OnConnection,
+		Common:   func(l *label) *label { return l },
+		Differs:  differs,
+		Revive:   revive,
+		Place:    d.place,
+		Instance: func(i *homes.Instance[label]) backends.Instance { return homes.Confined[label]{Instance: i} },
+		Dial:     dial,
+		Told:     told,
 	}
-	d := &Driver{config: c, root: filepath.Join(dir, "gvisor"), log: c.Log, living: map[held.Identity]*held.Process{}, ways: map[held.Identity]*way{}, tree: groups}
-	d.locker = held.Locker{Begin: d.begin}
-	if err := os.MkdirAll(d.root, 0o700); err != nil {
-		code := sandbox.Invalid
-		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-			code = sandbox.Denied
-		}
-		return nil, &sandbox.Error{Code: code, Op: "gvisor.Open", Err: fmt.Errorf("give another state directory or change its permissions: %w", err)}
+	if c.Network == networkNone {
+		kind.NoDoors = errors.New("it has no network; set backends.gvisor.network to \"filtered\", and start another")
+	} else {
+		kind.Doors = openDoors
 	}
-	d.removeGone()
-	d.removeClaims()
+	var err error
+	if d.homes, err = homes.Open(kind); err != nil {
+		return nil, err
+	}
+	d.homes.RemoveClaims(nil)
 	return d, nil
 }
 
 // Resident says that the sandboxes use up this machine.
 func (d *Driver) Resident() bool { return true }
 
+// Start starts a sandbox, revives it if its server has died, or gives the living one. It returns when the server
+// serves. When ctx ends before, what was begun is undone.
+func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
+	return d.homes.Start(ctx, spec)
+}
+
 // Attach finds a sandbox whose server lives.
 func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, error) {
-	if err := id.Check(); err != nil {
-		return nil, err
-	}
-	h := d.home(id)
-	l, err := h.read()
-	if errors.Is(err, fs.ErrNotExist) {
-		err = errRemoved
-	}
-	var p *held.Process
-	if err == nil {
-		p, err = d.server(h)
-	}
-	var key string
-	if err == nil {
-		key, err = h.key()
-	}
-	if err == nil {
-		err = d.thaw(ctx, l)
-	}
-	if err != nil {
-		return nil, failed("gvisor.Attach", id, err)
-	}
-	if err := d.letOut(h, l, p); err != nil { // what asks for it cannot be helped by refusing the rest
-		d.log.Warn("the programs of a sandbox cannot get out", "id", id, "err", err)
-	}
-	return d.instance(h, l, p, key), nil
+	return d.homes.Attach(ctx, id)
 }
+
+// List names the sandboxes of owner, or all.
+func (d *Driver) List(ctx context.Context, owner string) ([]backends.Listed, error) {
+	return d.homes.List(ctx, owner)
+}
+
+// Remove stops the sandbox and removes it, also if its server is dead. No such sandbox is no error.
+func (d *Driver) Remove(ctx context.Context, id sandbox.ID, epoch uint64, grace time.Duration) error {
+	return d.homes.Remove(ctx, id, epoch, grace)
+}
+
+// CanPause says whether sandboxes can be paused here. Code: Unsupported.
+func (d *Driver) CanPause() error { return homes.CanPause() }
+
+// CanHalt says whether a sandbox of spec keeps its files when it is halted.
+func (d *Driver) CanHalt(sandbox.Spec) error { return nil }
 
 // Close lets go of all sandboxes, which live on. Idempotent.
-func (d *Driver) Close() error {
-	d.mu.Lock()
-	d.closed = true
-	living, ways := d.living, d.ways
-	d.living, d.ways = nil, nil
-	d.mu.Unlock()
-	for _, w := range ways {
-		w.close()
-	}
-	for _, p := range living {
-		p.Close()
-	}
-	d.wg.Wait()
-	return nil
-}
-
-func (d *Driver) home(id sandbox.ID) home { return home(filepath.Join(d.root, string(id))) }
-
-// begin runs f in a goroutine that Close waits for; false if there was a Close already.
-func (d *Driver) begin(f func()) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return false
-	}
-	d.wg.Go(f)
-	return true
-}
-
-// server gives the living server of a home. held.ErrEnded if there is none.
-func (d *Driver) server(h home) (*held.Process, error) {
-	id, ok := h.server()
-	if !ok {
-		return nil, held.ErrEnded
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil, held.ErrClosed
-	}
-	if p, ok := d.living[id]; ok {
-		if !p.Alive() {
-			return nil, held.ErrEnded
-		}
-		return p, nil
-	}
-	p, err := held.Open(id, h.exitFile())
-	if err != nil {
-		return nil, err
-	}
-	d.keepLocked(p)
-	return p, nil
-}
-
-// keep takes p into those held, and watches it.
-func (d *Driver) keep(p *held.Process) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return held.ErrClosed
-	}
-	d.keepLocked(p)
-	return nil
-}
-
-func (d *Driver) keepLocked(p *held.Process) {
-	d.living[p.Identity] = p
-	d.wg.Go(func() {
-		p.Watch()
-		d.mu.Lock()
-		w := d.ways[p.Identity]
-		delete(d.living, p.Identity) // of a closed driver they are nil, which is fine
-		delete(d.ways, p.Identity)
-		d.mu.Unlock()
-		if w != nil {
-			w.close()
-		}
-	})
-}
-
-// removeGone removes the homes that a process was removing, or trying gVisor in, when it ended.
-func (d *Driver) removeGone() {
-	entries, _ := os.ReadDir(d.root)
-	for _, e := range entries {
-		dir := filepath.Join(d.root, e.Name())
-		if strings.HasPrefix(e.Name(), gonePrefix) || strings.HasPrefix(e.Name(), tryPrefix) && !held.Locked(dir) {
-			if err := held.RemoveTree(dir); err != nil {
-				d.log.Warn("what is left of a sandbox cannot be removed", "dir", e.Name(), "err", err)
-			}
-		}
-	}
-}
-
-// lock gets the lock of a home.
-func (d *Driver) lock(ctx context.Context, h home, make bool) (unlock func(), err error) {
-	unlock, err = d.locker.Lock(ctx, string(h), make)
-	if err != nil && ctx.Err() != nil {
-		err = coded{sandbox.Canceled, fmt.Errorf("another start or stop of it is under way: %w", err)}
-	}
-	return unlock, err
-}
+func (d *Driver) Close() error { return d.homes.Close(nil) }

@@ -2,7 +2,6 @@ package gvisor
 
 import (
 	"cmp"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/doors"
 	"github.com/sandtree/sandtree/sandbox"
@@ -20,7 +20,7 @@ const (
 	workDir       = "/workspace"
 	inside        = "/.sandtree" // where it has what is ours
 	insideProgram = inside + "/sandboxd"
-	insideBox     = inside + "/box" // home.boxDir
+	insideBox     = inside + "/box" // boxDir
 )
 
 // hostPaths are what a sandbox without a root of its own shows of the host, as far as it is there: programs, and the files
@@ -50,51 +50,36 @@ var hostTree = sync.OnceValue(func() (t struct {
 })
 
 // order says what the sandbox looks like, but for what the companion is handed down by descriptors, in o.
-func (d *Driver) order(l label, g cgroup.Group, o opened, args []string) order {
+func (d *Driver) order(l *label, g cgroup.Group, o opened, args []string) order {
 	u := d.user()
 	s := order{
 		Protocol: protocol, ID: l.Mark, Hostname: "sandbox", Trees: o.trees, Overlay: d.config.Overlay,
-		Args: args, Env: environ(d.base(l.Mark)), UID: uint32(u.id), GID: uint32(u.id),
-		Loopback: d.config.Network == networkNone, OOM: d.oomFile(g), OOMScore: oomScore, Debug: d.config.Debug,
+		Args: args, Env: homes.Environ(d.base(l.Mark)), UID: uint32(u.ID), GID: uint32(u.ID),
+		Loopback: d.config.Network == networkNone, OOM: oomFile(g), OOMScore: homes.OOMScore, Debug: d.config.Debug,
 	}
-	for _, m := range l.mappings() {
+	for _, m := range l.Mappings() {
 		s.IDs = append(s.IDs, idMapping{uint32(m.ContainerID), uint32(m.HostID), uint32(m.Size)})
 	}
 	s.Rlimits = []rlimit{{"RLIMIT_CORE", 0}, {"RLIMIT_NOFILE", openFiles}}
-	if n := processes(l.Limits); n > 0 {
-		s.Rlimits = append(s.Rlimits, rlimit{"RLIMIT_NPROC", uint64(n + spare)})
+	if n := homes.Processes(l.Limits); n > 0 {
+		s.Rlimits = append(s.Rlimits, rlimit{"RLIMIT_NPROC", uint64(n + homes.Spare)})
 	}
 	if d.config.Root == "" {
 		s.Links = hostTree().links
-		s.Files = append(s.Files, d.accounts()...)
+		passwd, group := homes.Accounts()
+		s.Files = append(s.Files, file{"/etc/passwd", passwd}, file{"/etc/group", group})
 	}
 	s.Files = append(s.Files,
 		file{"/etc/hosts", "127.0.0.1 localhost sandbox\n::1 localhost ip6-localhost\n"},
 		file{"/etc/hostname", "sandbox\n"},
 		file{"/etc/resolv.conf", doors.ResolvConf})
-	share := d.memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
+	share := homes.Memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
 	s.Tmpfs = []tmpfs{{"/dev/shm", share, "1777"}, {"/tmp", share, "1777"}, {"/var/tmp", share, "1777"}, {"/run", share, "755"}}
 	return s
 }
 
-const (
-	// Should the machine run out of memory, sandboxes go before what looks after them.
-	oomScore = 500
-	// openFiles is what a process may have open: as much as databases and browsers ask for.
-	openFiles = 65536
-)
-
-// accounts are the files of users and groups of a sandbox that shows the host's programs: those that are there, and nobody else.
-func (d *Driver) accounts() []file {
-	passwd, group := "", ""
-	for _, a := range []account{superuser, ordinary} {
-		passwd += fmt.Sprintf("%s:x:%d:%d::%s:/bin/bash\n", a.name, a.id, a.id, a.home)
-		group += fmt.Sprintf("%s:x:%d:\n", a.name, a.id)
-	}
-	passwd += fmt.Sprintf("nobody:x:%d:%d::/nonexistent:/usr/sbin/nologin\n", nobody, nobody)
-	group += fmt.Sprintf("tty:x:5:\nnogroup:x:%d:\n", nobody)
-	return []file{{"/etc/passwd", passwd}, {"/etc/group", group}}
-}
+// openFiles is what a process may have open: as much as databases and browsers ask for.
+const openFiles = 65536
 
 // opened is what is handed down to a companion: the trees, and the files that they are, in the same order.
 type opened struct {
@@ -103,7 +88,7 @@ type opened struct {
 }
 
 // open opens what a sandbox shows. Root opens it here and hands it down, since the sandbox's users may look into none of it.
-func (d *Driver) open(h home, l label, program string) (o opened, err error) {
+func (d *Driver) open(h homes.Home, l *label, program string) (o opened, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(o.files)
@@ -118,7 +103,7 @@ func (d *Driver) open(h home, l label, program string) (o opened, err error) {
 		}
 	}
 	for _, t := range []struct{ source, target string }{
-		{h.boxDir(), insideBox}, {h.homeDir(), d.user().home},
+		{boxDir(h), insideBox}, {h.HomeDir(), d.user().Home},
 	} {
 		if err := o.add(t.source, tree{Target: t.target, Writable: true}); err != nil {
 			return o, err
@@ -131,7 +116,7 @@ func (d *Driver) open(h home, l label, program string) (o opened, err error) {
 }
 
 // openRoot opens the root, or what of the host's is shown instead.
-func (d *Driver) openRoot(o *opened, l label, program string) error {
+func (d *Driver) openRoot(o *opened, l *label, program string) error {
 	if d.config.Root == "" {
 		for _, p := range hostTree().paths {
 			if err := o.add(p, tree{Target: p}); err != nil {
@@ -144,12 +129,12 @@ func (d *Driver) openRoot(o *opened, l label, program string) error {
 		return err
 	}
 	// Whom its files belong to there, they belong to in the sandbox.
-	return mapTree(o.files[len(o.files)-1], d.config.Root, l.mappings(), l.mappings(), program)
+	return mapTree(o.files[len(o.files)-1], d.config.Root, l.Mappings(), l.Mappings(), program)
 }
 
 // openWork opens the workspace. The files of a named one are shown as the sandbox's user's.
-func (d *Driver) openWork(o *opened, l label, program string) error {
-	f, err := openTree(cmp.Or(l.Resolved, l.Workspace), l.Resolved != "")
+func (d *Driver) openWork(o *opened, l *label, program string) error {
+	f, err := homes.OpenTree(cmp.Or(l.Resolved, l.Workspace), l.Resolved != "")
 	if err != nil {
 		return err
 	}
@@ -161,7 +146,7 @@ func (d *Driver) openWork(o *opened, l label, program string) error {
 }
 
 func (o *opened) add(path string, t tree) error {
-	f, err := openTree(path, false)
+	f, err := homes.OpenTree(path, false)
 	if err != nil {
 		return err
 	}
@@ -198,7 +183,7 @@ func (d *Driver) arguments(spec sandbox.Spec) []string {
 	case spec.OrphanAfter > 0:
 		args = append(args, "--orphan-after", spec.OrphanAfter.String())
 	}
-	if n := processes(spec.Limits); n > 0 {
+	if n := homes.Processes(spec.Limits); n > 0 {
 		args = append(args, "--processes", strconv.Itoa(n))
 	}
 	return args
@@ -207,9 +192,9 @@ func (d *Driver) arguments(spec sandbox.Spec) []string {
 // taken begins the names of the variables that are for the server itself.
 const taken = "SANDBOXD_"
 
-// told is what the server is told on its standard input: the environment of its programs, and what is its own. Each variable
-// is ended by a NUL byte, which none can have. The key comes last: a server that is not told it serves nobody.
-func (d *Driver) told(key string, spec sandbox.Spec, mark string) string {
+// tells is what the server is told on its standard input: the environment of its programs, and what is its own. Each variable
+// is ended by a NUL byte, which none can have, and all of them by one more: a server that is not told all serves nobody.
+func (d *Driver) tells(key string, spec sandbox.Spec, mark string) string {
 	var b strings.Builder
 	for _, v := range d.programs(spec, mark) {
 		if !strings.HasPrefix(v, taken) {
@@ -219,5 +204,5 @@ func (d *Driver) told(key string, spec sandbox.Spec, mark string) string {
 	for _, v := range slices.Concat([]string{"OWNER=" + spec.Owner}, []string{"EPOCH=" + strconv.FormatUint(spec.Epoch, 10)}, []string{"KEY=" + key}) {
 		b.WriteString(taken + v + "\x00")
 	}
-	return b.String()
+	return b.String() + "\x00"
 }

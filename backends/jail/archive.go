@@ -3,11 +3,12 @@ package jail
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/shelf"
 	"github.com/sandtree/sandtree/internal/trees"
 	"github.com/sandtree/sandtree/sandbox"
@@ -20,6 +21,9 @@ func (d *Driver) ExportSnapshot(_ context.Context, name string, pack func(s back
 	var k kept
 	err := d.snapshots().Read(name, &k)
 	var dirs []*os.File
+	if err == nil && len(k.Root) > 0 {
+		return d.homes.Failed("Export", "", homes.Coded(sandbox.Unsupported, errors.New("the snapshot holds what was written over the root, which no archive has")))
+	}
 	if err == nil {
 		dirs, err = d.openSnapshot(k)
 	}
@@ -31,7 +35,7 @@ func (d *Driver) ExportSnapshot(_ context.Context, name string, pack func(s back
 		err = pack(k.Snapshot, k.Holds[i], dir)
 	}
 	if _, gone := os.Lstat(d.snapshots().Path(name)); errors.Is(gone, os.ErrNotExist) { // before, or meanwhile
-		return failed("jail.Export", "", coded{sandbox.NotFound, backends.NoSnapshot(name)})
+		return homes.Failed("jail.Export", "", homes.Coded(sandbox.NotFound, backends.NoSnapshot(name)))
 	}
 	return err
 }
@@ -43,7 +47,7 @@ func (d *Driver) openSnapshot(k kept) (dirs []*os.File, err error) {
 		if err := d.layers().Read(k.Layers[0], &of); err != nil {
 			return nil, err
 		}
-		trees, err := d.mountLayers(label{FirstID: of.FirstID, Layers: append([]string{""}, k.Layers...)}, k.Holds...)
+		trees, err := d.mountLayers(label{Label: homes.Label{FirstID: of.FirstID}, Layers: append([]string{""}, k.Layers...)}, k.Holds...)
 		if err != nil {
 			return nil, err
 		}
@@ -67,14 +71,17 @@ func (d *Driver) openSnapshot(k kept) (dirs []*os.File, err error) {
 	return dirs, nil
 }
 
+// ArchiveKind is always the same: directories.
+func (d *Driver) ArchiveKind([]string) string { return backends.KindFiles }
+
 // ImportSnapshot makes a snapshot of what unpack unpacks, which is the jail's user's.
 func (d *Driver) ImportSnapshot(ctx context.Context, s backends.Snapshot, unpack func(into string, uid, gid int) error) error {
 	if _, err := os.Lstat(d.snapshots().Path(s.Name)); err == nil {
-		return failed("jail.Import", "", taken(s.Name))
+		return homes.Failed("jail.Import", "", taken(s.Name))
 	}
 	of, id := layer{Counted: true}, -1
 	if os.Geteuid() == 0 {
-		of.FirstID, id = firstID, firstID+d.user().id // whoever has these numbers does not see it
+		of.FirstID, id = homes.FirstID, homes.FirstID+d.user().ID // whoever has these numbers does not see it
 	}
 	unlock := func() {}
 	defer func() { unlock() }()
@@ -87,10 +94,14 @@ func (d *Driver) ImportSnapshot(ctx context.Context, s backends.Snapshot, unpack
 		if err := unpack(fs, id, id); err != nil {
 			return nil, err
 		}
-		for _, part := range s.Holds {
-			if _, err := os.Lstat(filepath.Join(fs, part)); err != nil {
-				return nil, fmt.Errorf("%w: there is no %s", trees.ErrArchive, part)
+		for _, part := range []string{partHome, partWork} { // one that comes from elsewhere may lack one, but no sandbox does
+			if slices.Contains(s.Holds, part) {
+				continue
 			}
+			if err := errors.Join(os.Mkdir(filepath.Join(fs, part), 0o700), os.Lchown(filepath.Join(fs, part), id, id)); err != nil {
+				return nil, err
+			}
+			s.Holds = append(s.Holds, part)
 		}
 		stats, err := trees.Measure(fs)
 		if err != nil {
@@ -105,13 +116,13 @@ func (d *Driver) ImportSnapshot(ctx context.Context, s backends.Snapshot, unpack
 		return of, err
 	})
 	if err == nil {
-		err = d.snapshots().Put(s.Name, func(string) (any, error) { return kept{s, []string{name}}, nil })
+		err = d.snapshots().Put(s.Name, func(string) (any, error) { return kept{Snapshot: s, Layers: []string{name}}, nil })
 		if err != nil {
 			err = errors.Join(err, d.layers().Remove(name))
 		}
 	}
 	if errors.Is(err, shelf.ErrTaken) {
-		return failed("jail.Import", "", taken(s.Name))
+		return homes.Failed("jail.Import", "", taken(s.Name))
 	}
 	return err
 }

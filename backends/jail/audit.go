@@ -3,11 +3,11 @@ package jail
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/audit"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/held"
@@ -22,8 +22,7 @@ type ear struct {
 	server *held.Process
 	stop   context.CancelFunc
 	done   chan struct{} // closed when it hears no more
-	acted  chan struct{} // an action has ended
-	based  chan struct{} // closed when it is known what files there are before anything has changed
+	files  *audit.Follow // that it tells the changes of; nil if it does not
 
 	telling sync.Mutex // held while somebody is told
 
@@ -45,14 +44,15 @@ func (e *ear) current() bool {
 	return err == nil && l.Mark == e.label.Mark && l.Epoch <= e.epoch
 }
 
-// hear makes this process hear what there is to tell of a sandbox, if that has a keeper and somebody here wants to know. It
-// does nothing if it does so already.
-func (d *Driver) hear(h home, l label, p *held.Process) {
-	if l.Audit.IsZero() || d.config.OnAudit == nil {
+// hear makes this process hear what there is to tell of a sandbox. Where nobody here wants to know, it still sees to it that there is
+// somebody who answers. It does nothing if it does so already. It waits, as long as ctx lasts and a start has time, until it is known
+// what files there are.
+func (d *Driver) hear(ctx context.Context, h home, l label, p *held.Process) {
+	if l.Audit.IsZero() || d.config.OnAudit == nil && !asks(l.Audit) {
 		return
 	}
-	if e := d.ear(h, l, p); e != nil {
-		<-e.based
+	if e := d.ear(h, l, p); e != nil && e.files != nil {
+		e.files.Await(ctx)
 	}
 }
 
@@ -60,7 +60,7 @@ func (d *Driver) hear(h home, l label, p *held.Process) {
 func (d *Driver) ear(h home, l label, p *held.Process) *ear {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed || d.living[p.Identity] != p {
+	if !d.homes.Holds(p) { // else what is put among the ears is found when it ends
 		return nil
 	}
 	if e := d.ears[p.Identity]; e != nil {
@@ -72,14 +72,20 @@ func (d *Driver) ear(h home, l label, p *held.Process) *ear {
 		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	e := &ear{d: d, home: h, label: l, server: p, stop: stop, done: make(chan struct{}), epoch: l.Epoch,
-		acted: make(chan struct{}, 1), based: make(chan struct{})}
-	d.ears[p.Identity] = e
-	d.wg.Go(func() {
+	e := &ear{d: d, home: h, label: l, server: p, stop: stop, done: make(chan struct{}), epoch: l.Epoch}
+	if f := l.Audit.Files; d.config.OnAudit != nil && (f == sandbox.AuditFilesChanged || f == sandbox.AuditFilesAll) {
+		// Of a server that has ended the number may be another's.
+		e.files = audit.NewFollow(d.looks, e.workspace(), p.Alive, e.tellOne)
+	}
+	if !d.homes.Begin(func() {
 		defer stop()
 		defer close(e.done)
 		e.run(ctx)
-	})
+	}) {
+		stop()
+		return nil
+	}
+	d.ears[p.Identity] = e
 	return e
 }
 
@@ -89,16 +95,14 @@ func (e *ear) run(ctx context.Context) {
 	defer stop()
 	var wg sync.WaitGroup
 	a := e.label.Audit
-	if a.Files == sandbox.AuditFilesChanged || a.Files == sandbox.AuditFilesAll {
-		wg.Go(func() { e.lookForChanges(ctx) })
-	} else {
-		close(e.based)
+	if e.files != nil {
+		wg.Go(func() { e.followChanges(ctx) })
 	}
-	if a.Limits {
+	if a.Limits && e.d.config.OnAudit != nil {
 		wg.Go(func() { e.countHits(ctx) })
 	}
 	if asks(a) {
-		e.listen(ctx)
+		e.attend(ctx)
 		if e.server.Alive() { // it is another's now
 			stop()
 		}
@@ -106,14 +110,19 @@ func (e *ear) run(ctx context.Context) {
 	wg.Wait()
 }
 
-// tell tells r, one at a time.
-func (e *ear) tell(r sandbox.AuditRecord) {
+// tell tells of records, and says why they were not taken.
+func (e *ear) tell(records []sandbox.AuditRecord) error {
 	e.telling.Lock()
 	defer e.telling.Unlock()
+	return e.d.config.OnAudit(e.label.ID, records)
+}
+
+// tellOne tells what this process has seen itself.
+func (e *ear) tellOne(r sandbox.AuditRecord) error {
 	if r.Time.IsZero() {
 		r.Time = time.Now().UTC()
 	}
-	e.d.config.OnAudit(e.label.ID, r)
+	return e.tell([]sandbox.AuditRecord{r})
 }
 
 // finish returns when what was left to tell of a sandbox that has ended has been told.
@@ -129,65 +138,36 @@ func (e *ear) close() {
 	<-e.done
 }
 
-// again is how long after a keeper that cannot be reached another attempt is made.
-const again = 200 * time.Millisecond
-
-// listen hears one keeper after the other: those that are killed are replaced.
-func (e *ear) listen(ctx context.Context) {
-	for {
-		replaced, err := e.hearOne(ctx)
-		if replaced || ctx.Err() != nil || !e.server.Alive() || !e.current() {
-			return
-		}
-		e.d.log.Warn("whoever watches a sandbox is not there, and is replaced", "id", e.label.ID, "err", err)
-		if err := e.replace(); err != nil {
-			e.d.log.Error("nobody watches a sandbox, whose programs can start no others", "id", e.label.ID, "err", err)
-		}
-		t := time.NewTimer(again)
-		select {
-		case <-t.C:
-		case <-e.server.Done():
-		case <-ctx.Done():
-		}
-		t.Stop()
-	}
-}
-
-func (e *ear) hearOne(ctx context.Context) (replaced bool, err error) {
-	path, done, err := e.home.socket(auditSocket)
-	if err != nil {
-		return false, err
-	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
-	done()
-	if err != nil {
-		return false, err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	return audit.Hear(conn, e.tell)
-}
-
-// replace starts a keeper for a sandbox whose own has been killed. That another process does so already is no error.
-func (e *ear) replace() error {
-	state, err := e.home.lockAuditState(false)
-	if errors.Is(err, errKept) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	defer state.Close()
-	return e.d.startKeeper(e.home, e.label, e.server, state, nil)
-}
-
 // Audits names what can be told of programs in jails.
 func (d *Driver) Audits() (names []string, lacks error) {
 	if err := audit.Available(); err != nil {
 		return nil, err
 	}
 	names = []string{backends.AuditExec, backends.AuditPrivileges, backends.AuditFilesChanged, backends.AuditFilesAll, backends.AuditSyscalls}
-	if d.tree().Has(cgroup.Memory) && d.tree().Has(cgroup.PIDs) {
+	if homes.Tree().Has(cgroup.Memory) && homes.Tree().Has(cgroup.PIDs) {
 		return append(names, backends.AuditLimits), nil
 	}
 	return names, errors.New("which limits are hit is counted by control groups, and this process can make none")
+}
+
+// finish ends the ear of a server that has ended.
+func (d *Driver) finish(p *held.Process) {
+	d.mu.Lock()
+	e := d.ears[p.Identity]
+	delete(d.ears, p.Identity) // of a closed driver they are nil, which is fine
+	d.mu.Unlock()
+	if e != nil {
+		e.finish()
+	}
+}
+
+// closeEars lets go of all sandboxes that are heard.
+func (d *Driver) closeEars() {
+	d.mu.Lock()
+	ears := d.ears
+	d.ears = nil
+	d.mu.Unlock()
+	for _, e := range ears {
+		e.close()
+	}
 }

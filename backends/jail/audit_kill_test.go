@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/jail"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/testing/need"
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
@@ -170,5 +171,91 @@ func TestAuditLeavesNothing(t *testing.T) {
 				t.Fatalf("of a sandbox that has ended there is left %v", keepers(t))
 			}
 		}
+	}
+}
+
+// TestAuditNobodyListens kills who watches where nobody wants to hear: there is another one nevertheless, and programs go on.
+func TestAuditNobodyListens(t *testing.T) {
+	need.Jail(t)
+	dir := t.TempDir()
+	open := func() *backends.Backend {
+		d, err := jail.New(jail.Config{StateDir: dir, Sandboxd: sandboxdtest.Binary(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if names, lacks := d.Audits(); len(names) == 0 {
+			t.Skip(lacks)
+		}
+		return backends.Open("jail", d, backends.Config{})
+	}
+	b := open()
+	s := began(t, b, sandbox.Spec{ID: "x", Audit: sandbox.Audit{Exec: true}})
+	kill := func() {
+		pids := keepers(t)
+		if len(pids) != 1 {
+			t.Fatalf("the sandbox is watched by %v", pids)
+		}
+		syscall.Kill(pids[0], syscall.SIGKILL)
+	}
+	kill()
+	if got := run(t, s, "/bin/echo on"); got != "on" {
+		t.Errorf("it said %q", got)
+	}
+	s.Close()
+	b.Close()
+	// Another one that has not started it.
+	b = open()
+	ends(t, b, "x")
+	s, err := b.Attach(t.Context(), "x", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	kill()
+	if got := run(t, s, "/bin/echo and on"); got != "and on" {
+		t.Errorf("it said %q", got)
+	}
+}
+
+// TestAuditStopped has keepers that all fail: there are not ever more of them, it is told, and the sandbox is ended.
+func TestAuditStopped(t *testing.T) {
+	need.Jail(t)
+	program := filepath.Join(t.TempDir(), "sandboxd")
+	if out, err := exec.Command("cp", sandboxdtest.Binary(t), program).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	h := newHeard()
+	d, err := jail.New(jail.Config{StateDir: t.TempDir(), Sandboxd: program, OnAudit: h.tell})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names, lacks := d.Audits(); len(names) == 0 {
+		t.Skip(lacks)
+	}
+	b := backends.Open("jail", d, backends.Config{})
+	ends(t, b, "x")
+	s := began(t, b, sandbox.Spec{ID: "x", Audit: sandbox.Audit{Exec: true}})
+	tries := filepath.Join(t.TempDir(), "tries")
+	script := "#!/bin/sh\necho try >>" + tries + "\necho 'no descriptor is given' >&2\nexit 1\n"
+	if err := os.WriteFile(program+".new", []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(program+".new", program); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range keepers(t) {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	all := h.until(t, "the end", func(all []sandbox.AuditRecord) bool {
+		return len(of(all, func(r sandbox.AuditRecord) bool { return r.Kind == sandbox.AuditStopped })) > 0
+	})
+	if r := all[len(all)-1]; !strings.HasPrefix(r.Reason, "audit stopped: ") || !strings.Contains(r.Reason, "no descriptor is given") {
+		t.Errorf("told was %+v", r)
+	}
+	if exit, err := s.Wait(t.Context()); err != nil || exit.Signal != int(syscall.SIGKILL) {
+		t.Errorf("the sandbox ended with %+v, %v", exit, err)
+	}
+	if text, _ := os.ReadFile(tries); strings.Count(string(text), "try") > 10 {
+		t.Errorf("there were %d keepers", strings.Count(string(text), "try"))
 	}
 }

@@ -2,54 +2,29 @@ package jail
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"os"
-	"strings"
-	"syscall"
-	"time"
 
-	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 )
+
+// ours are our ends of the pipes.
+func (s *spawned) ours() homes.Pipes {
+	return homes.Pipes{Ready: s.ready, Told: [3]*os.File{s.stage, s.env, s.key}}
+}
 
 // await hands over what the server waits for, and returns when it serves. When it does not, it has ended or shall.
 func (s *spawned) await(ctx context.Context, key string, env []string) error {
-	s.limit(time.Now().Add(startLimit))
-	stop := context.AfterFunc(ctx, func() { s.limit(time.Unix(1, 0)) })
-	defer stop()
-	// Each variable is ended by a NUL byte, which none can have. The key comes last: should we die meanwhile, there is no
-	// server whose programs lack some of their environment, and with it their mark.
+	defer s.ours().Within(ctx)()
 	err := s.tell()
 	if err == nil {
-		_, err = s.env.WriteString(strings.Join(env, "\x00") + "\x00")
+		err = homes.Tell(s.env, s.key, env, key)
 	}
-	s.env.Close()
-	if err == nil {
-		_, err = s.key.WriteString(key)
-	}
-	s.key.Close()
 	return s.listen(ctx, err)
 }
 
-// listen waits for a byte, unless err says that there is no point. limit bounds the waiting.
+// listen waits for a byte, unless err says that there is no point.
 func (s *spawned) listen(ctx context.Context, err error) error {
-	if err == nil {
-		_, err = s.ready.Read(make([]byte, 1))
-	}
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return coded{sandbox.Canceled, fmt.Errorf("before sandboxd was ready: %w", context.Cause(ctx))}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return coded{sandbox.Unavailable, fmt.Errorf("sandboxd is not ready after %v", startLimit)}
-	case !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE):
-		return err
-	}
-	s.process.Kill() // one that closes its pipes and goes on is as useless as one that ends
-	exit, _ := s.process.Ended()
-	return coded{sandbox.Unavailable, fmt.Errorf("sandboxd %v before it was ready", told(exit))}
+	return s.ours().Await(ctx, s.process, err, homes.Told)
 }
 
 // tell tells the first process what the jail looks like, unless it knows.
@@ -62,41 +37,5 @@ func (s *spawned) tell() (err error) {
 	return err
 }
 
-// limit bounds the waiting on the pipes.
-func (s *spawned) limit(t time.Time) {
-	s.ready.SetReadDeadline(t)
-	for _, f := range []*os.File{s.stage, s.key, s.env} {
-		f.SetWriteDeadline(t)
-	}
-}
-
 // close closes the pipes; the server goes on.
-func (s *spawned) close() {
-	for _, f := range []*os.File{s.stage, s.ready, s.key, s.env} {
-		f.Close() // of a nil file, or one closed before, an error that says so
-	}
-}
-
-// startLimit is how long a server may take to serve, if the caller has more patience. The shell gives a .bashrc 20 s, and
-// then starts without it.
-const startLimit = time.Minute
-
-// lastWords are the last lines of a log, as the end of an error's text.
-func lastWords(file string) string {
-	const most = 2048 // bytes: the last lines, which tell why; a panic's first ones would need more than anybody reads
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return ""
-	}
-	if len(b) > most {
-		b = b[len(b)-most:]
-		if _, rest, ok := strings.Cut(string(b), "\n"); ok {
-			b = []byte(rest)
-		}
-	}
-	text := strings.TrimSpace(string(b))
-	if text == "" {
-		return "; it said nothing"
-	}
-	return "; it said:\n" + text
-}
+func (s *spawned) close() { s.ours().Close() }

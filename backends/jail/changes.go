@@ -4,13 +4,8 @@ import (
 	"context"
 	"path/filepath"
 	"strconv"
-
-	"github.com/sandtree/sandtree/internal/audit"
-	"github.com/sandtree/sandtree/sandbox"
+	"sync"
 )
-
-// maxChanges is how many files one record tells of.
-const maxChanges = 256
 
 // workspace is where this process sees the sandbox's, whatever it lies on. The way there is the jail's own, which nothing in it can
 // change.
@@ -18,43 +13,31 @@ func (e *ear) workspace() string {
 	return filepath.Join("/proc", strconv.Itoa(e.server.PID), "root", workDir)
 }
 
-// lookForChanges tells, after each action, which files of the workspace have changed.
-func (e *ear) lookForChanges(ctx context.Context) {
-	before, err := audit.Look(e.workspace())
-	close(e.based)
-	for {
-		if err != nil && e.server.Alive() {
-			e.d.log.Warn("it cannot be told which files of a sandbox change", "id", e.label.ID, "err", err)
-			return
-		}
+// followChanges tells, after each action, which files of the workspace have changed, until the sandbox or ctx ends.
+func (e *ear) followChanges(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
 		select {
-		case <-ctx.Done():
-			return
 		case <-e.server.Done():
-			return
-		case <-e.acted:
+			stop()
+		case <-ctx.Done():
 		}
-		var after audit.Tree
-		if after, err = audit.Look(e.workspace()); err != nil || !e.server.Alive() { // else the number may be another's by now
-			continue
-		}
-		if list, more := before.Changes(after, maxChanges); len(list) > 0 {
-			e.tell(sandbox.AuditRecord{Kind: sandbox.AuditChanged, Changes: list, Untold: int64(more), Cut: !before.Whole || !after.Whole})
-		}
-		before = after
+	})
+	if err := e.files.Run(ctx); err != nil {
+		e.d.log.Warn("it cannot be told which files of a sandbox change", "id", e.label.ID, "err", err)
 	}
+	stop()
 }
 
 // Acted says that an action has ended, which may have changed files.
 func (i *instance) Acted() {
 	i.d.mu.Lock()
-	e := i.d.ears[i.process.Identity]
+	e := i.d.ears[i.Process.Identity]
 	i.d.mu.Unlock()
-	if e == nil {
-		return
-	}
-	select {
-	case e.acted <- struct{}{}:
-	default: // it will look anyway
+	if e != nil && e.files != nil {
+		e.files.Acted()
 	}
 }

@@ -1,13 +1,11 @@
 package jail
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 
-	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -21,7 +19,8 @@ type Config struct {
 	// Root is a directory with a root file system, say an unpacked image; "" shows the programs of the host: /usr and what
 	// of /etc they need. It cannot be written to, unless Overlay is set.
 	Root string `koanf:"root"`
-	// Overlay lets Root be written to: what is written is held in memory and ends with the server.
+	// Overlay lets Root be written to. Started by root, with Storage "directory", what is written is kept with the sandbox's other
+	// files, and is in snapshots; else it is held in memory and ends with the server.
 	Overlay bool `koanf:"overlay"`
 	// Paths are further files and directories of the host to be shown at the same place, for reading.
 	Paths []string `koanf:"paths"`
@@ -44,44 +43,23 @@ type Config struct {
 	// OnConnection, if not nil, hears what sandboxes do on the network; see backends.Options.
 	OnConnection func(id sandbox.ID, c sandbox.Connection) `koanf:"-"`
 	// OnAudit, if not nil, hears what is told of programs; see backends.Options.
-	OnAudit func(id sandbox.ID, r sandbox.AuditRecord) `koanf:"-"`
+	OnAudit func(id sandbox.ID, records []sandbox.AuditRecord) error `koanf:"-"`
 	// Log is told what a caller would not see; nil discards.
 	Log *slog.Logger `koanf:"-"`
+}
+
+// shown is what c says that sandboxes see of the host.
+func (c Config) shown() homes.Shown {
+	return homes.Shown{StateDir: c.StateDir, Root: c.Root, Overlay: c.Overlay, Paths: c.Paths, User: c.User}
 }
 
 // check says what of c cannot be; the error names the field.
 func (c Config) check() error {
 	switch {
-	case c.StateDir == "":
-		return errors.New("StateDir is not set")
-	case c.Root != "" && !filepath.IsAbs(c.Root):
-		return fmt.Errorf("%q as Root is not an absolute path", c.Root)
-	case c.Overlay && c.Root == "":
-		return errors.New("there is Overlay without Root: the programs of the host are never written to, nor over")
-	case c.User != "" && c.User != ordinary.name && c.User != superuser.name:
-		return fmt.Errorf("%q as User is neither %q nor %q", c.User, ordinary.name, superuser.name)
 	case c.Storage != "" && !slices.Contains(storages, c.Storage):
 		return fmt.Errorf("%q as Storage is none of %q", c.Storage, storages)
 	case c.Least != "" && !isTier(c.Least):
 		return fmt.Errorf("%q as Least is none of %q", c.Least, Tiers)
 	}
-	for _, p := range c.Paths {
-		if !filepath.IsAbs(p) {
-			return fmt.Errorf("%q in Paths is not an absolute path", p)
-		}
-	}
-	return nil
-}
-
-// checkShown refuses Root and Paths that no sandbox may see. Code: Invalid.
-func (c Config) checkShown() error {
-	for _, p := range c.Paths {
-		if err := backends.CheckShown("backends.jail.paths", p, c.StateDir); err != nil {
-			return err
-		}
-	}
-	if c.Root == "" {
-		return nil
-	}
-	return backends.CheckShown("backends.jail.root", c.Root, c.StateDir)
+	return c.shown().Check()
 }

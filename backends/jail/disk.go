@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -37,7 +38,7 @@ func (d *Driver) diskSize(l sandbox.Limits) int64 {
 	case l.Disk > 0:
 		return l.Disk
 	case d.inMemory(): // as that of other file systems in memory
-		return cmp.Or(d.memory(l), sandbox.DefaultMemory) / 2
+		return cmp.Or(homes.Memory(l), sandbox.DefaultMemory) / 2
 	}
 	return sandbox.DefaultDisk
 }
@@ -49,11 +50,11 @@ func (l label) conflictsOfDisk(want sandbox.Limits) error {
 	switch {
 	case l.InMemory, !l.Imaged && want.Disk <= 0:
 	case size < 0:
-		return coded{sandbox.Conflict, fmt.Errorf("its disk has %d bytes, and cannot be made one without a limit", l.DiskSize)}
+		return homes.Coded(sandbox.Conflict, fmt.Errorf("its disk has %d bytes, and cannot be made one without a limit", l.DiskSize))
 	case size != l.DiskSize:
-		return coded{sandbox.Conflict, fmt.Errorf("its disk has %d bytes, and cannot be made one of %d", l.DiskSize, size)}
+		return homes.Coded(sandbox.Conflict, fmt.Errorf("its disk has %d bytes, and cannot be made one of %d", l.DiskSize, size))
 	case want.Files != l.Limits.Files:
-		return coded{sandbox.Conflict, fmt.Errorf("its disk is made for %d files, and cannot be made one for %d", l.Limits.Files, want.Files)}
+		return homes.Coded(sandbox.Conflict, fmt.Errorf("its disk is made for %d files, and cannot be made one for %d", l.Limits.Files, want.Files))
 	}
 	return nil
 }
@@ -88,7 +89,7 @@ func (d *Driver) makeImage(h home, l label) error {
 		return err
 	}
 	// A new name first: what has the right name is whole.
-	fresh := h.path(".new-disk")
+	fresh := h.Path(".new-disk")
 	if err := copySparse(template, fresh); err != nil {
 		return fmt.Errorf("copy a file system: %w", err)
 	}
@@ -119,7 +120,7 @@ func (d *Driver) template(size, files int64) (string, error) {
 		args = append(args, "-N", strconv.FormatInt(files+reservedInodes, 10))
 	}
 	if out, err := exec.Command("mkfs.ext4", append(args, f.Name())...).CombinedOutput(); err != nil {
-		return "", coded{sandbox.Invalid, fmt.Errorf("a disk of %d bytes for %d files: %w: %s", size, files, err, out)}
+		return "", homes.Coded(sandbox.Invalid, fmt.Errorf("a disk of %d bytes for %d files: %w: %s", size, files, err, out))
 	}
 	return name, os.Rename(f.Name(), name)
 }
@@ -173,7 +174,7 @@ func (d *Driver) mountImage(h home, l label) (*os.File, error) {
 		return nil, fmt.Errorf("mount %s: %w", h.imageFile(), err)
 	}
 	tree := os.NewFile(uintptr(fd), h.imageFile())
-	inside := int(l.FirstID) + d.user().id
+	inside := int(l.FirstID) + d.user().ID
 	for _, name := range []string{"state", "home", "workspace"} {
 		err := unix.Mkdirat(fd, name, 0o700)
 		if errors.Is(err, unix.EEXIST) {
@@ -270,7 +271,7 @@ func awaitUnused(file string) error {
 			return fmt.Errorf("lease %s: %w", file, err)
 		}
 		if time.Now().After(until) {
-			return coded{sandbox.Unavailable, fmt.Errorf("%s is still in use", file)}
+			return homes.Coded(sandbox.Unavailable, fmt.Errorf("%s is still in use", file))
 		}
 	}
 }

@@ -30,14 +30,11 @@ func stored(t testing.TB, dir, storage string) backends.Driver {
 
 func TestDriver(t *testing.T) { testDriver(t, "directory") }
 
-// notOnImages needs sandboxes that begin with a snapshot, which those whose files are in an image cannot.
-var notOnImages = []string{"Snapshot", "Restore", "SnapshotBusy", "SnapshotNamed", "Archive"}
-
 func TestDriverOnImages(t *testing.T) {
 	need.Thorough(t)
 	need.Root(t)
 	need.Tool(t, "mkfs.ext4")
-	testDriver(t, "image", notOnImages...)
+	testDriver(t, "image")
 }
 
 func testDriver(t *testing.T, storage string, without ...string) {

@@ -6,25 +6,34 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/internal/trees"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// openLayers gives the mounts of a sandbox's layers, by where they are in the jail; none if it has no layers.
-func (d *Driver) openLayers(l label) (map[string]*os.File, error) {
+// openLayers gives the mounts of a sandbox's layers, by where they are in the jail; none if it has no layers. If one of them is in
+// its image, it is everything that the jail sees of that.
+func (d *Driver) openLayers(h home, l label) (map[string]*os.File, error) {
 	if len(l.Layers) == 0 {
 		return nil, nil
 	}
 	names, targets := d.parts(l)
-	files, err := d.mountLayers(l, names...)
+	var files []*os.File
+	var err error
+	at := map[string]*os.File{}
+	if l.Imaged {
+		at[stateDir], files, err = d.mountOnDisk(h, l, names...)
+	} else {
+		files, err = d.mountLayers(l, names...)
+	}
 	if err != nil {
 		return nil, err
 	}
-	at := map[string]*os.File{}
 	for i, f := range files {
 		at[targets[i]] = f
 	}
@@ -34,12 +43,12 @@ func (d *Driver) openLayers(l label) (map[string]*os.File, error) {
 // wake gives a living sandbox to whoever attaches to it: what is paused goes on, and what was left in the middle of a snapshot
 // is ended. While somebody makes one it waits.
 func (d *Driver) wake(ctx context.Context, h home, l label, p *held.Process) (label, error) {
-	if l.Pending == nil && !frozen(d.group(l)) {
+	if l.Pending == nil && !frozen(homes.Group(&l.Label)) {
 		return l, nil
 	}
-	unlock, err := d.lock(ctx, h, false)
+	unlock, err := d.homes.LockHome(ctx, h.Home, false)
 	if errors.Is(err, os.ErrNotExist) {
-		return l, errRemoved
+		return l, homes.ErrRemoved
 	} else if err != nil {
 		return l, err
 	}
@@ -48,7 +57,7 @@ func (d *Driver) wake(ctx context.Context, h home, l label, p *held.Process) (la
 		return l, err
 	}
 	if l.Pending == nil {
-		return l, d.thaw(ctx, l)
+		return l, homes.Thaw(ctx, &l.Label)
 	}
 	if err := errors.Join(d.abandon(ctx, l, p), d.settle(h, &l)); err != nil {
 		return l, err
@@ -58,17 +67,30 @@ func (d *Driver) wake(ctx context.Context, h home, l label, p *held.Process) (la
 
 // beginWith gives a new sandbox the files of a snapshot, and writes its label.
 func (d *Driver) beginWith(ctx context.Context, h home, l *label, name string) error {
-	if l.Imaged {
-		return coded{sandbox.Unsupported, errors.New("a sandbox on an image cannot begin with a snapshot: set backends.jail.storage to \"directory\"")}
+	if why := d.whyNoLayers(); why != "" && l.Imaged {
+		return homes.Coded(sandbox.Unsupported,
+			fmt.Errorf("a sandbox on an image cannot begin with a snapshot here: %s: set backends.jail.storage to \"directory\"", why))
 	}
-	if err := d.claim(l); err != nil { // what it has there has its numbers
+	if err := d.homes.Claim(&l.Label); err != nil { // what it has there has its numbers
 		return err
 	}
 	l.From = name
 	if d.whyNoLayers() != "" {
-		return d.copyFrom(ctx, h, *l, name)
+		if err := d.fetch(ctx, h, *l, name); err != nil {
+			return err
+		}
+		return h.replace()
 	}
 	return d.refer(ctx, h, l, name)
+}
+
+// unbegun removes from a home without a label, which is nobody's yet, what a start that was cut off has put there.
+func (h home) unbegun() error {
+	var errs []error
+	for _, part := range []string{restoring, restored, partHome, partWork, partRoot} {
+		errs = append(errs, held.RemoveTree(h.Path(part)))
+	}
+	return errors.Join(errs...)
 }
 
 // refer puts an empty layer of the sandbox's own over those of a snapshot, in its label.
@@ -82,11 +104,20 @@ func (d *Driver) refer(ctx context.Context, h home, l *label, name string) error
 	if err := d.snapshots().Read(name, &k); err != nil {
 		return noSnapshot(name, err)
 	}
-	upper, err := d.newLayer(l.FirstID)
-	if err != nil {
+	if err := d.canHave(*l, k); err != nil {
 		return err
 	}
+	upper := newOnDisk()
+	if !l.Imaged {
+		var err error
+		if upper, err = d.newLayer(l.FirstID); err != nil {
+			return err
+		}
+	}
 	l.Layers = append([]string{upper}, k.Layers...)
+	if len(k.Root) > 0 {
+		l.Root = append([]string{upper}, k.Root...)
+	}
 	return h.write(*l)
 }
 
@@ -96,8 +127,11 @@ func (d *Driver) copyFrom(ctx context.Context, h home, l label, name string) err
 	if err := d.snapshots().Read(name, &k); err != nil {
 		return noSnapshot(name, err)
 	}
+	if err := d.canHave(l, k); err != nil {
+		return err
+	}
 	if len(k.Layers) != 1 {
-		return coded{sandbox.Unsupported, fmt.Errorf("the snapshot has layers: %s", d.whyNoLayers())}
+		return homes.Coded(sandbox.Unsupported, fmt.Errorf("the snapshot has layers: %s", d.whyNoLayers()))
 	}
 	var of layer
 	if err := d.layers().Read(k.Layers[0], &of); err != nil {
@@ -109,7 +143,7 @@ func (d *Driver) copyFrom(ctx context.Context, h home, l label, name string) err
 		c.Owner = func(uid, gid uint32) (uint32, uint32) { return uid + shift, gid + shift }
 	}
 	for _, part := range []string{partHome, partWork} {
-		if _, err := c.Copy(ctx, filepath.Join(d.layerFiles(k.Layers[0]), part), h.path(part)); err != nil {
+		if _, err := c.Copy(ctx, filepath.Join(d.layerFiles(k.Layers[0]), part), h.Path(part)); err != nil {
 			return fmt.Errorf("copy the %s: %w", part, err)
 		}
 	}
@@ -125,11 +159,11 @@ const (
 
 // fetch copies the files of a snapshot into a home without layers, to wait there.
 func (d *Driver) fetch(ctx context.Context, h home, l label, name string) error {
-	dir := h.path(restoring)
+	dir := h.Path(restoring)
 	if err := errors.Join(held.RemoveTree(dir), os.Mkdir(dir, 0o700)); err != nil {
 		return err
 	}
-	if err := d.copyFrom(ctx, home(dir), l, name); err != nil {
+	if err := d.copyFrom(ctx, home{homes.Home(dir)}, l, name); err != nil {
 		return errors.Join(err, held.RemoveTree(dir))
 	}
 	return nil
@@ -137,7 +171,7 @@ func (d *Driver) fetch(ctx context.Context, h home, l label, name string) error 
 
 // replace puts the files that wait in a home, whose server has ended, in the place of its own.
 func (h home) replace() error {
-	if err := os.Rename(h.path(restoring), h.path(restored)); err != nil {
+	if err := os.Rename(h.Path(restoring), h.Path(restored)); err != nil {
 		return err
 	}
 	return h.goOn()
@@ -145,34 +179,34 @@ func (h home) replace() error {
 
 // goOn does so where it was begun and cut off.
 func (h home) goOn() error {
-	if _, err := os.Lstat(h.path(restored)); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(h.Path(restored)); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	for _, part := range []string{partHome, partWork} {
-		from := filepath.Join(h.path(restored), part)
+		from := filepath.Join(h.Path(restored), part)
 		if _, err := os.Lstat(from); errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		if err := errors.Join(held.RemoveTree(h.path(part)), os.Rename(from, h.path(part))); err != nil {
+		if err := errors.Join(held.RemoveTree(h.Path(part)), os.Rename(from, h.Path(part))); err != nil {
 			return err
 		}
 	}
-	return held.RemoveTree(h.path(restored))
+	return held.RemoveTree(h.Path(restored))
 }
 
 // Restore ends what runs in a sandbox and gives it the home and workspace of a snapshot.
 func (d *Driver) Restore(ctx context.Context, id sandbox.ID, epoch uint64, name string) error {
 	h := d.home(id)
-	unlock, err := d.lock(ctx, h, false)
+	unlock, err := d.homes.LockHome(ctx, h.Home, false)
 	if errors.Is(err, os.ErrNotExist) {
-		err = errRemoved
+		err = homes.ErrRemoved
 	}
 	if err == nil {
 		defer unlock()
 		err = d.restore(ctx, h, epoch, name)
 	}
 	if err != nil {
-		return failed("jail.Restore", id, err)
+		return homes.Failed("jail.Restore", id, err)
 	}
 	return nil
 }
@@ -181,19 +215,23 @@ func (d *Driver) restore(ctx context.Context, h home, epoch uint64, name string)
 	l, err := h.read()
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return errRemoved
+		return homes.ErrRemoved
 	case err != nil:
 		return err
 	case l.Epoch > epoch:
-		return l.fenced(epoch)
+		return l.Fenced(epoch)
 	case l.Named:
-		return coded{sandbox.Unsupported, fmt.Errorf("it works in %s, which is not the sandbox's to replace: start another sandbox from the snapshot", l.Workspace)}
-	case l.Imaged:
-		return coded{sandbox.Unsupported, errors.New("its files are in an image: start another sandbox from the snapshot, with backends.jail.storage = \"directory\"")}
+		return homes.Coded(sandbox.Unsupported, fmt.Errorf("it works in %s, which is not the sandbox's to replace: start another sandbox from the snapshot", l.Workspace))
+	case l.Imaged && d.whyNoLayers() != "":
+		return homes.Coded(sandbox.Unsupported, fmt.Errorf("its files are in an image, and cannot be replaced there: %s", d.whyNoLayers()))
 	}
 	copies := d.whyNoLayers() != "" && len(l.Layers) == 0
-	if _, err := os.Lstat(d.snapshots().Path(name)); err != nil { // before anything is ended
+	var k kept
+	if err := d.snapshots().Read(name, &k); err != nil { // before anything is ended
 		return noSnapshot(name, err)
+	}
+	if err := d.canHave(l, k); err != nil {
+		return err
 	}
 	if copies {
 		if err := d.fetch(ctx, h, l, name); err != nil {
@@ -202,25 +240,28 @@ func (d *Driver) restore(ctx context.Context, h home, epoch uint64, name string)
 	}
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*reap.Patience)
 	defer cancel()
-	p, err := d.server(h)
+	p, err := d.homes.Server(h.Home)
 	if err == nil {
 		err = d.abandon(cleanup, l, p)
 	}
 	if err != nil && !errors.Is(err, held.ErrEnded) {
 		return err
 	}
-	if err := errors.Join(d.sweep(cleanup, l), d.settle(h, &l)); err != nil {
+	if err := errors.Join(homes.Sweep(cleanup, &l.Label), d.settle(h, &l)); err != nil {
 		return err
 	}
 	if copies {
 		return h.replace()
 	}
-	direct := len(l.Layers) == 0
+	direct, over := len(l.Layers) == 0 && !l.Imaged, len(l.Root) == 0
 	if err := d.refer(cleanup, h, &l, name); err != nil {
 		return err
 	}
 	if direct {
-		err = errors.Join(held.RemoveTree(h.homeDir()), held.RemoveTree(h.ownWork()))
+		err = errors.Join(held.RemoveTree(h.HomeDir()), held.RemoveTree(h.OwnWork()))
+	}
+	if over && len(l.Root) > 0 {
+		err = errors.Join(err, held.RemoveTree(h.Path(partRoot)))
 	}
 	return errors.Join(err, d.sweepLayers(cleanup))
 }
@@ -229,7 +270,7 @@ func (d *Driver) restore(ctx context.Context, h home, epoch uint64, name string)
 func (d *Driver) Snapshots(ctx context.Context) ([]backends.Snapshot, error) {
 	names, err := d.snapshots().Names()
 	if err != nil {
-		return nil, failed("jail.Snapshots", "", err)
+		return nil, homes.Failed("jail.Snapshots", "", err)
 	}
 	var all []backends.Snapshot
 	for _, name := range names {
@@ -242,7 +283,9 @@ func (d *Driver) Snapshots(ctx context.Context) ([]backends.Snapshot, error) {
 			continue
 		}
 		if k.Size < 0 {
-			k.Size, k.Files = d.count(k.Layers)
+			k.Size, k.Files = d.count(append(slices.Clone(k.Layers), slices.DeleteFunc(slices.Clone(k.Root), func(name string) bool {
+				return slices.Contains(k.Layers, name)
+			})...))
 		}
 		all = append(all, k.Snapshot)
 	}
@@ -258,10 +301,11 @@ func (d *Driver) count(names []string) (size, files int64) {
 		}
 		if !l.Counted {
 			stats, err := trees.Measure(d.layerFiles(name))
-			if err != nil {
+			over, none := trees.Measure(filepath.Join(d.layers().Path(name), partRoot))
+			if err != nil || none != nil && !errors.Is(none, os.ErrNotExist) {
 				return -1, -1
 			}
-			l.Counted, l.Size, l.Files = true, stats.Bytes, stats.Files
+			l.Counted, l.Size, l.Files = true, stats.Bytes+over.Bytes, stats.Files+over.Files
 			_ = d.layers().Rewrite(name, l) // else it is counted again
 		}
 		size, files = size+l.Size, files+l.Files
@@ -272,7 +316,7 @@ func (d *Driver) count(names []string) (size, files int64) {
 // RemoveSnapshot removes a snapshot, and the layers that nothing else refers to.
 func (d *Driver) RemoveSnapshot(ctx context.Context, name string) error {
 	if err := errors.Join(d.snapshots().Remove(name), d.sweepLayers(ctx)); err != nil {
-		return failed("jail.RemoveSnapshot", "", err)
+		return homes.Failed("jail.RemoveSnapshot", "", err)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
@@ -26,7 +27,7 @@ type counted struct {
 	Processes uint64 `json:"processes"` // that were refused
 }
 
-func (h home) countedFile() string { return h.path("audit.counted") }
+func (h home) countedFile() string { return h.Path("audit.counted") }
 
 // hits looks which limits of a sandbox are hit.
 type hits struct {
@@ -38,7 +39,7 @@ type hits struct {
 
 // countHits tells which limits are hit, until the sandbox ends.
 func (e *ear) countHits(ctx context.Context) {
-	c := &hits{ear: e, group: e.d.group(e.label), full: map[string]bool{}}
+	c := &hits{ear: e, group: homes.Group(&e.label.Label), full: map[string]bool{}}
 	_ = held.ReadJSON(e.home.countedFile(), &c.told) // the first has none
 	t := time.NewTicker(countEvery)
 	defer t.Stop()
@@ -63,7 +64,7 @@ func (c *hits) look() {
 		_ = held.WriteJSON(c.ear.home.countedFile(), c.told) // of one that is being removed there need be none
 	}
 	limits := c.ear.label.Limits
-	if most := processes(limits); most > 0 {
+	if most := homes.Processes(limits); most > 0 {
 		c.level(backends.LimitProcesses, c.processes() >= most)
 	}
 	if c.ear.label.Imaged {
@@ -80,15 +81,17 @@ func (c *hits) counter(limit string, told *uint64, now uint64) bool {
 		*told = now
 		return true
 	}
-	c.ear.tell(sandbox.AuditRecord{Kind: sandbox.AuditLimit, Limit: limit, Times: int64(now - *told)})
+	if c.ear.tellOne(sandbox.AuditRecord{Kind: sandbox.AuditLimit, Limit: limit, Times: int64(now - *told)}) != nil {
+		return false // it is told the next time
+	}
 	*told = now
 	return true
 }
 
 // level tells that a limit is reached, once until it is not any more.
 func (c *hits) level(limit string, reached bool) {
-	if reached && !c.full[limit] {
-		c.ear.tell(sandbox.AuditRecord{Kind: sandbox.AuditLimit, Limit: limit})
+	if reached && !c.full[limit] && c.ear.tellOne(sandbox.AuditRecord{Kind: sandbox.AuditLimit, Limit: limit}) != nil {
+		return // it is told the next time
 	}
 	c.full[limit] = reached
 }

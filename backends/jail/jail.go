@@ -15,17 +15,13 @@ package jail
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
+	"time"
 
 	"github.com/sandtree/sandtree/backends"
-	"github.com/sandtree/sandtree/internal/cgroup"
+	"github.com/sandtree/sandtree/backends/internal/homes"
+	"github.com/sandtree/sandtree/internal/audit"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -33,19 +29,14 @@ import (
 // Driver places sandboxes in jails.
 type Driver struct {
 	config Config
+	homes  *homes.Homes[label]
 	root   string // the directory of the homes
 	log    *slog.Logger
-	locker held.Locker
-	tree   func() cgroup.Tree
 	told   func() error // whether the disks of all sandboxes can be told
+	looks  *audit.Looks // at files
 
-	mu      sync.Mutex
-	closed  bool
-	living  map[held.Identity]*held.Process
-	ways    map[held.Identity]*way          // out, of those that live
-	ears    map[held.Identity]*ear          // of those that are audited
-	keepers map[held.Identity]*held.Process // by their own identity
-	wg      sync.WaitGroup                  // what begin has begun; grows only under mu, while not closed
+	mu   sync.Mutex
+	ears map[held.Identity]*ear // of those that live and are audited
 
 	layering sync.Once
 	noLayers string // why sandboxes cannot have layers, once that has been tried
@@ -75,180 +66,97 @@ func New(c Config) (*Driver, error) {
 	if err := c.check(); err != nil {
 		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "jail.Open", Err: err}
 	}
-	dir, err := filepath.Abs(c.StateDir)
-	if err != nil {
-		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "jail.Open", Err: err}
-	}
-	if err := c.checkShown(); err != nil {
+	if err := c.shown().CheckHidden("jail"); err != nil {
 		return nil, err
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	d := &Driver{config: c, root: filepath.Join(dir, "jail"), log: c.Log, living: map[held.Identity]*held.Process{}, ways: map[held.Identity]*way{},
-		ears: map[held.Identity]*ear{}, keepers: map[held.Identity]*held.Process{}, tree: tree}
+	d := &Driver{config: c, ears: map[held.Identity]*ear{}, looks: audit.NewLooks()}
 	d.told = sync.OnceValue(func() error {
 		_, err := d.disks(label{})
 		return err
 	})
-	d.locker = held.Locker{Begin: d.begin}
-	if err := os.MkdirAll(d.root, 0o700); err != nil {
-		code := sandbox.Invalid
-		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-			code = sandbox.Denied
-		}
-		return nil, &sandbox.Error{Code: code, Op: "jail.Open", Err: fmt.Errorf("give another state directory or change its permissions: %w", err)}
+	var err error
+	if d.homes, err = homes.Open(d.kind()); err != nil {
+		return nil, err
 	}
-	d.removeGone()
+	d.root, d.log = d.homes.Dir(), d.homes.Log()
 	d.removeBlanks(context.Background())
 	d.removeClaims()
 	d.removeCutOff()
 	return d, nil
 }
 
+// kind is what is the jail's own of its homes.
+func (d *Driver) kind() homes.Kind[label] {
+	return homes.Kind[label]{
+		Name: "jail", First: "the first process of the jail", StateDir: d.config.StateDir, Log: d.config.Log,
+		Confined: true, Doors: askDoors, OnConnection: d.config.OnConnection,
+		Common:    func(l *label) *homes.Label { return &l.Label },
+		Check:     check,
+		Conflicts: func(l *label, spec sandbox.Spec) error { return l.conflictsOfDisk(spec.Limits) },
+		Differs:   differs,
+		Renew:     d.renew,
+		Abandon:   d.abandoned,
+		Revive:    d.revive,
+		Place:     d.place,
+		Wake: func(ctx context.Context, h homes.Home, l *label, p *held.Process) (err error) {
+			*l, err = d.wake(ctx, home{h}, *l, p)
+			return err
+		},
+		Hear:     func(ctx context.Context, h homes.Home, l *label, p *held.Process) { d.hear(ctx, home{h}, *l, p) },
+		Ended:    d.finish,
+		Instance: d.instance,
+		Dial:     dial,
+		Told:     homes.Told,
+		Removed: func(ctx context.Context) {
+			if err := d.sweepLayers(ctx); err != nil { // the sandbox is removed all the same, and the next sweep tries again
+				d.log.Warn("layers that nothing refers to cannot be removed", "err", err)
+			}
+		},
+		Listed: func(l *label) {
+			if len(l.Layers) > 0 && !l.Named {
+				l.Workspace = "" // the host does not see it
+			}
+		},
+	}
+}
+
 // Resident says that the sandboxes use up this machine.
 func (d *Driver) Resident() bool { return true }
 
+// Start starts a sandbox, revives it if its server has died, or gives the living one. It returns when the server
+// serves. When ctx ends before, what was begun is undone.
+func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
+	return d.homes.Start(ctx, spec)
+}
+
 // Attach finds a sandbox whose server lives.
 func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, error) {
-	if err := id.Check(); err != nil {
-		return nil, err
+	return d.homes.Attach(ctx, id)
+}
+
+// Remove stops the sandbox and removes it, also if its server is dead. No such sandbox is no error.
+func (d *Driver) Remove(ctx context.Context, id sandbox.ID, epoch uint64, grace time.Duration) error {
+	return d.homes.Remove(ctx, id, epoch, grace)
+}
+
+// List names the sandboxes of owner, or all.
+func (d *Driver) List(ctx context.Context, owner string) ([]backends.Listed, error) {
+	d.removeBlanks(ctx) // which nobody could ask for by an id
+	return d.homes.List(ctx, owner)
+}
+
+// CanPause says whether sandboxes can be paused here. Code: Unsupported.
+func (d *Driver) CanPause() error { return homes.CanPause() }
+
+// CanHalt says whether a sandbox of spec keeps its files when it is halted, or nobody minds. Code: Unsupported.
+func (d *Driver) CanHalt(sandbox.Spec) error {
+	if d.inMemory() && !d.config.Forget {
+		return homes.Coded(sandbox.Unsupported, errors.New(`its files are in memory and would be gone (backends.jail.forget = true says that they may)`))
 	}
-	h := d.home(id)
-	l, err := h.read()
-	if errors.Is(err, fs.ErrNotExist) {
-		err = errRemoved
-	}
-	var p *held.Process
-	if err == nil {
-		p, err = d.server(h)
-	}
-	var key string
-	if err == nil {
-		key, err = h.key()
-	}
-	if err == nil {
-		l, err = d.wake(ctx, h, l, p)
-	}
-	if err != nil {
-		return nil, failed("jail.Attach", id, err)
-	}
-	if err := d.letOut(ctx, h, l, p); err != nil { // what asks for it cannot be helped by refusing the rest
-		d.log.Warn("the programs of a sandbox cannot get out", "id", id, "err", err)
-	}
-	d.hear(h, l, p)
-	return d.instance(h, l, p, key), nil
+	return nil
 }
 
 // Close lets go of all sandboxes, which live on. Idempotent.
-func (d *Driver) Close() error {
-	d.mu.Lock()
-	d.closed = true
-	living, ways, ears, keepers := d.living, d.ways, d.ears, d.keepers
-	d.living, d.ways, d.ears, d.keepers = nil, nil, nil, nil
-	d.mu.Unlock()
-	for _, e := range ears {
-		e.close()
-	}
-	for _, p := range keepers {
-		p.Close()
-	}
-	for _, w := range ways {
-		w.close()
-	}
-	for _, p := range living {
-		p.Close()
-	}
-	d.wg.Wait()
-	return nil
-}
+func (d *Driver) Close() error { return d.homes.Close(d.closeEars) }
 
-func (d *Driver) home(id sandbox.ID) home { return home(filepath.Join(d.root, string(id))) }
-
-// begin runs f in a goroutine that Close waits for; false if there was a Close already.
-func (d *Driver) begin(f func()) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return false
-	}
-	d.wg.Go(f)
-	return true
-}
-
-// server gives the living server of a home. held.ErrEnded if there is none.
-func (d *Driver) server(h home) (*held.Process, error) {
-	id, ok := h.server()
-	if !ok {
-		return nil, held.ErrEnded
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil, held.ErrClosed
-	}
-	if p, ok := d.living[id]; ok {
-		if !p.Alive() {
-			return nil, held.ErrEnded
-		}
-		return p, nil
-	}
-	p, err := held.Open(id, h.exitFile())
-	if err != nil {
-		return nil, err
-	}
-	d.keepLocked(p)
-	return p, nil
-}
-
-// keep takes p into those held, and watches it.
-func (d *Driver) keep(p *held.Process) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return held.ErrClosed
-	}
-	d.keepLocked(p)
-	return nil
-}
-
-func (d *Driver) keepLocked(p *held.Process) {
-	d.living[p.Identity] = p
-	d.wg.Go(func() {
-		p.Watch()
-		d.mu.Lock()
-		w, e := d.ways[p.Identity], d.ears[p.Identity]
-		delete(d.living, p.Identity) // of a closed driver they are nil, which is fine
-		delete(d.ways, p.Identity)
-		delete(d.ears, p.Identity)
-		d.mu.Unlock()
-		if e != nil {
-			defer e.finish()
-		}
-		if w != nil {
-			w.close()
-		}
-	})
-}
-
-// removeGone removes the homes that a process was removing, or trying a jail in, when it ended.
-func (d *Driver) removeGone() {
-	entries, _ := os.ReadDir(d.root)
-	for _, e := range entries {
-		dir := filepath.Join(d.root, e.Name())
-		if strings.HasPrefix(e.Name(), gonePrefix) || strings.HasPrefix(e.Name(), tryPrefix) && !held.Locked(dir) {
-			if err := held.RemoveTree(dir); err != nil {
-				d.log.Warn("what is left of a sandbox cannot be removed", "dir", e.Name(), "err", err)
-			}
-		}
-	}
-}
-
-// lock gets the lock of a home.
-func (d *Driver) lock(ctx context.Context, h home, make bool) (unlock func(), err error) {
-	unlock, err = d.locker.Lock(ctx, string(h), make)
-	if err != nil && ctx.Err() != nil {
-		err = coded{sandbox.Canceled, fmt.Errorf("another start or stop of it is under way: %w", err)}
-	}
-	return unlock, err
-}
+func (d *Driver) home(id sandbox.ID) home { return home{d.homes.Home(id)} }

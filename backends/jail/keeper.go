@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/audit"
 	"github.com/sandtree/sandtree/internal/held"
 )
@@ -17,8 +18,9 @@ import (
 // auditSocket is where a keeper tells what it has seen.
 const auditSocket = "audit"
 
-func (h home) auditState() string { return h.path("audit.state") }
-func (h home) keeperFile() string { return h.path("audit.exit") }
+func (h home) auditState() string { return h.Path("audit.state") }
+func (h home) keeperFile() string { return h.Path("audit.exit") }   // how it ended
+func (h home) keeperNote() string { return h.Path("audit.keeper") } // who it is
 
 // errKept says that there is a keeper.
 var errKept = errors.New("it is watched already")
@@ -108,7 +110,7 @@ func (d *Driver) startKeeper(h home, l label, server *held.Process, state, loade
 
 // startAudit starts the program, with the descriptors from audit.ConfigFD on.
 func (d *Driver) startAudit(h home, program string, theirs ends) error {
-	log, err := os.OpenFile(h.logFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(h.LogFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
@@ -125,7 +127,10 @@ func (d *Driver) startAudit(h home, program string, theirs ends) error {
 	}
 	p, err := held.Hold(cmd.Process.Pid, fd, h.keeperFile())
 	if err == nil {
-		if err = d.keepKeeper(p); err == nil {
+		if err = held.WriteJSON(h.keeperNote(), p.Identity); err == nil {
+			err = d.homes.Keep(p)
+		}
+		if err == nil {
 			return cmd.Process.Release()
 		}
 		p.Drop()
@@ -137,21 +142,13 @@ func (d *Driver) startAudit(h home, program string, theirs ends) error {
 	return err
 }
 
-// keepKeeper takes a keeper into those that are reaped when they end.
-func (d *Driver) keepKeeper(p *held.Process) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return held.ErrClosed
+// keeper gives the keeper of a home, whoever has started it.
+func (d *Driver) keeper(h home) (*held.Process, error) {
+	var id held.Identity
+	if err := held.ReadJSON(h.keeperNote(), &id); err != nil {
+		return nil, err
 	}
-	d.keepers[p.Identity] = p
-	d.wg.Go(func() {
-		p.Watch()
-		d.mu.Lock()
-		delete(d.keepers, p.Identity) // of a closed driver they are nil, which is fine
-		d.mu.Unlock()
-	})
-	return nil
+	return d.homes.Hold(id, h.keeperFile())
 }
 
 // auditConfig says what a keeper looks for.
@@ -160,10 +157,10 @@ func (d *Driver) auditConfig(l label, successor bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := audit.Config{Descriptor: auditFD, Calls: calls, Rate: l.Audit.PerSecond(), Successor: successor}
-	mappings := l.mappings()
+	c := audit.Config{Descriptor: auditFD, Calls: calls.calls(), Rate: l.Audit.PerSecond(), Successor: successor}
+	mappings := l.Mappings()
 	if l.FirstID == 0 {
-		mappings = own(d.user().id, os.Geteuid())
+		mappings = homes.MapOne(d.user().ID, os.Geteuid())
 	}
 	for _, m := range mappings {
 		c.IDs = append(c.IDs, audit.IDs{Inside: m.ContainerID, Outside: m.HostID, Size: m.Size})

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/shelf"
 	"github.com/sandtree/sandtree/sandbox"
@@ -22,6 +23,7 @@ import (
 //
 //	record.json  whose numbers its files have, and how many they are
 //	fs/          home and workspace
+//	root/        what was written over the root; see rooted.go
 //	work/        the kernel's, of an uppermost one; made anew for each start
 //
 // Whoever refers to a layer is the label of a sandbox or the record of a snapshot. These are looked through when one of them
@@ -44,7 +46,7 @@ func (d *Driver) layerFiles(name string) string { return filepath.Join(d.layers(
 
 // lockLayers is held while references to layers are added, or looked through.
 func (d *Driver) lockLayers(ctx context.Context) (unlock func(), err error) {
-	return d.locker.Lock(ctx, string(d.layers()), true)
+	return d.homes.Lock(ctx, string(d.layers()), true)
 }
 
 // newLayer makes an empty one. The layers are locked, until something refers to it.
@@ -56,31 +58,46 @@ func (d *Driver) newLayer(firstID uint32) (string, error) {
 	})
 }
 
-// sweepLayers removes the layers to which nothing refers.
+// sweepLayers removes the layers to which nothing refers. The others go on meanwhile: under the lock they lose their names alone.
 func (d *Driver) sweepLayers(ctx context.Context) error {
 	if _, err := os.Lstat(string(d.layers())); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
+	removes, err := d.hideLayers(ctx)
+	errs := []error{err}
+	for _, remove := range removes {
+		errs = append(errs, remove())
+	}
+	return errors.Join(errs...)
+}
+
+// hideLayers takes the names from the layers to which nothing refers, and gives what removes them.
+func (d *Driver) hideLayers(ctx context.Context) (removes []func() error, err error) {
 	unlock, err := d.lockLayers(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unlock()
 	all, err := d.layers().Names()
 	if err != nil || len(all) == 0 {
-		return err
+		return nil, err
 	}
 	used, err := d.usedLayers()
 	if err != nil { // what cannot be read may refer to any
-		return err
+		return nil, err
 	}
 	var errs []error
 	for _, name := range all {
-		if !used[name] {
-			errs = append(errs, d.layers().Remove(name))
+		if used[name] {
+			continue
 		}
+		remove, err := d.layers().Hide(name)
+		if err == nil {
+			removes = append(removes, remove)
+		}
+		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return removes, errors.Join(errs...)
 }
 
 func (d *Driver) usedLayers() (map[string]bool, error) {
@@ -101,6 +118,7 @@ func (d *Driver) usedLayers() (map[string]bool, error) {
 				return nil, fmt.Errorf("the label of %s: %w", id, err)
 			}
 			use(l.Layers...)
+			use(l.Root...)
 			if p := l.Pending; p != nil {
 				use(p.Upper, p.Base)
 			}
@@ -113,6 +131,7 @@ func (d *Driver) usedLayers() (map[string]bool, error) {
 			return nil, fmt.Errorf("the record of snapshot %s: %w", name, err)
 		}
 		use(s.Layers...)
+		use(s.Root...)
 	}
 	return used, err
 }
@@ -131,8 +150,8 @@ func (d *Driver) tryLayers() error {
 	if os.Geteuid() != 0 {
 		return errors.New("layers need root, who alone can put others over them while programs run")
 	}
-	if !d.tree().Has(cgroup.Freezer) {
-		return errNoFreezer
+	if !homes.Tree().Has(cgroup.Freezer) {
+		return homes.ErrNoFreezer
 	}
 	unlock, err := d.lockLayers(context.Background())
 	if err != nil {
@@ -167,45 +186,8 @@ const (
 // mountLayers lays the layers of l over each other and gives a mount, which is nowhere yet, of each of the parts. If the uppermost
 // is "", it can only be read.
 func (d *Driver) mountLayers(l label, parts ...string) (files []*os.File, err error) {
-	var closing []*os.File
-	defer func() { closeAll(closing) }()
-	err = apart(func() error {
-		// Layers can only be laid over each other where they are mounted, which is nobody's business but this thread's.
-		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			return os.NewSyscallError("unshare", err)
-		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			return os.NewSyscallError("mount", err)
-		}
-		var lowers []string // the uppermost first
-		for _, name := range l.Layers[1:] {
-			f, err := d.openLayer(name, l)
-			if err != nil {
-				return err
-			}
-			closing = append(closing, f)
-			lowers = append(lowers, "lowerdir+", fdPath(f))
-		}
-		options := append(lowers, writable...)
-		if l.Layers[0] == "" {
-			files, err = overlay(d.layers().Path(l.Layers[1]), append(lowers, readOnly...), parts)
-			return err
-		}
-		upper := d.layers().Path(l.Layers[0])
-		work := filepath.Join(upper, "work")
-		// The kernel takes none that was left by a mount which it did not see to its end.
-		if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o700)); err != nil {
-			return err
-		}
-		for option, dir := range map[string]string{"upperdir": filepath.Join(upper, "fs"), "workdir": work} {
-			f, err := openPath(dir)
-			if err != nil {
-				return err
-			}
-			closing = append(closing, f)
-			options = append(options, option, fdPath(f))
-		}
-		files, err = overlay(upper, options, parts)
+	err = privately(func() error {
+		files, err = d.lay(l, d.layers().Path(l.Layers[0]), parts)
 		return err
 	})
 	if err != nil {
@@ -213,6 +195,53 @@ func (d *Driver) mountLayers(l label, parts ...string) (files []*os.File, err er
 		return nil, fmt.Errorf("lay %d layers over each other: %w", len(l.Layers), err)
 	}
 	return files, nil
+}
+
+// privately runs f in a mount namespace of its own: layers can only be laid over each other where they are mounted, which is nobody's
+// business but that of the thread that does it.
+func privately(f func() error) error {
+	return apart(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return os.NewSyscallError("unshare", err)
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return os.NewSyscallError("mount", err)
+		}
+		return f()
+	})
+}
+
+// lay does it, in such a namespace; upper is the directory of the uppermost layer.
+func (d *Driver) lay(l label, upper string, parts []string) ([]*os.File, error) {
+	var closing []*os.File
+	defer func() { closeAll(closing) }()
+	var lowers []string // the uppermost first
+	for _, name := range l.Layers[1:] {
+		f, err := d.openLayer(name, "fs", l)
+		if err != nil {
+			return nil, err
+		}
+		closing = append(closing, f)
+		lowers = append(lowers, "lowerdir+", fdPath(f))
+	}
+	if l.Layers[0] == "" {
+		return overlay(d.layers().Path(l.Layers[1]), append(lowers, readOnly...), parts)
+	}
+	options := append(lowers, writable...)
+	work := filepath.Join(upper, "work")
+	// The kernel takes none that was left by a mount which it did not see to its end.
+	if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o700)); err != nil {
+		return nil, err
+	}
+	for option, dir := range map[string]string{"upperdir": filepath.Join(upper, "fs"), "workdir": work} {
+		f, err := openPath(dir)
+		if err != nil {
+			return nil, err
+		}
+		closing = append(closing, f)
+		options = append(options, option, fdPath(f))
+	}
+	return overlay(upper, options, parts)
 }
 
 // readOnly and writable are the options of overlays. What is renamed is one directory in either; nothing is waited for to be on
@@ -260,17 +289,17 @@ func overlay(at string, options, parts []string) (files []*os.File, err error) {
 	return files, nil
 }
 
-// openLayer gives a layer below the uppermost of l. Files that have another sandbox's numbers are shown with those of l's.
-func (d *Driver) openLayer(name string, l label) (*os.File, error) {
+// openLayer gives a directory of a layer below the uppermost of l. Files that have another sandbox's numbers are shown with those of l's.
+func (d *Driver) openLayer(name, part string, l label) (*os.File, error) {
 	var of layer
 	if err := d.layers().Read(name, &of); err != nil {
 		return nil, fmt.Errorf("a layer: %w", err)
 	}
-	dir := d.layerFiles(name)
+	dir := filepath.Join(d.layers().Path(name), part)
 	if of.FirstID == l.FirstID || of.FirstID == 0 || l.FirstID == 0 {
 		return openPath(dir)
 	}
-	tree, err := openTree(dir, false)
+	tree, err := homes.OpenTree(dir, false)
 	if err != nil {
 		return nil, err
 	}
@@ -284,7 +313,7 @@ func (d *Driver) openLayer(name string, l label) (*os.File, error) {
 		return nil, err
 	}
 	defer program.Close()
-	maps := label{FirstID: l.FirstID}.mappings()
+	maps := (&homes.Label{FirstID: l.FirstID}).Mappings()
 	for i := range maps {
 		maps[i].ContainerID = maps[i].HostID - int(l.FirstID) + int(of.FirstID) // as they are on the disk
 	}
@@ -325,7 +354,7 @@ func apart(f func() error) error {
 // noSnapshot gives the error of what is not there another one that says what to do.
 func noSnapshot(name string, err error) error {
 	if errors.Is(err, os.ErrNotExist) {
-		return coded{sandbox.NotFound, backends.NoSnapshot(name)}
+		return homes.Coded(sandbox.NotFound, backends.NoSnapshot(name))
 	}
 	return err
 }

@@ -1,12 +1,12 @@
 package jail
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"sync"
 
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/doors"
 	"github.com/sandtree/sandtree/internal/stage"
@@ -53,18 +53,19 @@ func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) 
 	if err != nil {
 		return nil, err
 	}
-	share := d.memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
-	s := &stage.Spec{Hostname: "sandbox", Filter: raw, OOMScore: oomScore, OpenFiles: openFiles, Doors: doorsFD}
+	share := homes.Memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
+	s := &stage.Spec{Hostname: "sandbox", Filter: raw, OOMScore: homes.OOMScore, OpenFiles: openFiles, Doors: doorsFD}
 	if asks(l.Audit) {
 		s.Audit = auditFD
 	}
-	if n := processes(l.Limits); n > 0 {
-		s.Processes = uint64(n + spare) // as the control group has it, and where there is none
+	if n := homes.Processes(l.Limits); n > 0 {
+		s.Processes = uint64(n + homes.Spare) // as the control group has it, and where there is none
 	}
 	if s.Root = o.root; s.Root == nil {
 		t := hostTree()
 		s.Mounts, s.Links = slices.Clone(t.mounts), t.links
-		s.Files = append(s.Files, d.accounts()...)
+		passwd, group := homes.Accounts()
+		s.Files = append(s.Files, stage.File{Path: "/etc/passwd", Content: []byte(passwd)}, stage.File{Path: "/etc/group", Content: []byte(group)})
 	}
 	for _, p := range d.config.Paths {
 		s.Mounts = append(s.Mounts, stage.Mount{Source: p, Target: p})
@@ -87,24 +88,10 @@ func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) 
 }
 
 const (
-	// Should the machine run out of memory, sandboxes go before what looks after them.
-	oomScore = 500
 	// openFiles is what a process may have open: as much as databases and browsers ask for, and of 1024 such processes the
 	// memory ends before the machine's own table of files does.
 	openFiles = 65536
 )
-
-// accounts are the files of users and groups of a jail that shows the host's programs: those that are there, and nobody else.
-func (d *Driver) accounts() []stage.File {
-	passwd, group := "", ""
-	for _, a := range []account{superuser, ordinary} {
-		passwd += fmt.Sprintf("%s:x:%d:%d::%s:/bin/bash\n", a.name, a.id, a.id, a.home)
-		group += fmt.Sprintf("%s:x:%d:\n", a.name, a.id)
-	}
-	passwd += fmt.Sprintf("nobody:x:%d:%d::/nonexistent:/usr/sbin/nologin\n", nobody, nobody)
-	group += fmt.Sprintf("tty:x:5:\nnogroup:x:%d:\n", nobody)
-	return []stage.File{{Path: "/etc/passwd", Content: []byte(passwd)}, {Path: "/etc/group", Content: []byte(group)}}
-}
 
 // The descriptors that a stage is handed down, besides that of its Spec. Those of mounts come after them.
 const (
@@ -131,7 +118,7 @@ func (d *Driver) arguments(spec sandbox.Spec) []string {
 		"--ready-fd", strconv.Itoa(readyFD),
 		"--plugins", "agent_skills", // what a kernel has beside IPython; costs nothing before there is one
 	}
-	if n := processes(spec.Limits); n > 0 {
+	if n := homes.Processes(spec.Limits); n > 0 {
 		args = append(args, "--processes", strconv.Itoa(n))
 	}
 	return args

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/reap"
@@ -24,7 +25,9 @@ import (
 // kept is the record of a snapshot.
 type kept struct {
 	backends.Snapshot
-	Layers []string `json:"layers"` // the uppermost first
+	Layers []string `json:"layers"`            // the uppermost first
+	Root   []string `json:"root,omitempty"`    // the same, of what was written over the root
+	RootOf string   `json:"root_of,omitempty"` // that root
 }
 
 var (
@@ -36,41 +39,28 @@ var (
 func (i *instance) Snapshot(ctx context.Context, name string, aside backends.Aside) (backends.Snapshot, error) {
 	made, err := i.snapshot(ctx, name, aside)
 	if err != nil {
-		return made, failed("jail.Snapshot", i.label.ID, err)
+		return made, i.d.homes.Failed("Snapshot", i.ID(), err)
 	}
 	return made, nil
 }
 
 func (i *instance) snapshot(ctx context.Context, name string, aside backends.Aside) (backends.Snapshot, error) {
 	var none backends.Snapshot
-	unlock, err := i.d.lock(ctx, i.home, false)
-	if errors.Is(err, os.ErrNotExist) {
-		return none, errRemoved
-	} else if err != nil {
+	unlock, l, err := i.LockLiving(ctx)
+	if err != nil {
 		return none, err
 	}
 	defer unlock()
-	l, err := i.home.read()
-	switch {
-	case err != nil:
-		return none, err
-	case l.Mark != i.label.Mark:
-		return none, errRemoved
-	case l.Epoch > i.epoch.Load():
-		return none, l.fenced(i.epoch.Load())
-	case !i.process.Alive():
-		return none, held.ErrEnded
-	}
 	if _, err := os.Lstat(i.d.snapshots().Path(name)); err == nil {
 		return none, taken(name)
 	}
-	s := &snapping{d: i.d, home: i.home, label: l, process: i.process, aside: aside}
+	s := &snapping{d: i.d, home: home{i.Home}, label: *l, process: i.Process, aside: aside}
 	s.Name, s.Of, s.Created, s.Size, s.Files = name, l.ID, time.Now().UTC(), -1, -1
 	return s.make(ctx)
 }
 
 func taken(name string) error {
-	return coded{sandbox.Conflict, fmt.Errorf("there is a snapshot %q already: give another name, or remove it first", name)}
+	return homes.Coded(sandbox.Conflict, fmt.Errorf("there is a snapshot %q already: give another name, or remove it first", name))
 }
 
 // snapping is the making of one snapshot, under the home's lock.
@@ -82,6 +72,8 @@ type snapping struct {
 	process *held.Process
 	aside   backends.Aside
 	layers  []string // that it has in the end
+	root    []string
+	base    *os.File // the configured root, if what is written over it is kept
 }
 
 // make makes it. If it fails after the jail has been touched, the jail is ended, and has its files when it is revived.
@@ -90,7 +82,19 @@ func (s *snapping) make(ctx context.Context) (backends.Snapshot, error) {
 	if s.Why != "" {
 		s.Way = backends.WayCopy
 	}
+	rooted := s.d.rooted(s.label)
+	if rooted {
+		s.Holds = append(s.Holds, partRoot)
+		if len(s.label.Root) >= mostRoot {
+			return s.Snapshot, homes.Coded(sandbox.Unsupported,
+				fmt.Errorf("what was written over its root is in %d layers already: begin again without a snapshot", mostRoot))
+		}
+	}
 	err := s.begin(ctx)
+	if err == nil && rooted && s.Way == backends.WayLayer { // it takes a moment, in which nobody need stand still
+		s.base, err = s.d.openBaseOf(s.label)
+		defer func() { closeAll([]*os.File{s.base}) }()
+	}
 	if err == nil {
 		err = s.still(ctx)
 	}
@@ -132,13 +136,13 @@ func (s *snapping) begin(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	p := &swap{Copy: s.Way == backends.WayCopy}
+	p := &swap{Copy: s.Way == backends.WayCopy, Root: s.d.rooted(s.label)}
 	if !p.Copy {
 		if p.Upper, err = s.d.newLayer(s.label.FirstID); err != nil {
 			return err
 		}
 	}
-	if p.Copy || len(s.label.Layers) == 0 {
+	if p.Copy || len(s.label.Layers) == 0 || p.Root && len(s.label.Root) == 0 {
 		if p.Base, err = s.d.newLayer(s.label.FirstID); err != nil {
 			return err
 		}
@@ -149,7 +153,7 @@ func (s *snapping) begin(ctx context.Context) error {
 
 // still has the programs stand still while the files are kept.
 func (s *snapping) still(ctx context.Context) error {
-	g := s.d.group(s.label)
+	g := homes.Group(&s.label.Label)
 	paused := frozen(g)
 	if g.Dir(cgroup.Freezer) == "" || paused {
 		begun := time.Now()
@@ -184,7 +188,7 @@ func (s *snapping) orEnd(ctx context.Context, err error) error {
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
 	defer cancel()
 	err = errors.Join(err, s.d.abandon(cleanup, s.label, s.process))
-	return coded{sandbox.Unavailable, errors.Join(err, s.d.settle(s.home, &s.label))}
+	return homes.Coded(sandbox.Unavailable, errors.Join(err, s.d.settle(s.home, &s.label)))
 }
 
 // brokenError says that the jail is of no use any more.
@@ -208,9 +212,12 @@ func frozen(g cgroup.Group) bool {
 // files keeps them, by a layer if that can be.
 func (s *snapping) files(ctx context.Context) error {
 	if s.Way == backends.WayLayer {
-		switch err := s.d.swap(s.home, &s.label, s.process); {
+		switch err := s.d.swap(s.home, &s.label, s.process, s.base); {
 		case err == nil:
 			s.layers = s.label.Layers[1:]
+			if s.base != nil {
+				s.root = s.label.Root[1:]
+			}
 			return nil
 		case !errors.Is(err, errBusy):
 			return brokenError{err}
@@ -247,17 +254,39 @@ func (s *snapping) copy(ctx context.Context) error {
 		all.Files += stats.Files
 		all.Bytes += stats.Bytes
 	}
+	if s.d.rooted(s.label) {
+		stats, err := s.copyRoot(ctx, base)
+		if err != nil {
+			return err
+		}
+		all.Files += stats.Files
+		all.Bytes += stats.Bytes
+	}
 	s.Files, s.Size, s.layers = all.Files, all.Bytes, []string{base}
 	return s.d.layers().Rewrite(base, layer{FirstID: s.label.FirstID, Counted: true, Size: all.Bytes, Files: all.Files})
+}
+
+// copyRoot copies what was written over the root since the last layer was begun, whose place it takes.
+func (s *snapping) copyRoot(ctx context.Context, base string) (trees.Stats, error) {
+	upper, _ := s.d.rootDirs(s.home, s.label)
+	s.root = []string{base}
+	if len(s.label.Root) > 0 {
+		s.root = append(s.root, s.label.Root[1:]...)
+	}
+	stats, err := trees.Copying{Owner: s.label.owned, Layer: true}.Copy(ctx, upper, filepath.Join(s.d.layers().Path(base), partRoot))
+	if err != nil {
+		return stats, fmt.Errorf("copy what was written over the root: %w", err)
+	}
+	return stats, nil
 }
 
 // owned says whose a file is to be in a layer with the numbers of l: nobody's, where it is nobody's of the jail's.
 func (l label) owned(uid, gid uint32) (uint32, uint32) {
 	one := func(id uint32) uint32 {
-		if id >= l.FirstID && id < l.FirstID+idsOfEach {
+		if id >= l.FirstID && id < l.FirstID+homes.IDsOfEach {
 			return id
 		}
-		return l.FirstID + idsOfEach - 1
+		return l.FirstID + homes.IDsOfEach - 1
 	}
 	return one(uid), one(gid)
 }
@@ -279,7 +308,7 @@ func (s *snapping) sources() []source {
 		return source{part, func() (*os.File, error) { return openUnlinked(host) }}
 	}
 	return []source{
-		on(partHome, s.home.homeDir(), s.d.user().home),
+		on(partHome, s.home.HomeDir(), s.d.user().Home),
 		on(partWork, cmp.Or(l.Resolved, l.Workspace), workDir),
 	}
 }
@@ -289,7 +318,7 @@ func openUnlinked(dir string) (*os.File, error) {
 	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
 	fd, err := unix.Openat2(unix.AT_FDCWD, dir, &how)
 	if errors.Is(err, unix.ELOOP) {
-		return nil, leadsAway(dir)
+		return nil, homes.LeadsAway(dir)
 	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
@@ -310,7 +339,7 @@ func inJail(p *held.Process, dir string) (*os.File, error) {
 	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS}
 	fd, err := unix.Openat2(int(root.Fd()), dir, &how)
 	if errors.Is(err, unix.ELOOP) {
-		return nil, leadsAway(dir)
+		return nil, homes.LeadsAway(dir)
 	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
@@ -320,7 +349,11 @@ func inJail(p *held.Process, dir string) (*os.File, error) {
 
 // keep puts the record on the shelf, while the label still refers to the layers.
 func (s *snapping) keep() error {
-	err := s.d.snapshots().Put(s.Name, func(string) (any, error) { return kept{s.Snapshot, s.layers}, nil })
+	k := kept{Snapshot: s.Snapshot, Layers: s.layers, Root: s.root}
+	if len(k.Root) > 0 {
+		k.RootOf = s.d.config.Root
+	}
+	err := s.d.snapshots().Put(s.Name, func(string) (any, error) { return k, nil })
 	if errors.Is(err, shelf.ErrTaken) {
 		return taken(s.Name)
 	}

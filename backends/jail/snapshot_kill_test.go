@@ -20,6 +20,16 @@ import (
 // all that was written, in its workspace, and can go on; every snapshot that there is can be begun with; and when all is
 // removed nothing is left.
 func TestKilledSnapshot(t *testing.T) {
+	killedSnapshot(t, 8, "$HOME/mine", func(dir string) *backends.Backend { return backends.Open("jail", open(t, dir), backends.Config{}) })
+}
+
+// TestKilledRooted is the same where what was written over the root is kept too.
+func TestKilledRooted(t *testing.T) {
+	root := image(t)
+	killedSnapshot(t, 3, "/etc/mine", func(dir string) *backends.Backend { return rooted(t, dir, root) }, root)
+}
+
+func killedSnapshot(t *testing.T, rounds int, mine string, opens func(dir string) *backends.Backend, root ...string) {
 	need.Root(t)
 	need.Tool(t, "go")
 	program := filepath.Join(t.TempDir(), "snapshots")
@@ -28,9 +38,8 @@ func TestKilledSnapshot(t *testing.T) {
 	}
 	dir := t.TempDir()
 	written := 0
-	const rounds = 8
 	for round := range rounds {
-		cmd := exec.Command(program, dir, sandboxdtest.Binary(t), strconv.Itoa(2*round+1))
+		cmd := exec.Command(program, append([]string{dir, sandboxdtest.Binary(t), strconv.Itoa(2*round + 1)}, root...)...)
 		var said strings.Builder
 		cmd.Stderr = &said
 		out, err := cmd.StdoutPipe()
@@ -56,16 +65,16 @@ func TestKilledSnapshot(t *testing.T) {
 		if strings.Contains(said.String(), "panic") {
 			t.Fatalf("round %d: the controller said %s", round, said.String())
 		}
-		written = survived(t, dir, uint64(2*round+2), written)
+		written = survived(t, opens(dir), mine, uint64(2*round+2), written)
 	}
-	b := backends.Open("jail", open(t, dir), backends.Config{})
+	b := opens(dir)
 	defer b.Close()
 	all, err := b.Snapshots(t.Context())
 	if err != nil || len(all) < 3*rounds {
 		t.Errorf("%d snapshots, %v", len(all), err)
 	}
 	last := more(t, b, sandbox.Spec{ID: "last", From: all[len(all)-1].Name})
-	if n, _ := strconv.Atoi(does(t, last, "wc -l <file")); n == 0 || n > written {
+	if n, _ := strconv.Atoi(does(t, last, "mapfile -t f <file; echo ${#f[@]}")); n == 0 || n > written {
 		t.Errorf("the last snapshot has %d lines of %d", n, written)
 	}
 	for _, s := range all {
@@ -87,9 +96,8 @@ func TestKilledSnapshot(t *testing.T) {
 }
 
 // survived looks whether a sandbox whose controller was killed has what was written, and gives how much that is.
-func survived(t *testing.T, dir string, epoch uint64, written int) int {
+func survived(t *testing.T, b *backends.Backend, mine string, epoch uint64, written int) int {
 	t.Helper()
-	b := backends.Open("jail", open(t, dir), backends.Config{})
 	defer b.Close()
 	s, err := b.Attach(t.Context(), "web", epoch)
 	if sandbox.CodeOf(err) == sandbox.NotFound {
@@ -100,20 +108,20 @@ func survived(t *testing.T, dir string, epoch uint64, written int) int {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	got := strings.Fields(does(t, s, "pwd; wc -l <file; wc -l <$HOME/mine"))
+	got := strings.Fields(does(t, s, "pwd; mapfile -t f <file; mapfile -t m <"+mine+"; echo ${#f[@]} ${#m[@]}"))
 	if len(got) != 3 || got[0] != "/workspace" {
 		t.Fatalf("epoch %d: it has %q", epoch, got)
 	}
 	file, _ := strconv.Atoi(got[1])
-	mine, _ := strconv.Atoi(got[2])
-	if file < written || file > written+1 || mine < written || mine > file {
-		t.Fatalf("epoch %d: %d and %d lines, and %d were written", epoch, file, mine, written)
+	also, _ := strconv.Atoi(got[2])
+	if file < written || file > written+1 || also < written || also > file {
+		t.Fatalf("epoch %d: %d and %d lines, and %d were written", epoch, file, also, written)
 	}
 	if _, err := s.Snapshot(t.Context(), "after"+strconv.FormatUint(epoch, 10)); err != nil {
 		t.Fatal(err)
 	}
-	if mine < file {
-		does(t, s, "echo y >>$HOME/mine")
+	if also < file {
+		does(t, s, "echo y >>"+mine)
 	}
 	return file
 }

@@ -2,15 +2,16 @@ package jail
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/stage"
@@ -32,12 +33,17 @@ type ends []*os.File
 
 // spawn makes a jail and starts its first process, which waits to be told what the jail should be.
 func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawned, err error) {
-	log, err := os.OpenFile(h.logFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(h.LogFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
 	s := &spawned{}
+	g := homes.Group(&l.Label)
+	var making sync.WaitGroup
+	var groupErr error
+	making.Go(func() { groupErr = g.Make(cgroup.Limits{}) }) // one per controller, while the rest is opened
+	defer making.Wait()                                      // whoever clears away after a failure must find them all
 	var theirs ends
 	defer func() {
 		closeAll(theirs)
@@ -62,14 +68,13 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 		return nil, err
 	}
 	theirs = append(theirs, opened.files...)
-	g := d.group(l)
-	if err := g.Make(cgroup.Limits{}); err != nil {
-		return nil, err
+	if making.Wait(); groupErr != nil {
+		return nil, groupErr
 	}
 	if s.process, err = d.start1(h, l, g, log, theirs); err != nil {
 		return nil, err
 	}
-	if err = expose(s.process); err == nil && loaded != nil {
+	if err = homes.Expose(s.process); err == nil && loaded != nil {
 		loaded.Close() // so that it ends with the first process'
 		err = d.watch(h, l, s.process, loading)
 	}
@@ -84,27 +89,9 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 	return s, err
 }
 
-// expose puts the jail before others where the machine is short of memory. What a process with CAP_SYS_RESOURCE on the machine
-// has set is the least that the jail can have; what the stage sets by itself, a program in it can take back. See proc(5).
-func expose(p *held.Process) error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	f, err := os.OpenFile("/proc/"+strconv.Itoa(p.PID)+"/oom_score_adj", os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if !p.Alive() { // else the file is its own, whoever has the number later
-		return held.ErrEnded
-	}
-	_, err = f.WriteString(strconv.Itoa(oomScore))
-	return err
-}
-
 // prepare sets the limits, and gives what the first process is to read.
 func (d *Driver) prepare(l label, g cgroup.Group, o opened, args []string) ([]byte, error) {
-	limits := d.bounds(l)
+	limits := homes.Bounds(l.Limits)
 	if err := d.throttle(l, &limits); err != nil {
 		return nil, err
 	}
@@ -155,7 +142,7 @@ func (d *Driver) give(l label, theirs ends) error {
 	if l.FirstID == 0 {
 		return nil
 	}
-	inside := int(l.FirstID) + d.user().id
+	inside := int(l.FirstID) + d.user().ID
 	for _, fd := range []int{keyFD, envFD} {
 		if err := theirs[fd-stage.SpecFD].Chown(inside, inside); err != nil {
 			return err
@@ -173,14 +160,14 @@ const isolated = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | uni
 func (d *Driver) attributes(l label) *syscall.SysProcAttr {
 	u := d.user()
 	a := &syscall.SysProcAttr{Cloneflags: isolated, Setsid: true,
-		Credential: &syscall.Credential{Uid: uint32(u.id), Gid: uint32(u.id)},
+		Credential: &syscall.Credential{Uid: uint32(u.ID), Gid: uint32(u.ID)},
 		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETPCAP,
 			// What lies under an overlay keeps its owner, and the overlay has a directory that nobody else may enter.
 			unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID}}
 	if l.FirstID != 0 {
-		a.UidMappings, a.GidMappings, a.GidMappingsEnableSetgroups = l.mappings(), l.mappings(), true
+		a.UidMappings, a.GidMappings, a.GidMappingsEnableSetgroups = l.Mappings(), l.Mappings(), true
 	} else {
-		a.UidMappings, a.GidMappings = own(u.id, os.Geteuid()), own(u.id, os.Getegid())
+		a.UidMappings, a.GidMappings = homes.MapOne(u.ID, os.Geteuid()), homes.MapOne(u.ID, os.Getegid())
 		a.Credential.NoSetGroups = true
 	}
 	return a
@@ -188,62 +175,21 @@ func (d *Driver) attributes(l label) *syscall.SysProcAttr {
 
 // start1 starts the first process, in its control group.
 func (d *Driver) start1(h home, l label, g cgroup.Group, log *os.File, theirs ends) (*held.Process, error) {
-	fd := -1
-	attr := d.attributes(l)
-	attr.PidFD = &fd
-	var cmd *exec.Cmd
-	err := g.Start(attr, func() (int, error) {
-		cmd = exec.Command("/proc/self/fd/" + strconv.Itoa(programFD))
+	return d.homes.Spawn(h.Home, g, d.attributes(l), func() *exec.Cmd {
+		cmd := exec.Command("/proc/self/fd/" + strconv.Itoa(programFD))
 		cmd.Args = []string{"sandboxd", "stage"}
 		cmd.Dir = "/"
-		cmd.Env = environ(d.base(l.Mark))
+		cmd.Env = homes.Environ(d.base(l.Mark))
 		cmd.Stdout, cmd.Stderr = log, log
 		cmd.ExtraFiles = theirs
-		cmd.SysProcAttr = attr
-		if err := cmd.Start(); err != nil {
-			return 0, err
-		}
-		return cmd.Process.Pid, nil
-	})
-	if cmd == nil || cmd.Process == nil {
-		return nil, d.cannot(err)
-	}
-	if err == nil {
-		var p *held.Process
-		if p, err = d.adopt(h, g, cmd.Process.Pid, fd); err == nil {
-			return p, cmd.Process.Release()
-		}
-	} else if fd >= 0 {
-		unix.Close(fd)
-	}
-	cmd.Process.Kill()
-	cmd.Wait()
-	return nil, err
+		return cmd
+	}, cannot)
 }
 
 // cannot says what to do where the kernel makes no jail.
-func (d *Driver) cannot(err error) error {
-	switch {
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EUSERS):
-		return coded{sandbox.Unsupported, fmt.Errorf("no jail can be made here: %w: %s", err, advice)}
+func cannot(err error) error {
+	if !homes.NoNamespaces(err) {
+		return err
 	}
-	return err
-}
-
-// adopt takes the new child into those held and notes who it is.
-func (d *Driver) adopt(h home, g cgroup.Group, pid, fd int) (*held.Process, error) {
-	p, err := held.Hold(pid, fd, h.exitFile())
-	if err != nil {
-		return nil, err
-	}
-	p.Starved = func() bool { return g.OOMKills() > 0 }
-	if err := held.WriteJSON(h.pidFile(), p.Identity); err != nil {
-		p.Drop()
-		return nil, err
-	}
-	if err := d.keep(p); err != nil {
-		p.Drop()
-		return nil, err
-	}
-	return p, nil
+	return homes.Coded(sandbox.Unsupported, fmt.Errorf("no jail can be made here: %w: %s", err, advice))
 }

@@ -4,46 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"time"
 
-	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/held"
-	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// Start starts a sandbox, revives it if its server has died, or gives the living one. It returns when the server
-// serves. When ctx ends before, what was begun is undone.
-func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
-	if err := d.admits(spec); err != nil {
-		return nil, err
-	}
-	h := d.home(spec.ID)
-	unlock, err := d.lock(ctx, h, true)
-	if err != nil {
-		return nil, failed("jail.Start", spec.ID, err)
-	}
-	defer unlock()
-	inst, err := d.start(ctx, h, spec)
-	if err != nil {
-		return nil, failed("jail.Start", spec.ID, err)
-	}
-	return inst, nil
-}
-
-// admits says whether spec can be started at all. Nothing has been made yet. Codes: Invalid, Unsupported, Denied.
-func (d *Driver) admits(spec sandbox.Spec) error {
-	if err := check(spec); err != nil {
-		return err
-	}
-	if w := spec.Workspace; w != "" && filepath.Clean(w) != d.home(spec.ID).ownWork() { // which it can be asked for with, once it is there
-		if err := backends.CheckShown("spec.workspace", w, d.config.StateDir); err != nil {
-			return err
-		}
-	}
+// check says whether spec can be started at all. Codes: Invalid, Unsupported.
+func check(spec sandbox.Spec) error {
 	refuse := func(code sandbox.Code, field string, err error) error {
 		return &sandbox.Error{Code: code, Op: field, ID: spec.ID, Err: err}
 	}
@@ -56,121 +24,68 @@ func (d *Driver) admits(spec sandbox.Spec) error {
 	return nil
 }
 
-// check says whether the workspace can be one.
-func check(spec sandbox.Spec) error {
-	if err := spec.Check(); err != nil || spec.Workspace == "" {
-		return err
+// differs says why a living sandbox cannot be had with spec: some limits are in its file systems, its server's arguments and its way
+// out, and what is told is in its filter. Code: Conflict.
+func differs(l *label, spec sandbox.Spec) error {
+	if effective(l.Limits, spec.Limits) != effective(spec.Limits, spec.Limits) {
+		return homes.ErrLimits
 	}
-	info, err := os.Stat(spec.Workspace)
-	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is not a directory", spec.Workspace)
-	}
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return &sandbox.Error{Code: sandbox.Denied, Op: "spec.workspace", ID: spec.ID, Err: err}
-	case err != nil:
-		return &sandbox.Error{Code: sandbox.Invalid, Op: "spec.workspace", ID: spec.ID, Err: err}
+	if !l.Audit.Equal(spec.Audit) {
+		return homes.Coded(sandbox.Conflict, errors.New("it lives and tells of other things, which cannot be changed while it does: halt it first, "+
+			"or ask for the audit that it has"))
 	}
 	return nil
 }
 
-// start does it, under the home's lock.
-func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instance, error) {
-	l, err := h.read()
-	fresh := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !fresh {
-		return nil, err
+// abandoned ends a living sandbox of which a snapshot was cut off.
+func (d *Driver) abandoned(ctx context.Context, l *label, p *held.Process) (bool, error) {
+	if l.Pending == nil {
+		return false, nil
 	}
-	if !fresh {
-		if err := l.conflicts(spec); err != nil {
-			return nil, err
-		}
-		switch p, err := d.server(h); {
-		case err == nil && l.Pending != nil: // a snapshot was cut off
-			if err := d.abandon(ctx, l, p); err != nil {
-				return nil, err
-			}
-		case err == nil:
-			return d.found(ctx, h, l, p, spec)
-		case !errors.Is(err, held.ErrEnded):
-			return nil, err
-		}
-		if err := errors.Join(d.settle(h, &l), h.goOn()); err != nil {
-			return nil, err
-		}
-		sweeping, cancel := context.WithTimeout(ctx, reap.Patience)
-		err := d.ungroup(sweeping, l) // a new one counts from zero, and takes other limits in any order
-		cancel()
-		if err != nil {
-			return nil, err
-		}
-	}
-	l = d.renewed(h, l, spec)
-	var inst *instance
-	if fresh && spec.From != "" {
-		err = d.beginWith(ctx, h, &l, spec.From)
-	} else {
-		err = nil
-	}
-	if err == nil {
-		inst, err = d.place(ctx, h, &l, spec)
-	}
-	if err == nil {
-		inst.fresh = fresh || l.InMemory // of one that is revived in memory nothing is left, also not what it did
-		return inst, nil
-	}
-	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
-	defer cancel()
-	if fresh {
-		return nil, errors.Join(err, d.clear(cleanup, h, l))
-	}
-	return nil, errors.Join(err, d.sweep(cleanup, l))
+	return true, d.abandon(ctx, *l, p)
 }
 
-// conflicts says why spec cannot be had where the sandbox labelled l is.
-func (l label) conflicts(spec sandbox.Spec) error {
-	if spec.Epoch < l.Epoch {
-		return l.fenced(spec.Epoch)
+// revive makes a sandbox ready to be started again whose server is dead.
+func (d *Driver) revive(ctx context.Context, h homes.Home, l *label) error {
+	if err := errors.Join(d.settle(home{h}, l), home{h}.goOn()); err != nil {
+		return err
 	}
-	if spec.Workspace != "" && filepath.Clean(spec.Workspace) != l.Workspace {
-		return coded{sandbox.Conflict, fmt.Errorf("it works in %s, not in %s", l.Workspace, spec.Workspace)}
-	}
-	if spec.From != "" && spec.From != l.From {
-		return coded{sandbox.Conflict, fmt.Errorf("it did not begin with the snapshot %q: take another id, or restore it", spec.From)}
-	}
-	return l.conflictsOfDisk(spec.Limits)
+	return homes.Ungroup(ctx, &l.Label) // a new one counts from zero, and takes other limits in any order
 }
 
-func (l label) fenced(epoch uint64) error {
-	return coded{sandbox.Conflict, fmt.Errorf("epoch %d holds it, which is newer than %d", l.Epoch, epoch)}
-}
-
-// renewed is the label of a sandbox that is to be started by spec; l is the old one, or zero for a new sandbox.
-func (d *Driver) renewed(h home, l label, spec sandbox.Spec) label {
-	l.ID, l.Owner, l.Epoch, l.Limits, l.Egress, l.Audit = spec.ID, spec.Owner, spec.Epoch, spec.Limits, spec.Egress, spec.Audit
+// renew says in a label what only jails have there.
+func (d *Driver) renew(_ homes.Home, l *label, spec sandbox.Spec) {
+	l.Audit = spec.Audit
 	if l.InMemory {
 		l.DiskSize = d.diskSize(spec.Limits) // it is made anew
 	}
 	if l.Mark != "" {
-		return l
+		return
 	}
-	l.Created = time.Now().UTC()
 	l.Mark = newMark()
 	if l.Imaged, l.InMemory = d.imaged(spec.Limits), d.inMemory(); l.Imaged {
 		l.DiskSize = d.diskSize(spec.Limits)
+		if !l.Named {
+			l.Workspace = "" // the host does not see it
+		}
 	}
-	switch {
-	case spec.Workspace != "":
-		l.Workspace, l.Named = filepath.Clean(spec.Workspace), true
-	case !l.Imaged: // else the host does not see it
-		l.Workspace = h.ownWork()
-	}
+}
+
+// renewed is the label of a sandbox that is to be started by spec; l is the old one, or zero for a new sandbox.
+func (d *Driver) renewed(h home, l label, spec sandbox.Spec) label {
+	d.homes.Renew(h.Home, &l, spec)
 	return l
 }
 
 // place starts a server and gives it what it needs, of which it notes in l what is not in the home. It leaves to the
 // caller to undo what it made.
-func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec) (*instance, error) {
+func (d *Driver) place(ctx context.Context, at homes.Home, l *label, spec sandbox.Spec, fresh bool) (*homes.Instance[label], error) {
+	h := home{at}
+	if fresh {
+		if err := d.beginFresh(ctx, h, l, spec); err != nil {
+			return nil, err
+		}
+	}
 	program, err := d.sandboxd()
 	if err == nil {
 		err = d.suffices()
@@ -178,10 +93,10 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.resolve(l); err != nil {
+	if err := d.homes.Resolve(&l.Label); err != nil {
 		return nil, err
 	}
-	if err := d.claim(l); err != nil {
+	if err := d.homes.Claim(&l.Label); err != nil {
 		return nil, err
 	}
 	if err := h.write(*l); err != nil { // from here on, the next process finds all that there is
@@ -195,19 +110,27 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err != nil {
 		return nil, err
 	}
-	return d.hand(ctx, h, *l, spec, s, key)
+	return d.hand(ctx, h, *l, spec, s, key, l.InMemory) // of one that is revived in memory nothing is left, also not what it did
 }
 
-// hand tells a server that waits what it is to be, and gives the sandbox when it serves.
-func (d *Driver) hand(ctx context.Context, h home, l label, spec sandbox.Spec, s *spawned, key string) (*instance, error) {
+// beginFresh gives a new sandbox the files that it begins with, and none that a start left which was cut off.
+func (d *Driver) beginFresh(ctx context.Context, h home, l *label, spec sandbox.Spec) error {
+	if err := h.unbegun(); err != nil || spec.From == "" {
+		return err
+	}
+	return d.beginWith(ctx, h, l, spec.From)
+}
+
+// hand tells a server that waits what it is to be, and gives the sandbox when it serves; anew says that nothing was there before.
+func (d *Driver) hand(ctx context.Context, h home, l label, spec sandbox.Spec, s *spawned, key string, anew bool) (*homes.Instance[label], error) {
 	defer s.close()
 	// Its doors are there before it serves, so they are waited for at the same time.
 	out := make(chan error, 1)
-	go func() { out <- d.letOut(ctx, h, l, s.process) }()
+	go func() { out <- d.homes.LetOut(ctx, h.Home, &l.Label, s.process) }()
 	err := s.await(ctx, key, append(d.programs(spec, l.Mark), whose(spec)...))
 	if err != nil {
 		s.process.Kill() // which ends the other waiting too
-		err = fmt.Errorf("%w%s", err, lastWords(h.logFile()))
+		err = fmt.Errorf("%w%s", err, homes.LastWords(h.LogFile()))
 	}
 	if outErr := <-out; err == nil && outErr != nil {
 		s.process.Kill()
@@ -216,27 +139,8 @@ func (d *Driver) hand(ctx context.Context, h home, l label, spec sandbox.Spec, s
 	if err != nil {
 		return nil, err
 	}
-	d.hear(h, l, s.process)
-	i := d.instance(h, l, s.process, key)
-	i.served = true
-	return i, nil
-}
-
-// resolve notes where a named workspace is, links followed, the first time it is shown. Later starts show that and nothing
-// else: what its programs can write to may hold a part of the path, which they could make a link to elsewhere.
-func (d *Driver) resolve(l *label) error {
-	if !l.Named || l.Resolved != "" {
-		return nil
-	}
-	real, err := filepath.EvalSymlinks(l.Workspace)
-	if err != nil {
-		return coded{sandbox.Invalid, err}
-	}
-	if err := backends.CheckShown("spec.workspace", real, d.config.StateDir); err != nil {
-		return coded{sandbox.Invalid, err}
-	}
-	l.Resolved = real
-	return nil
+	d.hear(ctx, h, l, s.process)
+	return d.homes.Placed(h.Home, &l, s.process, key, anew), nil
 }
 
 // furnish makes what the jail is made of, and gives the key.
@@ -245,34 +149,20 @@ func (d *Driver) furnish(h home, l label) (key string, err error) {
 		if err := d.makeImage(h, l); err != nil {
 			return "", err
 		}
-		return h.makeKey()
+		return h.MakeKey()
 	}
-	dirs := []string{h.stateDir(), h.homeDir()}
+	dirs := []string{h.stateDir(), h.HomeDir()}
 	if len(l.Layers) > 0 {
 		dirs = dirs[:1]
 	} else if !l.Named {
-		dirs = append(dirs, h.ownWork())
+		dirs = append(dirs, h.OwnWork())
 	}
-	for _, dir := range dirs {
-		switch err := os.Mkdir(dir, 0o700); {
-		case errors.Is(err, fs.ErrExist): // it is revived, and what stands there is its user's
-		case err != nil:
-			return "", err
-		case l.FirstID != 0:
-			inside := int(l.FirstID) + d.user().id
-			if err := os.Lchown(dir, inside, inside); err != nil {
-				return "", err
-			}
-		}
+	owner := -1
+	if l.FirstID != 0 {
+		owner = int(l.FirstID) + d.user().ID
 	}
-	return h.makeKey()
-}
-
-// makeKey gives the key of the home, which is made once: a revived server has the one that clients know.
-func (h home) makeKey() (string, error) {
-	if key, err := h.key(); err == nil && key != "" {
-		return key, nil
+	if err := homes.MakeDirs(owner, dirs...); err != nil {
+		return "", err
 	}
-	key := sandbox.RandomHex(32)
-	return key, held.Replace(h.keyFile(), []byte(key+"\n"))
+	return h.MakeKey()
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/held"
 )
 
@@ -25,6 +26,7 @@ type swap struct {
 	Upper string `json:"upper"`          // that is to be written to
 	Base  string `json:"base,omitempty"` // into which a home without layers moves its files; or the copy, which needs no swap
 	Copy  bool   `json:"copy,omitempty"` // Base is that
+	Root  bool   `json:"root,omitempty"` // what was written over the root is among the files
 }
 
 // errBusy says that a program is in the way.
@@ -32,25 +34,35 @@ var errBusy = errors.New("a program uses its files")
 
 // parts are what of the files of a sandbox is its own, and where in the jail that is.
 func (d *Driver) parts(l label) (names, targets []string) {
-	names, targets = []string{partHome}, []string{d.user().home}
+	names, targets = []string{partHome}, []string{d.user().Home}
 	if !l.Named {
 		names, targets = append(names, partWork), append(targets, workDir)
 	}
 	return names, targets
 }
 
-// layers are those that the label has after the swap.
-func (s swap) layers(l label) []string {
-	if len(l.Layers) == 0 {
+// over puts the upper layer over others; if there are none, over the base.
+func (s swap) over(layers []string) []string {
+	if len(layers) == 0 {
 		return []string{s.Upper, s.Base}
 	}
-	return append([]string{s.Upper}, l.Layers...)
+	return append([]string{s.Upper}, layers...)
 }
 
-// swap does it to a frozen jail, and notes it in the label. errBusy leaves everything as it was; after any other error the jail
-// is of no use.
-func (d *Driver) swap(h home, l *label, p *held.Process) error {
-	names, targets := d.parts(*l)
+// swapped is the label after the swap.
+func swapped(l label) label {
+	s := l.Pending
+	if s.Root {
+		l.Root = s.over(l.Root)
+	}
+	l.Layers = s.over(l.Layers)
+	return l
+}
+
+// swap does it to a frozen jail, and notes it in the label; base is its root, if that is rooted. errBusy leaves everything as it was;
+// after any other error the jail is of no use.
+func (d *Driver) swap(h home, l *label, p *held.Process, base *os.File) error {
+	_, targets := d.parts(*l)
 	ns, err := os.Open(filepath.Join("/proc", strconv.Itoa(p.PID), "ns/mnt"))
 	if err != nil {
 		return err
@@ -59,20 +71,57 @@ func (d *Driver) swap(h home, l *label, p *held.Process) error {
 	if !p.Alive() { // else the namespace is its own
 		return held.ErrEnded
 	}
-	if err := within(ns, func() error { return hide(targets) }); err != nil {
+	if base != nil {
+		if behind, err := staysBehind(*l, p.PID); err != nil {
+			return err
+		} else if behind {
+			return errBusy
+		}
+	}
+	if err := within(ns, func() error { return withdraw(targets, base != nil) }); err != nil {
 		return err
 	}
 	if err := d.move(h, *l); err != nil {
 		return err
 	}
-	next := *l
-	next.Layers = l.Pending.layers(*l)
-	files, err := d.mountLayers(next, names...)
-	if err != nil {
+	next := swapped(*l)
+	if err := d.show(ns, h, next, p.PID, base); err != nil {
 		return err
 	}
-	defer closeAll(files)
-	err = within(ns, func() error {
+	*l = next
+	return h.write(*l)
+}
+
+// show lays the layers of a label over each other and puts them into a jail whose files were taken away.
+func (d *Driver) show(ns *os.File, h home, next label, pid int, base *os.File) error {
+	names, targets := d.parts(next)
+	var root *os.File
+	var files []*os.File
+	defer func() { closeAll(append(files, root)) }()
+	err := privately(func() (err error) {
+		if base != nil {
+			if root, err = d.layRoot(h, next, base); err != nil {
+				return err
+			}
+		}
+		files, err = d.lay(next, d.layers().Path(next.Layers[0]), names)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("lay %d layers over each other: %w", len(next.Layers), err)
+	}
+	var paths []string
+	if base != nil {
+		if paths, err = mountsOn(pid); err != nil {
+			return err
+		}
+	}
+	return within(ns, func() error {
+		if root != nil {
+			if err := pivot(root, paths); err != nil {
+				return err
+			}
+		}
 		for i, f := range files {
 			if err := unix.MoveMount(int(f.Fd()), "", unix.AT_FDCWD, targets[i], unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 				return fmt.Errorf("%s: move_mount: %w", targets[i], err)
@@ -80,11 +129,6 @@ func (d *Driver) swap(h home, l *label, p *held.Process) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	*l = next
-	return h.write(*l)
 }
 
 // within runs f in a mount namespace.
@@ -98,6 +142,22 @@ func within(ns *os.File, f func() error) error {
 		}
 		return f()
 	})
+}
+
+// withdraw takes the mounts away and makes the root read-only, if that is rooted; all or, if somebody is in the way, none.
+func withdraw(targets []string, rooted bool) error {
+	if rooted {
+		if err := sealRoot(true); err != nil {
+			return err
+		}
+	}
+	err := hide(targets)
+	if err != nil && rooted {
+		if back := sealRoot(false); back != nil {
+			return back
+		}
+	}
+	return err
 }
 
 // hide takes mounts away, all or, if somebody uses one, none.
@@ -131,15 +191,27 @@ func hide(targets []string) (err error) {
 	return nil
 }
 
-// move moves the files of a home without layers into the layer that is meant for them. It goes on where it was cut off.
-func (d *Driver) move(h home, l label) error {
-	if len(l.Layers) > 0 {
+// moving are the files of a home without layers, by where they are meant to be in a layer.
+func (d *Driver) moving(h home, l label) map[string]string {
+	base, to := l.Pending.Base, map[string]string{}
+	if base == "" {
 		return nil
 	}
-	names, _ := d.parts(l)
-	for _, name := range names {
-		err := os.Rename(h.path(name), filepath.Join(d.layerFiles(l.Pending.Base), name))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if names, _ := d.parts(l); len(l.Layers) == 0 {
+		for _, name := range names {
+			to[h.Path(name)] = filepath.Join(d.layerFiles(base), name)
+		}
+	}
+	if l.Pending.Root && len(l.Root) == 0 {
+		to[h.Path(partRoot)] = filepath.Join(d.layers().Path(base), partRoot)
+	}
+	return to
+}
+
+// move moves the files of a home without layers into the layer that is meant for them. It goes on where it was cut off.
+func (d *Driver) move(h home, l label) error {
+	for from, to := range d.moving(h, l) {
+		if err := os.Rename(from, to); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
@@ -152,21 +224,20 @@ func (d *Driver) settle(h home, l *label) error {
 	if s == nil {
 		return nil
 	}
-	if len(l.Layers) == 0 && !s.Copy && s.Base != "" && d.moved(*l) {
+	if !s.Copy && d.moved(h, *l) {
 		if err := d.move(h, *l); err != nil {
 			return err
 		}
-		l.Layers = s.layers(*l)
+		*l = swapped(*l)
 	}
 	l.Pending = nil
 	return h.write(*l)
 }
 
 // moved says whether files of the home have been moved.
-func (d *Driver) moved(l label) bool {
-	names, _ := d.parts(l)
-	for _, name := range names {
-		if _, err := os.Lstat(filepath.Join(d.layerFiles(l.Pending.Base), name)); err == nil {
+func (d *Driver) moved(h home, l label) bool {
+	for _, to := range d.moving(h, l) {
+		if _, err := os.Lstat(to); err == nil {
 			return true
 		}
 	}
@@ -178,7 +249,7 @@ func (d *Driver) abandon(ctx context.Context, l label, p *held.Process) error {
 	if err := p.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, held.ErrEnded) {
 		return err
 	}
-	if err := d.thaw(ctx, l); err != nil {
+	if err := homes.Thaw(ctx, &l.Label); err != nil {
 		return err
 	}
 	select {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -14,7 +15,7 @@ var _ backends.Explainer = (*Driver)(nil)
 
 // WhyNot says why the bandwidth of the disk is not bounded here.
 func (d *Driver) WhyNot(limit string) error {
-	t := d.tree()
+	t := homes.Tree()
 	switch {
 	case limit != backends.LimitDiskRead && limit != backends.LimitDiskWrite:
 		return nil
@@ -48,7 +49,7 @@ func (d *Driver) throttle(l label, limits *cgroup.Limits) error {
 	}
 	disks, err := d.disks(l)
 	if err != nil {
-		return coded{sandbox.Unsupported, fmt.Errorf("disk_read, disk_write: %w", err)}
+		return homes.Coded(sandbox.Unsupported, fmt.Errorf("disk_read, disk_write: %w", err))
 	}
 	for _, disk := range disks {
 		limits.Disks += disk.Number + " "

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/cgroup"
-	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -37,32 +36,27 @@ func (d *Driver) bounded() error {
 	if os.Geteuid() != 0 {
 		return errors.New("it needs root: an ordinary user can make no control groups, and has one user number")
 	}
-	for _, c := range []string{cgroup.PIDs, cgroup.Memory, cgroup.CPU, cgroup.Freezer} {
-		if !d.tree().Has(c) {
-			return fmt.Errorf("there are no control groups for %s that this process could make: mount /sys/fs/cgroup for writing", c)
-		}
-	}
-	return nil
+	return homes.Unbounded()
 }
 
 // suffices refuses where the machine cannot give what the configuration asks for: the least tier, and images. Code: Unsupported.
 func (d *Driver) suffices() error {
 	if d.config.Storage == storageImage {
 		if err := canImage(); err != nil {
-			return coded{sandbox.Unsupported, fmt.Errorf("backends.jail.storage is %q: %w", storageImage, err)}
+			return homes.Coded(sandbox.Unsupported, fmt.Errorf("backends.jail.storage is %q: %w", storageImage, err))
 		}
 	}
 	if d.inMemory() && os.Geteuid() != 0 {
-		return coded{sandbox.Unsupported, fmt.Errorf("backends.jail.storage is %q: it needs root, who alone can hand a file system down to another user", storageMemory)}
+		return homes.Coded(sandbox.Unsupported, fmt.Errorf("backends.jail.storage is %q: it needs root, who alone can hand a file system down to another user", storageMemory))
 	}
-	if d.inMemory() && !d.tree().Has(cgroup.Memory) {
-		return coded{sandbox.Unsupported, fmt.Errorf("backends.jail.storage is %q: it needs the memory controller of control groups, which charges a sandbox for what it writes", storageMemory)}
+	if d.inMemory() && !homes.Tree().Has(cgroup.Memory) {
+		return homes.Coded(sandbox.Unsupported, fmt.Errorf("backends.jail.storage is %q: it needs the memory controller of control groups, which charges a sandbox for what it writes", storageMemory))
 	}
 	if d.config.Least != TierBounded {
 		return nil
 	}
 	if err := d.bounded(); err != nil {
-		return coded{sandbox.Unsupported, fmt.Errorf("backends.jail.least is %q, which this machine cannot give: %w", TierBounded, err)}
+		return homes.Coded(sandbox.Unsupported, fmt.Errorf("backends.jail.least is %q, which this machine cannot give: %w", TierBounded, err))
 	}
 	return nil
 }
@@ -87,52 +81,37 @@ func (d *Driver) Check(ctx context.Context) error {
 		err = d.try(ctx, program)
 	}
 	if err != nil {
-		return failed("jail.Check", "", err)
+		return homes.Failed("jail.Check", "", err)
 	}
 	return nil
 }
 
-// tryPrefix begins the name of a home in which a jail is only tried, locked meanwhile; no id begins with a dot.
-const tryPrefix = ".try-"
-
 // try makes a jail whose first process ends when all is in place.
-func (d *Driver) try(ctx context.Context, program string) (err error) {
-	dir := filepath.Join(d.root, tryPrefix+sandbox.RandomHex(8))
-	h := home(dir)
-	unlock, err := d.lock(ctx, h, true) // should this process end before, the next one removes it
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	l := label{ID: sandbox.ID(filepath.Base(dir)), Mark: "try." + sandbox.RandomHex(8), Workspace: h.ownWork()}
-	defer func() {
-		cleanup := context.WithoutCancel(ctx)
-		err = errors.Join(err, d.ungroup(cleanup, l), d.disclaim(l), held.RemoveTree(dir))
-	}()
-	if err := d.claim(&l); err != nil {
-		return err
-	}
-	if _, err := d.furnish(h, l); err != nil {
-		return err
-	}
-	s, err := d.spawn(h, l, program, nil)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	if _, err := s.stage.Write(s.spec); err != nil {
-		s.process.Kill()
-		return err
-	}
-	s.close()
-	select {
-	case <-s.process.Done():
-	case <-ctx.Done():
-		s.process.Kill()
-		return context.Cause(ctx)
-	}
-	if exit, ok := s.process.Ended(); !ok || exit.Code != 0 {
-		return coded{sandbox.Unsupported, fmt.Errorf("no jail can be made here%s\n%s", strings.TrimRight(lastWords(h.logFile()), "\n"), advice)}
-	}
-	return nil
+func (d *Driver) try(ctx context.Context, program string) error {
+	return d.homes.Try(ctx, func(at homes.Home, l *label) error {
+		h := home{at}
+		if _, err := d.furnish(h, *l); err != nil {
+			return err
+		}
+		s, err := d.spawn(h, *l, program, nil)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		if err := s.tell(); err != nil {
+			s.process.Kill()
+			return err
+		}
+		s.close()
+		select {
+		case <-s.process.Done():
+		case <-ctx.Done():
+			s.process.Kill()
+			return context.Cause(ctx)
+		}
+		if exit, ok := s.process.Ended(); !ok || exit.Code != 0 {
+			return homes.Coded(sandbox.Unsupported, fmt.Errorf("no jail can be made here%s\n%s", strings.TrimRight(homes.LastWords(h.LogFile()), "\n"), advice))
+		}
+		return nil
+	})
 }

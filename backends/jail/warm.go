@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -58,7 +59,7 @@ func (d *Driver) Shape(spec sandbox.Spec) (shape string, ok bool) {
 
 // built are the limits that a jail is built with for one with the limits l; the others can be set later.
 func (d *Driver) built(l sandbox.Limits) sandbox.Limits {
-	b := sandbox.Limits{Memory: d.memory(l), Swap: min(l.Swap, 0), Processes: processes(l), CPU: min(l.CPU, 0), Affinity: l.Affinity}
+	b := sandbox.Limits{Memory: homes.Memory(l), Swap: min(l.Swap, 0), Processes: homes.Processes(l), CPU: min(l.CPU, 0), Affinity: l.Affinity}
 	if d.imaged(l) {
 		b.Disk, b.Files = d.diskSize(l), l.Files
 	}
@@ -69,7 +70,7 @@ func (d *Driver) built(l sandbox.Limits) sandbox.Limits {
 func (d *Driver) Warm(ctx context.Context, spec sandbox.Spec) (backends.Blank, error) {
 	b, err := d.warm(ctx, spec)
 	if err != nil {
-		return nil, failed("jail.Warm", "", err)
+		return nil, homes.Failed("jail.Warm", "", err)
 	}
 	return b, nil
 }
@@ -77,7 +78,7 @@ func (d *Driver) Warm(ctx context.Context, spec sandbox.Spec) (backends.Blank, e
 func (d *Driver) warm(ctx context.Context, spec sandbox.Spec) (_ *blank, err error) {
 	shape, ok := d.Shape(spec)
 	if !ok {
-		return nil, coded{sandbox.Unsupported, errors.New("a sandbox of this kind is not started before it is asked for")}
+		return nil, homes.Coded(sandbox.Unsupported, errors.New("a sandbox of this kind is not started before it is asked for"))
 	}
 	program, err := d.sandboxd()
 	if err == nil {
@@ -87,8 +88,8 @@ func (d *Driver) warm(ctx context.Context, spec sandbox.Spec) (_ *blank, err err
 		return nil, err
 	}
 	mark := newMark()
-	b := &blank{d: d, home: home(filepath.Join(d.root, blankPrefix+mark)), shape: shape}
-	if b.unlock, err = d.lock(ctx, b.home, true); err != nil {
+	b := &blank{d: d, home: d.home(sandbox.ID(blankPrefix + mark)), shape: shape}
+	if b.unlock, err = d.homes.LockHome(ctx, b.home.Home, true); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -100,7 +101,7 @@ func (d *Driver) warm(ctx context.Context, spec sandbox.Spec) (_ *blank, err err
 	like.CPU, like.Swap, like.CPUShares, like.Swappiness = min(like.CPU, 0), min(like.Swap, 0), 0, 0
 	b.label = d.renewed(b.home, label{}, sandbox.Spec{ID: sandbox.ID(blankPrefix + mark), Limits: like})
 	b.label.Mark = mark
-	if err := d.claim(&b.label); err != nil {
+	if err := d.homes.Claim(&b.label.Label); err != nil {
 		return nil, err
 	}
 	if b.key, err = d.furnish(b.home, b.label); err != nil { // nobody is told the key yet
@@ -109,11 +110,9 @@ func (d *Driver) warm(ctx context.Context, spec sandbox.Spec) (_ *blank, err err
 	if b.s, err = d.spawn(b.home, b.label, program, append(d.arguments(spec), "--announce")); err != nil {
 		return nil, err
 	}
-	b.s.limit(time.Now().Add(startLimit))
-	stop := context.AfterFunc(ctx, func() { b.s.limit(time.Unix(1, 0)) })
-	defer stop()
+	defer b.s.ours().Within(ctx)()
 	if err := b.s.listen(ctx, b.s.tell()); err != nil {
-		return nil, fmt.Errorf("%w%s", err, lastWords(b.home.logFile()))
+		return nil, fmt.Errorf("%w%s", err, homes.LastWords(b.home.LogFile()))
 	}
 	return b, nil
 }
@@ -142,8 +141,8 @@ func (b *blank) discard(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
 	defer cancel()
-	if err := b.d.clear(ctx, b.home, b.label); err != nil {
-		return failed("jail.Stop", "", err)
+	if err := b.d.homes.Clear(ctx, b.home.Home, &b.label); err != nil {
+		return homes.Failed("jail.Stop", "", err)
 	}
 	return nil
 }
@@ -152,7 +151,7 @@ func (b *blank) discard(ctx context.Context) error {
 // ended, and the sandbox is started as any.
 func (b *blank) Adopt(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
 	d := b.d
-	if err := d.admits(spec); err != nil {
+	if err := d.homes.Admits(spec); err != nil {
 		return nil, errors.Join(err, b.Stop(ctx, 0))
 	}
 	if !b.fits(spec) {
@@ -167,17 +166,16 @@ func (b *blank) Adopt(ctx context.Context, spec sandbox.Spec) (backends.Instance
 		if errors.Is(err, unix.EEXIST) { // another has begun to start it
 			return d.Start(ctx, spec)
 		}
-		return nil, failed("jail.Start", spec.ID, err)
+		return nil, homes.Failed("jail.Start", spec.ID, err)
 	}
 	defer b.unlock()
-	inst, err := d.hand(ctx, d.home(spec.ID), l, spec, b.s, b.key)
+	inst, err := d.hand(ctx, d.home(spec.ID), l, spec, b.s, b.key, true)
 	if err != nil {
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
 		defer cancel()
-		return nil, failed("jail.Start", spec.ID, errors.Join(err, d.clear(cleanup, d.home(spec.ID), l)))
+		return nil, homes.Failed("jail.Start", spec.ID, errors.Join(err, d.homes.Clear(cleanup, d.home(spec.ID).Home, &l)))
 	}
-	inst.fresh = true
-	return inst, nil
+	return d.instance(inst), nil
 }
 
 // fits takes the blank if it can be the sandbox of spec.
@@ -186,7 +184,7 @@ func (b *blank) fits(spec sandbox.Spec) bool {
 	if !ok || shape != b.shape || !b.Alive() {
 		return false
 	}
-	if _, err := os.Lstat(string(b.d.home(spec.ID))); err == nil {
+	if _, err := os.Lstat(string(b.d.home(spec.ID).Home)); err == nil {
 		return false
 	}
 	return b.used.CompareAndSwap(false, true)
@@ -198,11 +196,11 @@ func (b *blank) become(spec sandbox.Spec) (label, error) {
 	d, h := b.d, b.d.home(spec.ID)
 	l := d.renewed(h, label{}, spec)
 	l.Mark, l.FirstID = b.label.Mark, b.label.FirstID
-	if err := d.resolve(&l); err != nil {
+	if err := d.homes.Resolve(&l.Label); err != nil {
 		return l, err
 	}
-	if bounds := d.bounds(l); !reflect.DeepEqual(bounds, d.bounds(b.label)) {
-		if err := d.group(l).Make(bounds); err != nil {
+	if bounds := homes.Bounds(l.Limits); !reflect.DeepEqual(bounds, homes.Bounds(b.label.Limits)) {
+		if err := homes.Group(&l.Label).Make(bounds); err != nil {
 			return l, err
 		}
 	}
@@ -214,10 +212,10 @@ func (b *blank) become(spec sandbox.Spec) (label, error) {
 	if err := b.home.write(l); err != nil {
 		return l, err
 	}
-	if err := unix.Renameat2(unix.AT_FDCWD, string(b.home), unix.AT_FDCWD, string(h), unix.RENAME_NOREPLACE); err != nil {
-		return l, &os.LinkError{Op: "rename", Old: string(b.home), New: string(h), Err: err}
+	if err := unix.Renameat2(unix.AT_FDCWD, string(b.home.Home), unix.AT_FDCWD, string(h.Home), unix.RENAME_NOREPLACE); err != nil {
+		return l, &os.LinkError{Op: "rename", Old: string(b.home.Home), New: string(h.Home), Err: err}
 	}
-	b.s.process.Record(h.exitFile())
+	b.s.process.Record(h.ExitFile())
 	return l, nil
 }
 
@@ -232,7 +230,7 @@ func (b *blank) showWork(l label) error {
 		return err
 	}
 	defer f.Close()
-	tree, err := openTree(l.Resolved, true)
+	tree, err := homes.OpenTree(l.Resolved, true)
 	if err != nil {
 		return err
 	}
@@ -253,19 +251,19 @@ func (b *blank) showWork(l label) error {
 	if err != nil || b.label.Imaged {
 		return err
 	}
-	return os.Remove(b.home.ownWork()) // it is empty
+	return os.Remove(b.home.OwnWork()) // it is empty
 }
 
 // removeBlanks clears away those whose makers have died.
 func (d *Driver) removeBlanks(ctx context.Context) {
 	dirs, _ := filepath.Glob(filepath.Join(d.root, blankPrefix+"*"))
 	for _, dir := range dirs {
-		unlock, ok := d.locker.TryLock(dir)
+		unlock, ok := d.homes.TryLock(dir)
 		if !ok {
 			continue
 		}
-		l := label{Mark: strings.TrimPrefix(filepath.Base(dir), blankPrefix)}
-		if err := d.clear(ctx, home(dir), l); err != nil {
+		l := label{Label: homes.Label{Mark: strings.TrimPrefix(filepath.Base(dir), blankPrefix)}}
+		if err := d.homes.Clear(ctx, homes.Home(dir), &l); err != nil {
 			d.log.Warn("what is left of a warm sandbox cannot be removed", "dir", filepath.Base(dir), "err", err)
 		}
 		unlock()

@@ -3,11 +3,11 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/shelf"
 	"github.com/sandtree/sandtree/internal/trees"
 	"github.com/sandtree/sandtree/sandbox"
@@ -29,10 +29,13 @@ func (d *Driver) ExportSnapshot(_ context.Context, name string, pack func(s back
 		}
 	}
 	if _, gone := os.Lstat(d.snapshots().Path(name)); errors.Is(gone, os.ErrNotExist) { // before, or meanwhile
-		return failed("local.Export", "", coded{sandbox.NotFound, backends.NoSnapshot(name)})
+		return homes.Failed("local.Export", "", homes.Coded(sandbox.NotFound, backends.NoSnapshot(name)))
 	}
 	return err
 }
+
+// ArchiveKind is always the same: directories.
+func (d *Driver) ArchiveKind([]string) string { return backends.KindFiles }
 
 // ImportSnapshot makes a snapshot of what unpack unpacks.
 func (d *Driver) ImportSnapshot(_ context.Context, s backends.Snapshot, unpack func(into string, uid, gid int) error) error {
@@ -43,9 +46,7 @@ func (d *Driver) ImportSnapshot(_ context.Context, s backends.Snapshot, unpack f
 		s.Size, s.Files = 0, 0
 		for _, part := range s.Holds {
 			stats, err := trees.Measure(filepath.Join(dir, part))
-			if errors.Is(err, os.ErrNotExist) {
-				return nil, fmt.Errorf("%w: there is no %s", trees.ErrArchive, part)
-			} else if err != nil {
+			if err != nil {
 				return nil, err
 			}
 			s.Size, s.Files = s.Size+stats.Bytes, s.Files+stats.Files
@@ -53,7 +54,7 @@ func (d *Driver) ImportSnapshot(_ context.Context, s backends.Snapshot, unpack f
 		return s, nil
 	})
 	if errors.Is(err, shelf.ErrTaken) {
-		return failed("local.Import", "", taken(s.Name))
+		return homes.Failed("local.Import", "", taken(s.Name))
 	}
 	return err
 }

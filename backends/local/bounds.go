@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -55,8 +56,8 @@ func bind(l *label) (bounds, error) {
 	case n < 0 || os.Geteuid() == 0 && l.Limits.Processes == 0:
 		return bounds{}, nil
 	case os.Geteuid() == 0:
-		return bounds{}, coded{sandbox.Unsupported,
-			errors.New("limits.processes: those of root are bounded by the pids controller only, which is not at hand")}
+		return bounds{}, homes.Coded(sandbox.Unsupported,
+			errors.New("limits.processes: those of root are bounded by the pids controller only, which is not at hand"))
 	}
 	others, err := threads(os.Geteuid())
 	if err != nil {

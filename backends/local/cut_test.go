@@ -13,7 +13,7 @@ import (
 func TestCutStart(t *testing.T) {
 	d := opened(t, t.TempDir(), "")
 	h := d.home("cut")
-	if err := os.Mkdir(string(h), 0o700); err != nil {
+	if err := os.Mkdir(string(h.Home), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	list := func() []backends.Listed {
@@ -28,11 +28,11 @@ func TestCutStart(t *testing.T) {
 		if l := list(); len(l) != 1 || l[0].ID != "cut" || !l[0].Exited || time.Since(l[0].Created) > time.Minute {
 			t.Errorf("it is listed as %+v", l)
 		}
-		if err := os.WriteFile(h.path("lock"), nil, 0o600); err != nil {
+		if err := os.WriteFile(h.Path("lock"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	unlock, err := d.lock(t.Context(), h, false)
+	unlock, err := d.homes.LockHome(t.Context(), h.Home, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestCutStart(t *testing.T) {
 	if err := d.Remove(t.Context(), "cut", 0, 0); err != nil {
 		t.Error(err)
 	}
-	if left, _ := os.ReadDir(filepath.Dir(string(h))); len(left) > 0 {
+	if left, _ := os.ReadDir(filepath.Dir(string(h.Home))); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
 }

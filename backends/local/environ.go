@@ -3,37 +3,27 @@ package local
 import (
 	"maps"
 	"os/user"
-	"slices"
-	"strings"
 
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// markName is the variable by which every process of a sandbox is known as one of its own.
-const markName = "SANDTREE_SANDBOX"
-
-// inherited are the variables that a sandbox takes from the program that starts it: where programs are, and how people
-// here write and count the hours. None of them can be a secret.
-var inherited = []string{"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"}
-
-const loginPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+// inherited are the variables that a sandbox takes from the program that starts it: where programs are besides, as it is the same
+// machine.
+var inherited = append([]string{"PATH"}, homes.Habits...)
 
 // base is the environment of sandboxd itself, and what that of the programs begins with.
 func (d *Driver) base(h home, mark string) map[string]string {
-	env := map[string]string{"PATH": loginPath, "LANG": "C.UTF-8", "TERM": "xterm-256color", "SHELL": "/bin/bash"}
+	dir := d.config.Home
+	if dir == "" {
+		dir = h.HomeDir()
+	}
+	name := ""
 	if u, err := user.Current(); err == nil {
-		env["USER"], env["LOGNAME"] = u.Username, u.Username
+		name = u.Username
 	}
-	env["HOME"] = d.config.Home
-	if env["HOME"] == "" {
-		env["HOME"] = h.homeDir()
-	}
-	for _, v := range d.config.Environ {
-		if name, value, ok := strings.Cut(v, "="); ok && value != "" && slices.Contains(inherited, name) {
-			env[name] = value
-		}
-	}
-	env[markName] = mark
+	env := homes.Login(name, dir, d.config.Environ, inherited)
+	env[homes.MarkName] = mark
 	return env
 }
 
@@ -41,14 +31,6 @@ func (d *Driver) base(h home, mark string) map[string]string {
 func (d *Driver) programs(h home, spec sandbox.Spec, mark string) []string {
 	env := d.base(h, mark)
 	maps.Copy(env, spec.Env)
-	env[markName] = mark
-	return environ(env)
-}
-
-func environ(env map[string]string) []string {
-	list := make([]string, 0, len(env))
-	for _, name := range slices.Sorted(maps.Keys(env)) {
-		list = append(list, name+"="+env[name])
-	}
-	return list
+	env[homes.MarkName] = mark
+	return homes.Environ(env)
 }

@@ -2,6 +2,7 @@ package local
 
 import (
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -9,7 +10,7 @@ import (
 func (d *Driver) sandboxd() (string, error) {
 	path, err := backends.FindServer("local", d.config.Sandboxd)
 	if err != nil {
-		return "", coded{sandbox.Invalid, err}
+		return "", homes.Coded(sandbox.Invalid, err)
 	}
 	return path, nil
 }

@@ -1,73 +1,26 @@
 package local
 
-import (
-	"os"
-	"path/filepath"
-	"strings"
-	"time"
+import "github.com/sandtree/sandtree/backends/internal/homes"
 
-	"github.com/sandtree/sandtree/internal/held"
-	"github.com/sandtree/sandtree/sandbox"
-)
-
-// home is the directory of one sandbox, in which everything stands that the next process must know:
+// home is the directory of one sandbox, which has besides what every home has:
 //
-//	label.json  whose it is, where it works, how its processes are known
-//	key         the key of its server, for its owner's eyes only
-//	pid.json    the identity of its server; absent before the first start
-//	exit.json   how that server ended, noted by the process that started it
-//	lock        held by whoever starts, halts or removes it
 //	sock        its server's socket, unless the path would be too long
-//	log         what its server says
 //	state/      its server's memory: what it has done already
-//	home/       $HOME of its programs, unless the driver was given another
-//	workspace/  unless the spec named another directory
 //
-// While there is a home there is a sandbox, dead or alive: its server can die and be revived, and remembers.
-type home string
+// $HOME of its programs is elsewhere if the driver was given another.
+type home struct{ homes.Home }
 
-func (h home) path(name string) string { return filepath.Join(string(h), name) }
+func (h home) stateDir() string { return h.Path("state") }
 
-func (h home) labelFile() string { return h.path("label.json") }
-func (h home) keyFile() string   { return h.path("key") }
-func (h home) pidFile() string   { return h.path("pid.json") }
-func (h home) exitFile() string  { return h.path("exit.json") }
-func (h home) logFile() string   { return h.path("log") }
-func (h home) stateDir() string  { return h.path("state") }
-func (h home) homeDir() string   { return h.path("home") }
-
-// label is what a home says of its sandbox. It holds no secret.
+// label is what a home says of its sandbox.
 type label struct {
-	ID        sandbox.ID     `json:"id"`
-	Owner     string         `json:"owner,omitempty"`
-	Epoch     uint64         `json:"epoch"`
-	Created   time.Time      `json:"created"`
-	Workspace string         `json:"workspace"`
-	Named     bool           `json:"named"` // the workspace is the caller's, and stays
-	Mark      string         `json:"mark"`  // value of SANDTREE_SANDBOX in the environment of its processes; unique
-	Socket    string         `json:"socket"`
-	Cgroup    string         `json:"cgroup,omitempty"`
-	Limits    sandbox.Limits `json:"limits"`
-	From      string         `json:"from,omitempty"` // the snapshot that it began with
+	homes.Label
+	Socket string `json:"socket"`
+	Cgroup string `json:"cgroup,omitempty"`
 }
 
 // read gives the label. fs.ErrNotExist if there is no such sandbox.
-func (h home) read() (label, error) {
-	var l label
-	err := held.ReadJSON(h.labelFile(), &l)
+func (h home) read() (l label, err error) {
+	err = h.Read(&l)
 	return l, err
-}
-
-func (h home) write(l label) error { return held.WriteJSON(h.labelFile(), l) }
-
-// server gives the identity of the latest server; false if there never was one.
-func (h home) server() (held.Identity, bool) {
-	var id held.Identity
-	err := held.ReadJSON(h.pidFile(), &id)
-	return id, err == nil && id.PID > 1
-}
-
-func (h home) key() (string, error) {
-	b, err := os.ReadFile(h.keyFile())
-	return strings.TrimSpace(string(b)), err
 }

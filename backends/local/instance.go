@@ -2,137 +2,21 @@ package local
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"net"
-	"sync/atomic"
-	"time"
 
 	"github.com/sandtree/sandtree/backends"
-	"github.com/sandtree/sandtree/internal/held"
-	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 )
 
 // instance is one sandbox and the server that it had when the instance was got.
 type instance struct {
-	d       *Driver
-	home    home
-	label   label
-	epoch   atomic.Uint64 // that it was got for, or raised to
-	process *held.Process
-	key     string
-	fresh   bool
-	found   bool
-	served  bool
+	*homes.Instance[label]
+	d *Driver
 }
 
-var (
-	_ backends.Instance = (*instance)(nil)
-	_ backends.Keyed    = (*instance)(nil)
-	_ backends.Fresh    = (*instance)(nil)
-	_ backends.Found    = (*instance)(nil)
-	_ backends.Served   = (*instance)(nil)
-	_ backends.Halter   = (*instance)(nil)
-	_ backends.Labeler  = (*instance)(nil)
-)
+func (d *Driver) instance(i *homes.Instance[label]) backends.Instance { return &instance{i, d} }
 
-func (d *Driver) instance(h home, l label, p *held.Process, key string) *instance {
-	i := &instance{d: d, home: h, label: l, process: p, key: key}
-	i.epoch.Store(l.Epoch)
-	return i
-}
-
-// Key is what the server asks for.
-func (i *instance) Key() string { return i.key }
-
-// Fresh says whether the Start that gave the instance made the sandbox.
-func (i *instance) Fresh() bool { return i.fresh }
-
-// Found says whether the Start that gave the instance found its server alive.
-func (i *instance) Found() bool { return i.found }
-
-// Served says whether the Start that gave the instance waited for the server to be ready.
-func (i *instance) Served() bool { return i.served }
-
-// Dial connects to the server's socket.
-func (i *instance) Dial(ctx context.Context) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", i.label.Socket)
-	if err != nil {
-		code := sandbox.Unavailable
-		if ctx.Err() != nil {
-			code = sandbox.Canceled
-		}
-		return nil, failed("local.Dial", i.label.ID, coded{code, err})
-	}
-	return conn, nil
-}
-
-// Wait returns how the server ended.
-func (i *instance) Wait(ctx context.Context) (sandbox.Exit, error) {
-	select {
-	case <-i.process.Done(): // first, so that an end long past is told to one whose ctx has ended too
-	default:
-		select {
-		case <-i.process.Done():
-		case <-ctx.Done():
-			return sandbox.Exit{}, failed("local.Wait", i.label.ID, coded{sandbox.Canceled, context.Cause(ctx)})
-		}
-	}
-	exit, ok := i.process.Ended()
-	if !ok {
-		return sandbox.Exit{}, failed("local.Wait", i.label.ID, held.ErrClosed)
-	}
-	return told(exit), nil
-}
-
-func told(e held.Exit) sandbox.Exit {
-	if !e.Known {
-		return sandbox.Exit{Code: -1, Reason: "ended; how, only the process that started it could have seen"}
-	}
-	return sandbox.Exit{Code: e.Code, Signal: e.Signal}
-}
-
-// Stop ends the sandbox for good.
-func (i *instance) Stop(ctx context.Context, grace time.Duration) error {
-	return i.end(ctx, "local.Stop", grace, (*Driver).remove)
-}
-
-// Halt ends all processes of the sandbox by force, and keeps the rest.
-func (i *instance) Halt(ctx context.Context) error {
-	return i.end(ctx, "local.Halt", 0, (*Driver).halt)
-}
-
-func (i *instance) end(ctx context.Context, op string, grace time.Duration, after func(*Driver, context.Context, home) error) error {
-	if err := i.d.end(ctx, i.home, i, 0, grace, after); err != nil {
-		return failed(op, i.label.ID, err)
-	}
-	return nil
-}
-
-// Relabel raises the epoch in the label.
-func (i *instance) Relabel(ctx context.Context, epoch uint64) error {
-	fail := func(err error) error { return failed("local.Relabel", i.label.ID, err) }
-	unlock, err := i.d.lock(ctx, i.home, false)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fail(errRemoved)
-	} else if err != nil {
-		return fail(err)
-	}
-	defer unlock()
-	l, err := i.home.read()
-	switch {
-	case err != nil:
-		return fail(err)
-	case l.Mark != i.label.Mark:
-		return fail(errRemoved)
-	case l.Epoch > epoch:
-		return fail(l.fenced(epoch))
-	case l.Epoch < epoch:
-		l.Epoch = epoch
-		if err := i.home.write(l); err != nil {
-			return fail(err)
-		}
-	}
-	i.epoch.Store(epoch)
-	return nil
+// dial connects to the server's socket.
+func dial(ctx context.Context, _ homes.Home, l *label) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "unix", l.Socket)
 }

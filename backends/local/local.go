@@ -15,17 +15,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
-	"github.com/sandtree/sandtree/internal/held"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -49,14 +44,9 @@ type Config struct {
 // Driver places sandboxes as processes.
 type Driver struct {
 	config Config
+	homes  *homes.Homes[label]
 	root   string // the directory of the homes
 	log    *slog.Logger
-	locker held.Locker
-
-	mu     sync.Mutex
-	closed bool
-	living map[held.Identity]*held.Process
-	wg     sync.WaitGroup // what begin has begun; grows only under mu, while not closed
 }
 
 var (
@@ -86,23 +76,19 @@ func New(c Config) (*Driver, error) {
 	if c.Home != "" && !filepath.IsAbs(c.Home) {
 		return invalid(fmt.Errorf("%q as Home is not an absolute path", c.Home))
 	}
-	dir, err := filepath.Abs(c.StateDir)
+	d := &Driver{config: c}
+	var err error
+	d.homes, err = homes.Open(homes.Kind[label]{
+		Name: "local", First: "sandboxd", StateDir: c.StateDir, Log: c.Log,
+		Common: func(l *label) *homes.Label { return &l.Label },
+		Renew:  renew, Revive: revive, Place: d.place,
+		Instance: d.instance, Dial: dial, Told: homes.Told,
+		Disperse: disperse, Sweep: sweep, Release: release,
+	})
 	if err != nil {
-		return invalid(err)
+		return nil, err
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	d := &Driver{config: c, root: filepath.Join(dir, "local"), log: c.Log, living: map[held.Identity]*held.Process{}}
-	d.locker = held.Locker{Begin: d.begin}
-	if err := os.MkdirAll(d.root, 0o700); err != nil {
-		code := sandbox.Invalid
-		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-			code = sandbox.Denied
-		}
-		return nil, &sandbox.Error{Code: code, Op: "local.Open", Err: fmt.Errorf("give another state directory or change its permissions: %w", err)}
-	}
-	d.removeGone()
+	d.root, d.log = d.homes.Dir(), d.homes.Log()
 	if err := d.snapshots().Clean(); err != nil {
 		d.log.Warn("what is left of snapshots cannot be removed", "err", err)
 	}
@@ -112,166 +98,33 @@ func New(c Config) (*Driver, error) {
 // Check says whether sandboxd can be found. Code: Invalid.
 func (d *Driver) Check(context.Context) error {
 	if _, err := d.sandboxd(); err != nil {
-		return failed("local.Check", "", err)
+		return homes.Failed("local.Check", "", err)
 	}
 	return nil
+}
+
+// Start starts a sandbox, revives it if its server has died, or gives the living one. It returns when the server
+// serves. When ctx ends before, what was begun is undone.
+func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
+	return d.homes.Start(ctx, spec)
 }
 
 // Attach finds a sandbox whose server lives.
-func (d *Driver) Attach(_ context.Context, id sandbox.ID) (backends.Instance, error) {
-	if err := id.Check(); err != nil {
-		return nil, err
-	}
-	h := d.home(id)
-	l, err := h.read()
-	if errors.Is(err, fs.ErrNotExist) {
-		err = errRemoved
-	}
-	var p *held.Process
-	if err == nil {
-		p, err = d.server(h)
-	}
-	var key string
-	if err == nil {
-		key, err = h.key()
-	}
-	if err != nil {
-		return nil, failed("local.Attach", id, err)
-	}
-	return d.instance(h, l, p, key), nil
+func (d *Driver) Attach(ctx context.Context, id sandbox.ID) (backends.Instance, error) {
+	return d.homes.Attach(ctx, id)
 }
 
 // List names the sandboxes of owner, or all.
-func (d *Driver) List(_ context.Context, owner string) ([]backends.Listed, error) {
-	entries, err := os.ReadDir(d.root)
-	if err != nil {
-		return nil, failed("local.List", "", err)
-	}
-	var list []backends.Listed
-	for _, e := range entries {
-		id := sandbox.ID(e.Name())
-		if id.Check() != nil {
-			continue // being removed
-		}
-		h := d.home(id)
-		l, err := h.read()
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && h.exited(): // else it is being made
-			l = label{ID: id, Created: modified(e)} // its start was cut off, or its removal
-		case errors.Is(err, fs.ErrNotExist):
-			continue
-		case err != nil:
-			d.log.Warn("the label of a sandbox cannot be read", "id", id, "err", err)
-			continue
-		}
-		if owner != "" && l.Owner != owner {
-			continue
-		}
-		list = append(list, backends.Listed{
-			ID: l.ID, Owner: l.Owner, Epoch: l.Epoch, Created: l.Created, Workspace: l.Workspace, Exited: h.exited(),
-		})
-	}
-	return list, nil
+func (d *Driver) List(ctx context.Context, owner string) ([]backends.Listed, error) {
+	return d.homes.List(ctx, owner)
 }
 
-func modified(e fs.DirEntry) time.Time {
-	info, err := e.Info()
-	if err != nil {
-		return time.Time{}
-	}
-	return info.ModTime().UTC()
+// Remove stops the sandbox and removes it, also if its server is dead. No such sandbox is no error.
+func (d *Driver) Remove(ctx context.Context, id sandbox.ID, epoch uint64, grace time.Duration) error {
+	return d.homes.Remove(ctx, id, epoch, grace)
 }
 
 // Close lets go of all sandboxes, which live on. Idempotent.
-func (d *Driver) Close() error {
-	d.mu.Lock()
-	d.closed = true
-	living := d.living
-	d.living = nil
-	d.mu.Unlock()
-	for _, p := range living {
-		p.Close()
-	}
-	d.wg.Wait()
-	return nil
-}
+func (d *Driver) Close() error { return d.homes.Close(nil) }
 
-func (d *Driver) home(id sandbox.ID) home { return home(filepath.Join(d.root, string(id))) }
-
-// begin runs f in a goroutine that Close waits for; false if there was a Close already.
-func (d *Driver) begin(f func()) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return false
-	}
-	d.wg.Go(f)
-	return true
-}
-
-// server gives the living server of a home. held.ErrEnded if there is none.
-func (d *Driver) server(h home) (*held.Process, error) {
-	id, ok := h.server()
-	if !ok {
-		return nil, held.ErrEnded
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil, held.ErrClosed
-	}
-	if p, ok := d.living[id]; ok {
-		if !p.Alive() {
-			return nil, held.ErrEnded
-		}
-		return p, nil
-	}
-	p, err := held.Open(id, h.exitFile())
-	if err != nil {
-		return nil, err
-	}
-	d.keepLocked(p)
-	return p, nil
-}
-
-// keep takes p into those held, and watches it.
-func (d *Driver) keep(p *held.Process) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return held.ErrClosed
-	}
-	d.keepLocked(p)
-	return nil
-}
-
-func (d *Driver) keepLocked(p *held.Process) {
-	d.living[p.Identity] = p
-	d.wg.Go(func() {
-		p.Watch()
-		d.mu.Lock()
-		delete(d.living, p.Identity) // of a closed driver it is nil, which is fine
-		d.mu.Unlock()
-	})
-}
-
-// removeGone removes the homes that a process was removing when it ended.
-func (d *Driver) removeGone() {
-	entries, _ := os.ReadDir(d.root)
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), gonePrefix) {
-			if err := held.RemoveTree(filepath.Join(d.root, e.Name())); err != nil {
-				d.log.Warn("what is left of a sandbox cannot be removed", "dir", e.Name(), "err", err)
-			}
-		}
-	}
-}
-
-// lock gets the lock of a home.
-func (d *Driver) lock(ctx context.Context, h home, make bool) (unlock func(), err error) {
-	unlock, err = d.locker.Lock(ctx, string(h), make)
-	if err != nil && ctx.Err() != nil {
-		err = coded{sandbox.Canceled, fmt.Errorf("another start or stop of it is under way: %w", err)}
-	}
-	return unlock, err
-}
+func (d *Driver) home(id sandbox.ID) home { return home{d.homes.Home(id)} }

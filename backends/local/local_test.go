@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/cgroup"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/reap"
@@ -139,11 +140,11 @@ func TestDeadStart(t *testing.T) {
 	dir := t.TempDir()
 	d := opened(t, dir, "serve")
 	stray := started(t, d, sandbox.Spec{ID: "x"})
-	if err := os.Remove(stray.home.pidFile()); err != nil {
+	if err := os.Remove(stray.Home.PIDFile()); err != nil {
 		t.Fatal(err)
 	}
 	again := started(t, d, sandbox.Spec{ID: "x"})
-	if again.process.PID == stray.process.PID {
+	if again.Process.PID == stray.Process.PID {
 		t.Error("what was not noted is found")
 	}
 	if exit, err := stray.Wait(t.Context()); err != nil || exit.Signal != 9 {
@@ -157,16 +158,16 @@ func TestReusedNumber(t *testing.T) {
 	dir := t.TempDir()
 	d := opened(t, dir, "serve")
 	i := started(t, d, sandbox.Spec{ID: "x"})
-	i.process.Signal(syscall.SIGKILL)
+	i.Process.Signal(syscall.SIGKILL)
 	if _, err := i.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	stranger := started(t, d, sandbox.Spec{ID: "y"})
 	for _, id := range []held.Identity{
-		{PID: stranger.process.PID, Start: i.process.Start, Boot: i.process.Boot},
-		{PID: stranger.process.PID, Start: stranger.process.Start, Boot: "another"},
+		{PID: stranger.Process.PID, Start: i.Process.Start, Boot: i.Process.Boot},
+		{PID: stranger.Process.PID, Start: stranger.Process.Start, Boot: "another"},
 	} {
-		if err := held.WriteJSON(i.home.pidFile(), id); err != nil {
+		if err := held.WriteJSON(i.Home.PIDFile(), id); err != nil {
 			t.Fatal(err)
 		}
 		_, err := d.Attach(t.Context(), "x")
@@ -178,7 +179,7 @@ func TestReusedNumber(t *testing.T) {
 	if err := d.Remove(t.Context(), "x", backends.AnyEpoch, 0); err != nil {
 		t.Error(err)
 	}
-	if !stranger.process.Alive() {
+	if !stranger.Process.Alive() {
 		t.Error("the stranger was killed")
 	}
 }
@@ -193,7 +194,7 @@ func TestExitStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.process.Signal(syscall.SIGTERM)
+	i.Process.Signal(syscall.SIGTERM)
 	want := sandbox.Exit{Code: 7}
 	for _, i := range []backends.Instance{i, attached} {
 		// Both are in the process that started it, so both can know.
@@ -201,16 +202,16 @@ func TestExitStatus(t *testing.T) {
 			t.Errorf("Wait: %+v, %v", exit, err)
 		}
 	}
-	if p, err := reap.Stat(i.process.PID); err == nil && p.Start == i.process.Start {
+	if p, err := reap.Stat(i.Process.PID); err == nil && p.Start == i.Process.Start {
 		t.Error("it is left as a zombie")
 	}
 	// A process that sees only the note.
-	if exit := told(held.ReadExit(i.home.exitFile(), i.process.Identity)); exit != want {
+	if exit := homes.Told(held.ReadExit(i.Home.ExitFile(), i.Process.Identity)); exit != want {
 		t.Errorf("the note says %+v", exit)
 	}
-	other := i.process.Identity
+	other := i.Process.Identity
 	other.Start++
-	if exit := told(held.ReadExit(i.home.exitFile(), other)); exit.Code != -1 || exit.Reason == "" {
+	if exit := homes.Told(held.ReadExit(i.Home.ExitFile(), other)); exit.Code != -1 || exit.Reason == "" {
 		t.Errorf("the note of another says %+v", exit)
 	}
 }
@@ -266,14 +267,14 @@ func TestServerProcess(t *testing.T) {
 	d := opened(t, dir, "serve")
 	d.config.Environ = []string{"PATH=/usr/bin:/bin", "LANG=de_DE", "LOCAL_SECRET=of the controller", "TZ="}
 	i := started(t, d, sandbox.Spec{ID: "x", Owner: "me", Epoch: 3, OrphanAfter: time.Hour, Env: map[string]string{"TOKEN": "hush\n"}})
-	p, err := reap.Stat(i.process.PID)
+	p, err := reap.Stat(i.Process.PID)
 	if err != nil || p.SID != p.PID {
 		t.Errorf("the server is in session %d, not its own: %v", p.SID, err)
 	}
 	text := said(t, i)
 	for _, want := range []string{
 		`"--owner" "me" "--epoch" "3"`, `"--orphan-after" "1h0m0s"`, `LANG=de_DE`, `PATH=/usr/bin:/bin`, `TOKEN=hush\n\x00`,
-		markName + "=" + i.label.Mark,
+		homes.MarkName + "=" + i.Label.Mark,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it has no %s", want)
@@ -311,21 +312,21 @@ func TestLongSocketPath(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long/", 30))
 	d := opened(t, dir, "serve")
 	i := started(t, d, sandbox.Spec{ID: "x"})
-	if len(i.label.Socket) > maxSocket {
-		t.Errorf("the socket is %s", i.label.Socket)
+	if len(i.Label.Socket) > maxSocket {
+		t.Errorf("the socket is %s", i.Label.Socket)
 	}
 	said(t, i)
-	i.process.Signal(syscall.SIGKILL)
+	i.Process.Signal(syscall.SIGKILL)
 	i.Wait(t.Context())
 	again := started(t, d, sandbox.Spec{ID: "x"})
-	if again.label.Socket != i.label.Socket {
-		t.Errorf("the socket moved from %s to %s", i.label.Socket, again.label.Socket)
+	if again.Label.Socket != i.Label.Socket {
+		t.Errorf("the socket moved from %s to %s", i.Label.Socket, again.Label.Socket)
 	}
 	said(t, again)
 	if err := again.Stop(t.Context(), time.Minute); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(filepath.Dir(i.label.Socket)); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Dir(i.Label.Socket)); !os.IsNotExist(err) {
 		t.Errorf("the socket's directory is left: %v", err)
 	}
 	if left, _ := os.ReadDir(tmp); len(left) > 0 {
@@ -336,7 +337,7 @@ func TestLongSocketPath(t *testing.T) {
 // TestCutRemove is a removal that was killed in the middle.
 func TestCutRemove(t *testing.T) {
 	dir := t.TempDir()
-	gone := filepath.Join(dir, "local", gonePrefix+"1")
+	gone := filepath.Join(dir, "local", ".gone-1")
 	if err := os.MkdirAll(filepath.Join(gone, "workspace", "deep"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -349,11 +350,11 @@ func TestStartIsNotExited(t *testing.T) {
 	leak.Check(t)
 	d := opened(t, t.TempDir(), "serve")
 	i := started(t, d, sandbox.Spec{ID: "x"})
-	i.process.Signal(syscall.SIGKILL)
+	i.Process.Signal(syscall.SIGKILL)
 	i.Wait(t.Context())
 	for _, locked := range []bool{false, true} {
 		if locked {
-			unlock, err := d.lock(t.Context(), i.home, false)
+			unlock, err := d.homes.LockHome(t.Context(), i.Home, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -418,11 +419,11 @@ func TestRemoveThatFailsCanBeRepeated(t *testing.T) {
 	if err := os.MkdirAll(other, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l, err := i.home.read()
+	l, err := home{i.Home}.read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.Socket = filepath.Join(dir, "sock"); i.home.write(l) != nil {
+	if l.Socket = filepath.Join(dir, "sock"); i.Home.Write(l) != nil {
 		t.Fatal("the label cannot be written")
 	}
 	if err := d.Remove(t.Context(), "x", backends.AnyEpoch, 0); err == nil {
@@ -452,7 +453,7 @@ func TestRemoveEndsNotedSessions(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	r, _, _, err := reap.OpenRecord(filepath.Join(i.home.stateDir(), reap.RecordFile))
+	r, _, _, err := reap.OpenRecord(filepath.Join(home{i.Home}.stateDir(), reap.RecordFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -460,12 +461,12 @@ func TestRemoveEndsNotedSessions(t *testing.T) {
 	if err := errors.Join(err, r.Add(p), r.Close()); err != nil {
 		t.Fatal(err)
 	}
-	l, err := i.home.read()
+	l, err := home{i.Home}.read()
 	if err != nil {
 		t.Fatal(err)
 	}
 	group := l.Cgroup
-	if l.Cgroup = ""; i.home.write(l) != nil {
+	if l.Cgroup = ""; i.Home.Write(l) != nil {
 		t.Fatal("the label cannot be written")
 	}
 	if err := d.Remove(t.Context(), "x", backends.AnyEpoch, 0); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/internal/shelf"
@@ -47,35 +48,22 @@ func (d *Driver) parts() []string {
 func (i *instance) Snapshot(ctx context.Context, name string, _ backends.Aside) (backends.Snapshot, error) {
 	made, err := i.snapshot(ctx, name)
 	if err != nil {
-		return made, failed("local.Snapshot", i.label.ID, err)
+		return made, i.d.homes.Failed("Snapshot", i.ID(), err)
 	}
 	return made, nil
 }
 
 func (i *instance) snapshot(ctx context.Context, name string) (made backends.Snapshot, err error) {
-	unlock, err := i.d.lock(ctx, i.home, false)
-	if errors.Is(err, os.ErrNotExist) {
-		return made, errRemoved
-	} else if err != nil {
+	unlock, l, err := i.LockLiving(ctx)
+	if err != nil {
 		return made, err
 	}
 	defer unlock()
-	l, err := i.home.read()
-	switch {
-	case err != nil:
-		return made, err
-	case l.Mark != i.label.Mark:
-		return made, errRemoved
-	case l.Epoch > i.epoch.Load():
-		return made, l.fenced(i.epoch.Load())
-	case !i.process.Alive():
-		return made, held.ErrEnded
-	}
 	begun := time.Now()
 	err = i.d.snapshots().Put(name, func(dir string) (any, error) {
 		made = backends.Snapshot{Name: name, Of: l.ID, Created: time.Now().UTC(), Holds: i.d.parts(), Way: backends.WayCopy}
 		for _, part := range made.Holds {
-			from := i.home.path(part)
+			from := i.Home.Path(part)
 			if part == partWork {
 				from = l.Workspace
 			}
@@ -95,14 +83,14 @@ func (i *instance) snapshot(ctx context.Context, name string) (made backends.Sna
 }
 
 func taken(name string) error {
-	return coded{sandbox.Conflict, fmt.Errorf("there is a snapshot %q already: give another name, or remove it first", name)}
+	return homes.Coded(sandbox.Conflict, fmt.Errorf("there is a snapshot %q already: give another name, or remove it first", name))
 }
 
 // Snapshots are all that there are.
 func (d *Driver) Snapshots(context.Context) ([]backends.Snapshot, error) {
 	names, err := d.snapshots().Names()
 	if err != nil {
-		return nil, failed("local.Snapshots", "", err)
+		return nil, homes.Failed("local.Snapshots", "", err)
 	}
 	var all []backends.Snapshot
 	for _, name := range names {
@@ -119,7 +107,7 @@ func (d *Driver) Snapshots(context.Context) ([]backends.Snapshot, error) {
 // RemoveSnapshot removes a snapshot.
 func (d *Driver) RemoveSnapshot(_ context.Context, name string) error {
 	if err := d.snapshots().Remove(name); err != nil {
-		return failed("local.RemoveSnapshot", "", err)
+		return homes.Failed("local.RemoveSnapshot", "", err)
 	}
 	return nil
 }
@@ -127,16 +115,16 @@ func (d *Driver) RemoveSnapshot(_ context.Context, name string) error {
 // Restore ends what runs in a sandbox and gives it the files of a snapshot.
 func (d *Driver) Restore(ctx context.Context, id sandbox.ID, epoch uint64, name string) error {
 	h := d.home(id)
-	unlock, err := d.lock(ctx, h, false)
+	unlock, err := d.homes.LockHome(ctx, h.Home, false)
 	if errors.Is(err, os.ErrNotExist) {
-		err = errRemoved
+		err = homes.ErrRemoved
 	}
 	if err == nil {
 		defer unlock()
 		err = d.restore(ctx, h, epoch, name)
 	}
 	if err != nil {
-		return failed("local.Restore", id, err)
+		return homes.Failed("local.Restore", id, err)
 	}
 	return nil
 }
@@ -145,27 +133,27 @@ func (d *Driver) restore(ctx context.Context, h home, epoch uint64, name string)
 	l, err := h.read()
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return errRemoved
+		return homes.ErrRemoved
 	case err != nil:
 		return err
 	case l.Epoch > epoch:
-		return l.fenced(epoch)
+		return l.Fenced(epoch)
 	case l.Named:
-		return coded{sandbox.Unsupported, fmt.Errorf("it works in %s, which is not the sandbox's to replace: start another sandbox from the snapshot", l.Workspace)}
+		return homes.Coded(sandbox.Unsupported, fmt.Errorf("it works in %s, which is not the sandbox's to replace: start another sandbox from the snapshot", l.Workspace))
 	}
 	if err := d.fetch(ctx, h, name); err != nil { // before anything is ended
 		return err
 	}
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*reap.Patience)
 	defer cancel()
-	p, err := d.server(h)
+	p, err := d.homes.Server(h.Home)
 	if err == nil {
-		err = stop(cleanup, cleanup, p, 0)
+		err = d.homes.Kill(cleanup, p)
 	}
 	if err != nil && !errors.Is(err, held.ErrEnded) {
 		return err
 	}
-	if err := d.sweep(cleanup, h, l); err != nil {
+	if err := sweep(cleanup, h.Home, &l); err != nil {
 		return err
 	}
 	return h.replace()
@@ -175,30 +163,39 @@ func (d *Driver) restore(ctx context.Context, h home, epoch uint64, name string)
 func (d *Driver) fetch(ctx context.Context, h home, name string) error {
 	var s backends.Snapshot
 	if err := d.snapshots().Read(name, &s); errors.Is(err, os.ErrNotExist) {
-		return coded{sandbox.NotFound, backends.NoSnapshot(name)}
+		return homes.Coded(sandbox.NotFound, backends.NoSnapshot(name))
 	} else if err != nil {
 		return err
 	}
-	if err := errors.Join(held.RemoveTree(h.path(restoring)), held.RemoveTree(h.path(restored)), os.Mkdir(h.path(restoring), 0o700)); err != nil {
+	if err := errors.Join(held.RemoveTree(h.Path(restoring)), held.RemoveTree(h.Path(restored)), os.Mkdir(h.Path(restoring), 0o700)); err != nil {
 		return err
 	}
 	for _, part := range s.Holds {
 		from := filepath.Join(d.snapshots().Path(name), part)
-		if _, err := (trees.Copying{}).Copy(ctx, from, filepath.Join(h.path(restoring), part)); err != nil {
-			return errors.Join(fmt.Errorf("copy the %s: %w", part, err), held.RemoveTree(h.path(restoring)))
+		if _, err := (trees.Copying{}).Copy(ctx, from, filepath.Join(h.Path(restoring), part)); err != nil {
+			return errors.Join(fmt.Errorf("copy the %s: %w", part, err), held.RemoveTree(h.Path(restoring)))
 		}
 	}
 	if err := d.snapshots().Read(name, &s); errors.Is(err, os.ErrNotExist) { // what is removed meanwhile is copied in part
-		return errors.Join(coded{sandbox.NotFound, backends.NoSnapshot(name)}, held.RemoveTree(h.path(restoring)))
+		return errors.Join(homes.Coded(sandbox.NotFound, backends.NoSnapshot(name)), held.RemoveTree(h.Path(restoring)))
 	} else if err != nil {
 		return err
 	}
 	return nil
 }
 
+// unbegun removes from a home without a label, which is nobody's yet, what a start that was cut off has put there.
+func (h home) unbegun() error {
+	var errs []error
+	for _, part := range []string{restoring, restored, partHome, partWork} {
+		errs = append(errs, held.RemoveTree(h.Path(part)))
+	}
+	return errors.Join(errs...)
+}
+
 // replace puts the files that wait in a home, whose server has ended, in the place of its own.
 func (h home) replace() error {
-	if err := os.Rename(h.path(restoring), h.path(restored)); err != nil {
+	if err := os.Rename(h.Path(restoring), h.Path(restored)); err != nil {
 		return err
 	}
 	return h.goOn()
@@ -207,13 +204,13 @@ func (h home) replace() error {
 // goOn does so where it was begun and cut off.
 func (h home) goOn() error {
 	for _, part := range []string{partHome, partWork} {
-		from := filepath.Join(h.path(restored), part)
+		from := filepath.Join(h.Path(restored), part)
 		if _, err := os.Lstat(from); errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		if err := errors.Join(held.RemoveTree(h.path(part)), os.Rename(from, h.path(part))); err != nil {
+		if err := errors.Join(held.RemoveTree(h.Path(part)), os.Rename(from, h.Path(part))); err != nil {
 			return err
 		}
 	}
-	return errors.Join(held.RemoveTree(h.path(restored)), held.RemoveTree(h.path(restoring)))
+	return errors.Join(held.RemoveTree(h.Path(restored)), held.RemoveTree(h.Path(restoring)))
 }

@@ -14,7 +14,7 @@ const maxSocket = 107
 // makeSocketDir chooses where the server listens: in the home, or if that path is too long in a directory of its own
 // among the temporary files, which only this user may enter.
 func (l *label) makeSocketDir(h home) error {
-	if sock := h.path("sock"); len(sock) <= maxSocket {
+	if sock := h.Path("sock"); len(sock) <= maxSocket {
 		l.Socket = sock
 		return removeFile(sock)
 	}
@@ -37,12 +37,12 @@ func (l *label) makeSocketDir(h home) error {
 		os.Remove(dir)
 	}
 	return fmt.Errorf("the path of a socket may have %d bytes; %s is longer, and in neither %s nor /tmp a directory can be made",
-		maxSocket, h.path("sock"), os.TempDir())
+		maxSocket, h.Path("sock"), os.TempDir())
 }
 
 // removeSocket removes what makeSocketDir made outside the home.
 func (l label) removeSocket(h home) error {
-	if l.Socket == "" || l.Socket == h.path("sock") {
+	if l.Socket == "" || l.Socket == h.Path("sock") {
 		return nil
 	}
 	return errors.Join(removeFile(l.Socket), removeFile(filepath.Dir(l.Socket)))

@@ -2,164 +2,44 @@ package local
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"time"
 
-	"github.com/sandtree/sandtree/backends"
-	"github.com/sandtree/sandtree/internal/held"
-	"github.com/sandtree/sandtree/internal/reap"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// Start starts a sandbox, revives it if its server has died, or gives the living one. It returns when the server
-// serves. When ctx ends before, what was begun is undone.
-func (d *Driver) Start(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
-	return d.startBy(ctx, spec, nil)
-}
-
-// startBy is Start that makes b the server, if it needs a new one and b is not nil.
-func (d *Driver) startBy(ctx context.Context, spec sandbox.Spec, b *blank) (backends.Instance, error) {
-	if err := check(spec); err != nil {
-		return nil, err
-	}
-	h := d.home(spec.ID)
-	unlock, err := d.lock(ctx, h, true)
-	if err != nil {
-		return nil, failed("local.Start", spec.ID, err)
-	}
-	defer unlock()
-	inst, err := d.start(ctx, h, spec, b)
-	if err != nil {
-		return nil, failed("local.Start", spec.ID, err)
-	}
-	return inst, nil
-}
-
-// check says whether spec can be started at all. Nothing has been made yet.
-func check(spec sandbox.Spec) error {
-	if err := spec.Check(); err != nil || spec.Workspace == "" {
+// revive makes a sandbox ready to be started again whose server is dead. Before anybody hears that what that ran was interrupted,
+// it is.
+func revive(ctx context.Context, h homes.Home, l *label) error {
+	if err := sweep(ctx, h, l); err != nil {
 		return err
 	}
-	info, err := os.Stat(spec.Workspace)
-	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is not a directory", spec.Workspace)
-	}
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return &sandbox.Error{Code: sandbox.Denied, Op: "spec.workspace", ID: spec.ID, Err: err}
-	case err != nil:
-		return &sandbox.Error{Code: sandbox.Invalid, Op: "spec.workspace", ID: spec.ID, Err: err}
-	}
-	return nil
+	return home{h}.goOn() // with what was being restored
 }
 
-// start does it, under the home's lock.
-func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec, b *blank) (*instance, error) {
-	l, err := h.read()
-	fresh := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !fresh {
-		return nil, err
+// renew says in a label what only these sandboxes have there.
+func renew(_ homes.Home, l *label, spec sandbox.Spec) {
+	if l.Mark == "" {
+		l.Mark, l.From = newMark(), spec.From
 	}
-	if !fresh {
-		if err := l.conflicts(spec); err != nil {
-			return nil, err
-		}
-		switch p, err := d.server(h); {
-		case err == nil:
-			return d.found(h, l, p, spec)
-		case !errors.Is(err, held.ErrEnded):
-			return nil, err
-		}
-		// Before anybody hears that what the dead server ran was interrupted, it is.
-		sweeping, cancel := context.WithTimeout(ctx, reap.Patience)
-		err := d.sweep(sweeping, h, l)
-		cancel()
-		if err == nil {
-			err = h.goOn() // with what was being restored
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	l = l.renewed(h, spec)
-	err = nil
-	if fresh && spec.From != "" {
-		if err = d.fetch(ctx, h, spec.From); err == nil {
-			err = h.replace()
-		}
-	}
-	var inst *instance
-	if err == nil {
-		inst, err = d.place(ctx, h, &l, spec, b)
-	}
-	if err == nil {
-		inst.fresh = fresh
-		return inst, nil
-	}
-	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
-	defer cancel()
+}
+
+// newMark has nothing of the sandbox in it, whose id may not be known yet.
+func newMark() string { return sandbox.RandomHex(12) }
+
+func (d *Driver) place(ctx context.Context, h homes.Home, l *label, spec sandbox.Spec, fresh bool) (*homes.Instance[label], error) {
+	return d.placeBy(ctx, home{h}, l, spec, fresh, nil)
+}
+
+// placeBy starts a server, or makes b the server if it is not nil, and gives it what it needs, of which it notes in l what is not in
+// the home. It leaves to the caller to undo what it made.
+func (d *Driver) placeBy(ctx context.Context, h home, l *label, spec sandbox.Spec, fresh bool, b *blank) (*homes.Instance[label], error) {
 	if fresh {
-		return nil, errors.Join(err, d.clear(cleanup, h, l))
-	}
-	return nil, errors.Join(err, d.sweep(cleanup, h, l))
-}
-
-// found labels a living sandbox for the one who asks for it now.
-func (d *Driver) found(h home, l label, p *held.Process, spec sandbox.Spec) (*instance, error) {
-	key, err := h.key()
-	if err != nil {
-		return nil, err
-	}
-	if l.Owner != spec.Owner || l.Epoch != spec.Epoch {
-		l.Owner, l.Epoch = spec.Owner, spec.Epoch
-		if err := h.write(l); err != nil {
+		if err := d.beginFresh(ctx, h, spec); err != nil {
 			return nil, err
 		}
 	}
-	i := d.instance(h, l, p, key)
-	i.found = true
-	return i, nil
-}
-
-// conflicts says why spec cannot be had where the sandbox labelled l is.
-func (l label) conflicts(spec sandbox.Spec) error {
-	if spec.Epoch < l.Epoch {
-		return l.fenced(spec.Epoch)
-	}
-	if spec.Workspace != "" && filepath.Clean(spec.Workspace) != l.Workspace {
-		return coded{sandbox.Conflict, fmt.Errorf("it works in %s, not in %s", l.Workspace, spec.Workspace)}
-	}
-	if spec.From != "" && spec.From != l.From {
-		return coded{sandbox.Conflict, fmt.Errorf("it did not begin with the snapshot %q: take another id, or restore it", spec.From)}
-	}
-	return nil
-}
-
-func (l label) fenced(epoch uint64) error {
-	return coded{sandbox.Conflict, fmt.Errorf("epoch %d holds it, which is newer than %d", l.Epoch, epoch)}
-}
-
-// renewed is the label of a sandbox that is to be started by spec; l is the old one, or zero for a new sandbox.
-func (l label) renewed(h home, spec sandbox.Spec) label {
-	l.ID, l.Owner, l.Epoch, l.Limits = spec.ID, spec.Owner, spec.Epoch, spec.Limits
-	if l.Mark == "" { // it is new
-		l.Created, l.From = time.Now().UTC(), spec.From
-		l.Mark = string(spec.ID) + "." + sandbox.RandomHex(8)
-		l.Workspace, l.Named = h.path("workspace"), false
-		if spec.Workspace != "" {
-			l.Workspace, l.Named = filepath.Clean(spec.Workspace), true
-		}
-	}
-	return l
-}
-
-// place starts a server and gives it what it needs, of which it notes in l what is not in the home. It leaves to the
-// caller to undo what it made.
-func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec, b *blank) (*instance, error) {
 	program, err := d.sandboxd()
 	if err != nil {
 		return nil, err
@@ -171,7 +51,7 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 	if err != nil {
 		return nil, err
 	}
-	if err := h.write(*l); err != nil { // from here on, the next process finds all that there is
+	if err := h.Write(l); err != nil { // from here on, the next process finds all that there is
 		return nil, err
 	}
 	// A program takes milliseconds before it looks for what it needs, and that is enough to make it.
@@ -186,11 +66,20 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 	}
 	if err != nil {
 		s.process.Kill()
-		return nil, fmt.Errorf("%w%s", err, lastWords(h.logFile()))
+		return nil, fmt.Errorf("%w%s", err, homes.LastWords(h.LogFile()))
 	}
-	i := d.instance(h, *l, s.process, key)
-	i.served = true
-	return i, nil
+	return d.homes.Placed(h.Home, l, s.process, key, false), nil
+}
+
+// beginFresh gives a new sandbox the files that it begins with, and none that a start left which was cut off.
+func (d *Driver) beginFresh(ctx context.Context, h home, spec sandbox.Spec) error {
+	if err := h.unbegun(); err != nil || spec.From == "" {
+		return err
+	}
+	if err := d.fetch(ctx, h, spec.From); err != nil {
+		return err
+	}
+	return h.replace()
 }
 
 // furnish makes what a server finds when it looks around, and gives the key.
@@ -198,23 +87,14 @@ func (h home) furnish(l label, b bounds) (key string, err error) {
 	if err := b.make(l.Cgroup); err != nil {
 		return "", err
 	}
-	dirs := []string{h.stateDir(), h.homeDir()}
+	dirs := []string{h.stateDir(), h.HomeDir()}
 	if !l.Named {
-		dirs = append(dirs, h.path("workspace"))
+		dirs = append(dirs, h.OwnWork())
 	}
 	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return "", err
 		}
 	}
-	return h.makeKey()
-}
-
-// makeKey gives the key of the home, which is made once: a revived server has the one that clients know.
-func (h home) makeKey() (string, error) {
-	if key, err := h.key(); err == nil && key != "" {
-		return key, nil
-	}
-	key := sandbox.RandomHex(32)
-	return key, held.Replace(h.keyFile(), []byte(key+"\n"))
+	return h.MakeKey()
 }

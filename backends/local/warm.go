@@ -2,6 +2,8 @@ package local
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -11,16 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// A blank is a server that has been started and waits to be told what it is to be: it has no home, no label, no key and
-// nothing of anybody's, and ends by itself when this process does. What it saves is the start of a program, which is more
-// than half of what a sandbox costs; all that a spec says is done when it is adopted, by the same code as otherwise.
+// A blank is a server that has been started and waits to be told what it is to be, with a shell that is in no directory yet: it
+// has no home, no label, no key and nothing of anybody's but the mark of a sandbox to come, and ends by itself when this process
+// does. What it saves is the start of two programs; all that a spec says is done when it is adopted, by the same code as otherwise.
 type blank struct {
 	d    *Driver
 	s    *spawned
+	mark string // of the sandbox that it can be the server of
 	used atomic.Bool
 }
 
@@ -29,16 +33,35 @@ var _ backends.Warmer = (*Driver)(nil)
 // Shape is the same for all specs: nothing of one is settled before.
 func (d *Driver) Shape(sandbox.Spec) (string, bool) { return "", true }
 
-// Warm starts a server for whoever comes.
-func (d *Driver) Warm(context.Context, sandbox.Spec) (backends.Blank, error) {
-	s, err := d.warm()
-	if err != nil {
-		return nil, failed("local.Warm", "", err)
+// Warm starts a server for whoever comes. It returns when it waits.
+func (d *Driver) Warm(ctx context.Context, _ sandbox.Spec) (backends.Blank, error) {
+	b := &blank{d: d, mark: newMark()}
+	var err error
+	if b.s, err = d.warm(b.mark); err != nil {
+		return nil, homes.Failed("local.Warm", "", err)
 	}
-	return &blank{d: d, s: s}, nil
+	if err := b.s.waits(ctx); err != nil {
+		b.s.end()
+		return nil, homes.Failed("local.Warm", "", err)
+	}
+	return b, nil
 }
 
-func (d *Driver) warm() (*spawned, error) {
+// waits returns when the server of a blank has nothing else to do.
+func (s *spawned) waits(ctx context.Context) error {
+	waiting := homes.Pipes{Ready: s.ready} // the others must not be bounded when it is told, whenever that is
+	defer waiting.Within(ctx)()
+	switch _, err := s.ready.Read(make([]byte, 1)); {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return homes.Coded(sandbox.Canceled, fmt.Errorf("before sandboxd waited: %w", context.Cause(ctx)))
+	default:
+		return homes.Coded(sandbox.Unavailable, fmt.Errorf("sandboxd does not wait to be told what it is to be: %w", err))
+	}
+}
+
+func (d *Driver) warm(mark string) (*spawned, error) {
 	program, err := d.sandboxd()
 	if err != nil {
 		return nil, err
@@ -48,10 +71,9 @@ func (d *Driver) warm() (*spawned, error) {
 		return nil, err
 	}
 	defer null.Close()
-	env := d.base("", "")
-	delete(env, markName) // programs get it with the rest of their environment
+	env := d.base(home{}, mark)
 	env["HOME"] = "/"
-	s, err := launch(program, nil, environ(env), null)
+	s, err := launch(program, nil, homes.Environ(env), null)
 	if err == nil && s.pidfd < 0 {
 		s.end()
 		err = errPidfd
@@ -63,7 +85,15 @@ func (d *Driver) warm() (*spawned, error) {
 // it is ended; if it has ended, another is started.
 func (b *blank) Adopt(ctx context.Context, spec sandbox.Spec) (backends.Instance, error) {
 	defer b.Stop(ctx, 0)
-	return b.d.startBy(ctx, spec, b)
+	return b.d.homes.StartBy(ctx, spec, b.place)
+}
+
+// place is that of its driver, with what is started already.
+func (b *blank) place(ctx context.Context, h homes.Home, l *label, spec sandbox.Spec, fresh bool) (*homes.Instance[label], error) {
+	if fresh {
+		l.Mark = b.mark
+	}
+	return b.d.placeBy(ctx, home{h}, l, spec, fresh, b)
 }
 
 // Alive says whether it waits.
@@ -77,6 +107,8 @@ func (b *blank) Stop(context.Context, time.Duration) error {
 	return nil
 }
 
+var errPidfd = errors.New("the kernel gives no pidfd: Linux 5.3 is needed")
+
 // end ends a server that has no home.
 func (s *spawned) end() {
 	s.close()
@@ -89,7 +121,7 @@ func (s *spawned) end() {
 
 // serve gives the server of a home: the blank if there is one, else a new one.
 func (d *Driver) serve(h home, l label, program string, args []string, b *blank) (*spawned, error) {
-	if b != nil && b.Alive() && b.used.CompareAndSwap(false, true) {
+	if b != nil && b.mark == l.Mark && b.Alive() && b.used.CompareAndSwap(false, true) {
 		s, err := d.tell(h, b.s, args)
 		if err == nil {
 			return s, nil
@@ -106,7 +138,7 @@ func (d *Driver) tell(h home, s *spawned, args []string) (_ *spawned, err error)
 			s.close()
 		}
 	}()
-	if s.process, err = d.adopt(h, s.child, s.pidfd); err != nil {
+	if s.process, err = d.homes.Adopt(h.Home, s.child, s.pidfd, nil); err != nil {
 		return nil, err
 	}
 	log, err := h.openLog()
@@ -115,7 +147,7 @@ func (d *Driver) tell(h home, s *spawned, args []string) (_ *spawned, err error)
 	}
 	if err == nil {
 		// Until it has been told all, and the pipe is closed, it is nothing: should we die meanwhile, it ends.
-		_, err = s.order.WriteString(strings.Join(append([]string{h.logFile(), strconv.Itoa(len(args))}, args...), "\x00") + "\x00")
+		_, err = s.order.WriteString(strings.Join(append([]string{h.LogFile(), strconv.Itoa(len(args))}, args...), "\x00") + "\x00")
 	}
 	if err == nil {
 		err = s.order.Close()

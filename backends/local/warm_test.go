@@ -52,9 +52,9 @@ func TestWarmIsNoDifferent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	look := func(driver backends.Driver) string {
+	look := func(driver backends.Driver, env map[string]string) string {
 		b := backends.Open("local", driver, backends.Config{})
-		s, err := b.Start(t.Context(), sandbox.Spec{ID: "same", Owner: "me", Epoch: 4, Env: map[string]string{"SECRET": "x y"}, Limits: sandbox.Limits{}})
+		s, err := b.Start(t.Context(), sandbox.Spec{ID: "same", Owner: "me", Epoch: 4, Env: env, Limits: sandbox.Limits{}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,8 @@ func TestWarmIsNoDifferent(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		o, err := s.Do(t.Context(), sandbox.Action{Args: sandbox.RunArgs{Command: `pwd; env | sort; ls -A . ~; ulimit -a
+		o, err := s.Do(t.Context(), sandbox.Action{Args: sandbox.RunArgs{Command: `pwd; env | sort; declare -p HOME OLDPWD; ls -A . ~; ulimit -a
+			tr '\0' '\n' </proc/$$/environ | sort; ls /proc/$$/fd; cat /proc/$$/cgroup; readlink /proc/$$/cwd; umask; jobs; trap; dirs
 			readlink /proc/$SANDBOXD_PID/cwd; ls -l /proc/$SANDBOXD_PID/fd | grep -c pipe; tr '\0' '\n' < /proc/$SANDBOXD_PID/status | grep -E 'Sig|Cap|Seccomp|NoNew|Groups|Uid'`}}, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -81,10 +82,12 @@ func TestWarmIsNoDifferent(t *testing.T) {
 		return fmt.Sprintf("%s\n%+v\n%s", o.Content, l, strings.Join(files, "\n"))
 	}
 	// What is random in each sandbox, or counts up.
-	random := regexp.MustCompile(`same\.[0-9a-f]{16}|(_PID|PPID|SHLVL|SigQ|SessionID)[=:].*|\d{4,}`)
-	cold, warm := random.ReplaceAllString(look(d), "…"), random.ReplaceAllString(look(warmed{d}), "…")
-	if cold != warm {
-		t.Errorf("cold:\n%s\n\nwarm:\n%s", cold, warm)
+	random := regexp.MustCompile(`[0-9a-f]{24}|shell-[a-z0-9]{12}|(_PID|PPID|SHLVL|SigQ|SessionID)[=:].*|\d{4,}`)
+	for name, env := range map[string]map[string]string{"plain": nil, "variables": {"SECRET": "x y"}, "another home": {"HOME": "/tmp"}} {
+		cold, warm := random.ReplaceAllString(look(d, env), "…"), random.ReplaceAllString(look(warmed{d}, env), "…")
+		if cold != warm {
+			t.Errorf("%s: cold:\n%s\n\nwarm:\n%s", name, cold, warm)
+		}
 	}
 	if err := d.Close(); err != nil {
 		t.Error(err)

@@ -6,23 +6,37 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/internal/cli"
+	"github.com/sandtree/sandtree/sandbox/server"
 )
 
-// orderFD is where a server that waits is told what it is to be.
-const orderFD = 6
+const (
+	waitsFD = 3 // where a server that waits says so, when there is nothing else to do
+	orderFD = 6 // where it is told what it is to be
+)
 
 // runAwait is run once it is known with which arguments.
 func runAwait(ctx context.Context, c cli.Call) (err error) {
+	for fd := 3; fd <= orderFD; fd++ {
+		unix.CloseOnExec(fd)
+	}
+	defer inheritNoIgnored()()
+	environ, _ := takeKey(os.Environ())
+	environ = slices.DeleteFunc(environ, func(v string) bool { return strings.HasPrefix(v, "HOME=") }) // nobody is at home yet
+	shell := server.PrepareShell(server.Config{Env: environ, Mark: variable(environ, server.EnvMark)})
+	defer shell.Close() // if there comes to be no server
+	populate()
+	_, _ = unix.Write(waitsFD, []byte{'w'}) // whoever should hear it is about to be missed
 	if c.Args, err = await(ctx); c.Args == nil || err != nil {
 		return err
 	}
-	return run(ctx, c)
+	return serveBy(ctx, c, readOrder(c.Args), shell)
 }
 
 // await is how a server begins that was started before it was known for whom: it has nothing yet, and waits for its command
@@ -34,7 +48,6 @@ func await(ctx context.Context) (args []string, err error) {
 	}
 	f := os.NewFile(orderFD, "order")
 	defer f.Close()
-	unix.CloseOnExec(orderFD)
 	defer context.AfterFunc(ctx, func() { f.Close() })()
 	// Go forks once to learn what the kernel knows of pidfds, before the first process; here nobody waits for that.
 	if self, err := os.FindProcess(os.Getpid()); err == nil {

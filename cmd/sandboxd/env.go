@@ -84,18 +84,21 @@ func overlay(base, extra []string) []string {
 	return append(out, extra...)
 }
 
-// readEnv reads variables that are each ended by a NUL byte, the only one that no value has.
+// readEnv reads variables that are each ended by a NUL byte, the only one that no value has. On standard input an empty one ends
+// them all: the end of a pipe through which others pass things on may come milliseconds after what was written to it, and also if its
+// writer has died between two variables, of which the key may be the second. Without it nothing has been said.
 func readEnv(file string) ([]string, error) {
 	read := func() ([]byte, error) { return os.ReadFile(file) }
 	if file == "-" {
-		read = func() ([]byte, error) { return io.ReadAll(os.Stdin) }
+		read = func() ([]byte, error) { return readUntil(os.Stdin, "\x00\x00") }
 	}
 	b, err := read()
 	if err != nil {
 		return nil, invalid("--env-file", err)
 	}
-	if n := len(b); file == "-" && n > 0 && b[n-1] != 0 {
-		return nil, invalid("--env-file", errors.New("standard input ended within a variable: whoever writes it has died, and it may be the key"))
+	if text := string(b); file == "-" && text != "" && text != "\x00" && !strings.HasSuffix(text, "\x00\x00") {
+		return nil, invalid("--env-file", errors.New("standard input ended before all was said, of which the key may be a part: whoever writes it has "+
+			"died, or has not ended it with one NUL byte more than that of the last variable"))
 	}
 	var env []string
 	for i, v := range strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00") {
@@ -112,4 +115,18 @@ func readEnv(file string) ([]string, error) {
 		env = append(env, v)
 	}
 	return env, nil
+}
+
+// readUntil reads to the end, or until it has read something that ends with end.
+func readUntil(r io.Reader, end string) (b []byte, err error) {
+	buf := make([]byte, 16<<10)
+	for err == nil && !bytes.HasSuffix(b, []byte(end)) {
+		var n int
+		n, err = r.Read(buf)
+		b = append(b, buf[:n]...)
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return b, err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sandtree/sandtree/sandbox/server"
+	"github.com/sandtree/sandtree/sandbox/shell"
 )
 
 // flags are the command line, in either of its forms, and the variables that OpenHands' launchers set.
@@ -40,6 +41,7 @@ type flags struct {
 	logLevel    slog.Level
 	version     bool
 
+	shell     *shell.Prepared // nil: none is prepared yet
 	announce  bool
 	untold    bool // the file of variables had none
 	openHands bool // the command line has OpenHands' form: a port comes first
@@ -89,7 +91,7 @@ func parse(args []string, environ []string) (*flags, error) {
 	s.StringVar(&f.stateDir, "state-dir", "", "`directory` for what the next sandboxd must know should this one be killed; none: nothing")
 	s.StringVar(&f.keyFile, "key-file", "", "`file` with the key that requests must bring")
 	s.StringArrayVar(&f.hosts, "host", nil, "`name` by which the server may be asked over TCP without a key; may be given again")
-	s.StringVar(&f.envFile, "env-file", "", "`file` of variables for programs, KEY=VALUE each ended by a NUL byte; read once; - is standard input")
+	s.StringVar(&f.envFile, "env-file", "", "`file` of variables for programs, KEY=VALUE each ended by a NUL byte; read once; - is standard input, where one more ends them all")
 	s.StringVar(&f.owner, "owner", "", "`name` of the controller that this sandbox is for")
 	s.Uint64Var(&f.epoch, "epoch", 0, "`number` of the controller's activation; requests with a lower one are refused")
 	s.DurationVar(&f.orphanAfter, "orphan-after", 10*time.Minute, "end when nobody has asked for anything for this `time`")
@@ -215,7 +217,7 @@ func (f *flags) usage() string { return usageHead + f.set.FlagUsagesWrapped(100)
 func (f *flags) config(environ []string, key string, log *slog.Logger) (server.Config, error) {
 	c := server.Config{Owner: f.owner, Epoch: f.epoch, Keep: f.keep, OrphanAfter: f.orphanAfter, FilesRoots: f.filesRoots,
 		Cgroup: f.cgroup, Processes: f.processes, NoChange: f.noChange, Plugins: f.plugins, StateDir: f.stateDir, Key: key, Hosts: f.hosts,
-		Browser: f.browser && !f.noBrowser, PluginTimeout: f.pluginTimeout, VSCode: f.code, Adopt: true, Version: version, Log: log}
+		Shell: f.shell, Browser: f.browser && !f.noBrowser, PluginTimeout: f.pluginTimeout, VSCode: f.code, Adopt: true, Version: version, Log: log}
 	c.Downloads = c.Browser && f.openHands
 	var err error
 	if c.Dir, err = filepath.Abs(f.workingDir); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/sandtree/sandtree/internal/cli"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/server"
+	"github.com/sandtree/sandtree/sandbox/shell"
 )
 
 var version = "dev" // set by the linker
@@ -45,10 +46,29 @@ func run(ctx context.Context, c cli.Call) error {
 	// Before the first program is started the runtime starts a process to see what the kernel can do. That is the shell's
 	// time, so it is done while the flags are read.
 	go os.FindProcess(os.Getpid())
+	return serveBy(ctx, c, readOrder(c.Args), nil)
+}
+
+// An order is what a server was asked to be, by its command line and environment.
+type order struct {
+	flags   *flags
+	environ []string // without the key
+	key     string
+	err     error
+}
+
+func readOrder(args []string) *order {
+	o := &order{}
+	o.environ, o.key = takeKey(os.Environ())
+	o.flags, o.err = parse(args, o.environ)
+	return o
+}
+
+// serveBy runs the server that was ordered. prepared is its shell, if it turns out to be the right one; nil is none.
+func serveBy(ctx context.Context, c cli.Call, o *order, prepared *shell.Prepared) error {
 	defer inheritNoIgnored()()
-	environ, key := takeKey(os.Environ())
-	f, err := parse(c.Args, environ)
-	switch {
+	f, environ, key := o.flags, o.environ, o.key
+	switch err := o.err; {
 	case errors.Is(err, errHelp):
 		fmt.Fprint(c.Stdout, f.usage())
 		return nil
@@ -65,6 +85,7 @@ func run(ctx context.Context, c cli.Call) error {
 	}
 	hideMemory(log)
 	spareThreads(f.spare)
+	f.shell = prepared
 	config, err := f.config(environ, key, log)
 	if err != nil {
 		config.Shell.Close()

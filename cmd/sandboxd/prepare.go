@@ -14,13 +14,14 @@ import (
 // longer than all that is left to do afterwards. It is that of a sandbox without variables of its own; if there turn out to be
 // some, the server starts another. Nothing is done where what is waited for is there already.
 func (f *flags) prepare(c server.Config, environ []string, log *slog.Logger) server.Config {
-	if f.openHands || f.username != "" || !waits(f.envFile) {
+	if f.openHands || f.username != "" || f.shell != nil || !waits(f.envFile) {
 		return c
 	}
 	guess := c
 	guess.Env, guess.Mark = environ, variable(environ, server.EnvMark)
 	c.Shell = server.PrepareShell(guess)
 	if f.announce && f.readyFD >= 0 {
+		populate()
 		if _, err := unix.Write(f.readyFD, []byte{'w'}); err != nil { // whoever should hear it is about to be missed
 			log.Warn("telling that the server waits", "fd", f.readyFD, "err", err)
 		}

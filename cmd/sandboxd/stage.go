@@ -16,7 +16,10 @@ func runStage(ctx context.Context, c cli.Call) error {
 	if err != nil {
 		return err
 	}
+	read := make(chan *order, 1)
+	go func() { read <- readOrder(s.Args) }() // while the jail is made, for which the kernel does most of the work
 	set, err := stage.Enter(s)
+	o := <-read
 	if err != nil {
 		return err
 	}
@@ -26,11 +29,13 @@ func runStage(ctx context.Context, c cli.Call) error {
 	if err := s.KeepDoors(set); err != nil {
 		return err
 	}
-	if set.Missing != nil { // then programs must know of the one door that there is
+	go os.FindProcess(os.Getpid()) // see run
+	if set.Missing != nil {        // then programs must know of the one door that there is
 		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
 			os.Setenv(name, doors.Proxy)
+			o.environ = overlay(o.environ, []string{name + "=" + doors.Proxy})
 		}
 	}
 	c.Args = s.Args
-	return run(ctx, c)
+	return serveBy(ctx, c, o, nil)
 }

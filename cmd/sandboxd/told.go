@@ -58,7 +58,7 @@ func (f *flags) wantKey(key string) error {
 		return nil
 	case f.untold:
 		return invalid("--env-file", errors.New("standard input ended before anything was said: whoever was to say it has died or wants no "+
-			"server; write "+toldEpoch+"=0 and a NUL byte at least"))
+			"server; write "+toldEpoch+"=0 and two NUL bytes at least"))
 	case !strings.HasPrefix(f.listen, "tcp:"):
 		return nil
 	}

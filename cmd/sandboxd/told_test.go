@@ -47,7 +47,9 @@ func TestWantKey(t *testing.T) {
 func TestStandardInputCutOff(t *testing.T) {
 	old := os.Stdin
 	defer func() { os.Stdin = old }()
-	for text, want := range map[string]int{"": 0, "A=1\x00": 1, "A=1\x00SANDBOXD_KEY=ab": -1} {
+	for text, want := range map[string]int{
+		"": 0, "\x00": 0, "A=1\x00": -1, "A=1\x00SANDBOXD_KEY=ab": -1, "A=1\x00SANDBOXD_KEY=ab\x00": -1, "A=1\x00B=2\x00\x00": 2, "A=": -1,
+	} {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
@@ -62,5 +64,26 @@ func TestStandardInputCutOff(t *testing.T) {
 		if want < 0 && sandbox.CodeOf(err) != sandbox.Invalid || want >= 0 && (err != nil || len(env) != want) {
 			t.Errorf("%q: %q, %v", text, env, err)
 		}
+	}
+}
+
+// Whoever is told through others, as a container is, must not wait for the end of its standard input.
+func TestStandardInputStaysOpen(t *testing.T) {
+	old := os.Stdin
+	defer func() { os.Stdin = old }()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	os.Stdin = r
+	go func() {
+		for _, part := range []string{"A=1", "\x00B=", "\x00", "\x00"} {
+			_, _ = w.WriteString(part)
+		}
+	}()
+	if env, err := readEnv("-"); err != nil || !slices.Equal(env, []string{"A=1", "B="}) {
+		t.Errorf("%q, %v", env, err)
 	}
 }

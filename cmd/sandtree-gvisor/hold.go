@@ -46,6 +46,9 @@ func hold() (code int, err error) {
 			_ = c.SignalContainer(unix.SIGTERM, false) // one that has ended needs none
 		}
 	}()
+	if err := leave(); err != nil {
+		return 0, err
+	}
 	if err := o.resign(); err != nil {
 		return 0, err
 	}
@@ -119,17 +122,20 @@ func (o *order) config() (*config.Config, error) {
 	return config.NewFromFlags(fs)
 }
 
-// killed is how many processes of the control group the kernel has killed for want of memory; 0 if it does not count.
+// killed is how many processes of the control group the kernel has killed for want of memory; 0 if it does not count. The file stays
+// open: later it is not to be seen from here.
 func (o *order) killed() int {
 	if o.OOM == "" {
 		return 0
 	}
-	f, err := os.Open(o.OOM)
-	if err != nil {
-		return 0
+	if o.counter == nil {
+		f, err := os.Open(o.OOM)
+		if err != nil {
+			return 0
+		}
+		o.counter = f
 	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
+	for s := bufio.NewScanner(io.NewSectionReader(o.counter, 0, 1<<16)); s.Scan(); {
 		if v, ok := strings.CutPrefix(s.Text(), "oom_kill "); ok {
 			n, _ := strconv.Atoi(v)
 			return n

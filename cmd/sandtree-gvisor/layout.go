@@ -20,6 +20,7 @@ const (
 	mountsDir = base + "/mounts" // what is mounted in it, by number
 	bundleDir = base + "/bundle" // its description, as gVisor reads it
 	stateDir  = base + "/state"  // gVisor's own notes
+	ownDir    = base + "/own"    // the root of this process, once gVisor has started
 )
 
 // errCannot says that the machine does not let a sandbox be made.

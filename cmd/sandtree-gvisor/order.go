@@ -31,6 +31,8 @@ type order struct {
 	OOM      string      `json:"oom"`      // file that counts what the kernel has killed in the control group; "" if none
 	OOMScore int         `json:"oom_score"`
 	Debug    string      `json:"debug"` // directory for gVisor's logs; "" is none
+
+	counter *os.File // OOM, once it has been read
 }
 
 // A tree is a mount that is nowhere yet (open_tree(2)), of a directory or a file.

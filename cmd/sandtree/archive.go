@@ -19,7 +19,8 @@ func exportCommand(a *app) *cobra.Command {
 		Use:   "export SNAPSHOT|ID FILE",
 		Short: "Write a snapshot to a file, to take it elsewhere",
 		Long: `Write a snapshot to a file; or, if there is no snapshot of that name, what files the runtime of that id has now. A single -
-is stdout. The file is a tar archive compressed by zstd, with the directories workspace and home; owners are not kept.`,
+is stdout. The file is a tar archive compressed by zstd, with the directories workspace and home, with docker an image, and
+their sums; owners are not kept. It can be imported for a backend of the same kind: jail and local, or docker.`,
 		Example: `  sandtree export before-upgrade before.tar.zst
   sandtree export web - | ssh elsewhere sandtree import - --name web`,
 		Args:              wants(2, 2, "the name of a snapshot or the id of a runtime, and a file"),
@@ -86,7 +87,8 @@ func importCommand(a *app) *cobra.Command {
 		Use:   "import FILE",
 		Short: "Make a snapshot of a file that export has written",
 		Long: `Make a snapshot of a file that sandtree export has written, here or elsewhere. A single - is stdin. The file need not be
-trusted: nothing of it gets anywhere but into the snapshot, and it may hold no more than --most-bytes and --most-files.`,
+trusted: nothing of it gets anywhere but into the snapshot, and it may hold no more than --most-bytes and --most-files. One that
+is not whole, or of another kind of backend, is refused, and nothing of it stays.`,
 		Example: `  sandtree import before.tar.zst
   sandtree import - --name web --backend jail <web.tar.zst
   sandtree fork $(sandtree import before.tar.zst)`,

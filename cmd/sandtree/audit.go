@@ -45,6 +45,8 @@ func (l *listing) auditRecord(body json.RawMessage) string {
 // auditAbout is what a record is about besides who and how.
 func auditAbout(r sandbox.AuditRecord) string {
 	switch {
+	case r.Reason != "":
+		return r.Reason
 	case r.Kind == sandbox.AuditGap:
 		return "whoever watched was killed: what was done just before is not known"
 	case len(r.Changes) > 0:
@@ -67,7 +69,7 @@ func auditAbout(r sandbox.AuditRecord) string {
 	if r.To != "" {
 		parts = append(parts, "-> "+r.To)
 	}
-	if r.Write {
+	if r.Write && strings.HasPrefix(r.Call, "open") { // of the others the name says it
 		parts = append(parts, "(to write)")
 	}
 	if len(r.Numbers) > 0 {

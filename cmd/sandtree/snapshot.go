@@ -17,7 +17,8 @@ func snapshotCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "snapshot ID",
 		Short: "Keep the files that a runtime has now",
-		Long: `Keep the files of a runtime as they are now: its workspace and its home, and with docker the rest of its file system.
+		Long: `Keep the files of a runtime as they are now: its workspace and its home, with docker the rest of its file system, and with
+the overlay of a jail what was written over its root.
 Actions that were asked for before are done first, and none runs meanwhile. The runtime goes on. A new runtime can begin
 with the snapshot (sandtree fork), and the same one be given the files back (sandtree restore); both are as good when the
 runtime is gone. A snapshot holds what programs have written, secrets too, and no variable of the runtime's.`,

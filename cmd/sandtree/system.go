@@ -35,10 +35,11 @@ func (a *app) system(ctx context.Context, onStatus func(supervisor.StatusChange)
 			s.RecordConnection(id, c)
 		}
 	}
-	audited := func(id sandbox.ID, r sandbox.AuditRecord) {
+	audited := func(id sandbox.ID, records []sandbox.AuditRecord) error {
 		if s := system.Load(); s != nil {
-			s.RecordAudit(id, r)
+			return s.RecordAudit(id, records)
 		}
+		return &sandbox.Error{Code: sandbox.Unavailable, Op: "audit", ID: id, Err: errors.New("the runtimes are being opened")}
 	}
 	for name, open := range standard.Drivers() {
 		d, err := open(backends.Options{StateDir: c.StateDir, Environ: a.env, Values: c.Backends[name], OnConnection: connected, OnAudit: audited, Log: a.log()})

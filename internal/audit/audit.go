@@ -24,6 +24,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/net/bpf"
+
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -47,8 +49,14 @@ type Call struct {
 	Kind sandbox.AuditKind `json:"kind"`
 	// Form says what its arguments are, one letter each: see describe.
 	Form string `json:"form,omitempty"`
+	// Write says that it changes a file, whatever its arguments.
+	Write bool `json:"write,omitempty"`
 	// Errno is the answer; 0 lets it go on.
 	Errno int `json:"errno,omitempty"`
+	// Decide is what decides by the call's arguments instead, as a filter does: steps over struct seccomp_data.
+	Decide []bpf.RawInstruction `json:"decide,omitempty"`
+	// Refused is the kind of those that are denied by that; "" is Kind.
+	Refused sandbox.AuditKind `json:"refused,omitempty"`
 }
 
 // IDs maps a range of user numbers.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -63,8 +64,26 @@ func Load(filter []byte, number int) error {
 func Available() error {
 	// With such flags and no filter the kernel looks at the flags first.
 	_, _, errno := syscall.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, 0)
-	if errno == syscall.EFAULT {
-		return nil
+	if errno != syscall.EFAULT {
+		return fmt.Errorf("the kernel cannot ask a process before a system call in the way that is needed, which takes Linux 5.19: %w", errno)
 	}
-	return fmt.Errorf("the kernel cannot ask a process before a system call in the way that is needed, which takes Linux 5.19: %w", errno)
+	return canTake()
+}
+
+// canTake says whether a descriptor of another process can be had here.
+func canTake() error {
+	const scope = "/proc/sys/kernel/yama/ptrace_scope"
+	if b, err := os.ReadFile(scope); err == nil && strings.TrimSpace(string(b)) == "3" {
+		return errors.New("no process may look into another, by " + scope)
+	}
+	self, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return os.NewSyscallError("pidfd_open", err)
+	}
+	defer unix.Close(self)
+	own, err := unix.PidfdGetfd(self, self, 0) // of itself it may, unless a filter denies it
+	if err != nil {
+		return fmt.Errorf("the descriptor by which the kernel asks cannot be taken: %w", os.NewSyscallError("pidfd_getfd", err))
+	}
+	return unix.Close(own)
 }

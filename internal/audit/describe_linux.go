@@ -20,7 +20,7 @@ import (
 //	n  a number
 //	-  what is not told
 func describe(n *notice, c Call) sandbox.AuditRecord {
-	r := record{AuditRecord: sandbox.AuditRecord{Kind: c.Kind, Call: c.Name}}
+	r := record{AuditRecord: sandbox.AuditRecord{Kind: c.Kind, Call: c.Name, Write: c.Write}}
 	if c.Errno != 0 {
 		r.Denied = unix.ErrnoName(unix.Errno(c.Errno))
 	}

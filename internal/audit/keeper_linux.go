@@ -20,6 +20,7 @@ import (
 // keeper is one, for one sandbox.
 type keeper struct {
 	config   Config
+	decider  decider
 	listener listener
 	server   int     // a pidfd
 	inHand   *notice // the call that is dealt with, in the memory of a file
@@ -42,6 +43,9 @@ func Keep() error {
 		unix.CloseOnExec(fd)
 	}
 	k := &keeper{config: c, server: ServerFD, queue: newQueue(c.Rate)}
+	if k.decider, err = newDecider(c.Calls); err != nil {
+		return err
+	}
 	if err := k.holdState(); err != nil {
 		return err
 	}
@@ -143,13 +147,14 @@ func (k *keeper) watch() error {
 // deal tells of a call, if there is room for it, and answers it.
 func (k *keeper) deal(n *notice) {
 	c, known := k.config.Calls[int(n.Number)]
-	if !known {
-		c.Errno = int(unix.ENOSYS) // no filter of ours asks about it
-	} else if k.queue.wants(c.Kind) {
+	c = k.decider.answer(c, known, n)
+	switch {
+	case !known: // nobody asked to be told
+	case k.queue.wants(c.Kind):
 		if r := k.read(n, c); r.Process != nil && k.listener.valid(n.ID) {
 			k.queue.put(r)
 		}
-	} else {
+	default:
 		k.sumUp()
 	}
 	_ = k.listener.answer(n.ID, c.Errno) // of one who waits no more

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -90,13 +91,16 @@ func TestServe(t *testing.T) {
 	var told []string
 	hear := func(c net.Conn, most int) (replaced bool, err error) {
 		n := 0
-		return Hear(c, func(r sandbox.AuditRecord) {
+		return Hear(c, func(records []sandbox.AuditRecord) error {
 			mu.Lock()
 			defer mu.Unlock()
-			told = append(told, r.Path)
-			if n++; n == most {
+			for _, r := range records {
+				told = append(told, r.Path)
+			}
+			if n += len(records); most > 0 && n >= most {
 				c.Close() // as a controller that is killed
 			}
+			return nil
 		})
 	}
 	put(0, 10)
@@ -139,4 +143,61 @@ func TestServe(t *testing.T) {
 			t.Fatalf("told was %v, the first %d of them before it was cut off", told, heardFirst)
 		}
 	}
+}
+
+// What nobody takes is not acknowledged: the next connection is told of it.
+func TestUntaken(t *testing.T) {
+	leak.Check(t)
+	at, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := newQueue(sandbox.MaxAuditRate)
+	ended := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { q.serve(at, ended) })
+	const all = 3 * together
+	for i := range all {
+		q.put(sandbox.AuditRecord{Kind: sandbox.AuditExec, Path: fmt.Sprint(i)})
+	}
+	var taken []string
+	for round := range 5 {
+		c, err := net.Dial("unix", at.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls := 0
+		_, err = Hear(c, func(records []sandbox.AuditRecord) error {
+			if calls++; calls == 2 && round < 2 {
+				return errors.New("the disk is full")
+			}
+			if len(records) > together {
+				t.Errorf("%d records are told at a time", len(records))
+			}
+			for _, r := range records {
+				taken = append(taken, r.Path)
+			}
+			if len(taken) == all {
+				q.close()
+			}
+			return nil
+		})
+		c.Close()
+		if round < 2 != errors.Is(err, ErrUntaken) {
+			t.Fatalf("round %d ends with %v", round, err)
+		}
+		if len(taken) == all {
+			break
+		}
+	}
+	for i, s := range taken {
+		if s != fmt.Sprint(i) {
+			t.Fatalf("taken was %v", taken)
+		}
+	}
+	if len(taken) != all {
+		t.Errorf("of %d records %d were taken", all, len(taken))
+	}
+	close(ended)
+	wg.Wait()
 }

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -137,10 +139,17 @@ func (h *hearer) finish() {
 // maxLine is what a controller reads of one record, in bytes: all that a record may have, and each byte of it escaped.
 const maxLine = 256 << 10
 
-// Hear hears what a keeper has to tell, one record at a time, until the connection ends: replaced says that another controller
-// hears the rest. When tell has returned, the keeper forgets the record, if it hears of it.
-func Hear(c net.Conn, tell func(sandbox.AuditRecord)) (replaced bool, err error) {
+// together is how many records are told at a time, if so many have come.
+const together = 64
+
+// ErrUntaken says that records were not taken by whoever was told. The keeper has them still, for the next who hears it.
+var ErrUntaken = errors.New("nobody took them")
+
+// Hear hears what a keeper has to tell, a few records at a time, until the connection ends: replaced says that another controller
+// hears the rest. What tell has returned nil for, the keeper forgets, if it hears of it; else Hear ends with ErrUntaken.
+func Hear(c net.Conn, tell func([]sandbox.AuditRecord) error) (replaced bool, err error) {
 	r := bufio.NewReaderSize(c, maxLine)
+	var records []sandbox.AuditRecord
 	for {
 		text, err := r.ReadSlice('\n')
 		if err == io.EOF && len(text) == 0 {
@@ -156,12 +165,15 @@ func Hear(c net.Conn, tell func(sandbox.AuditRecord)) (replaced bool, err error)
 			return false, err
 		}
 		if l.Replaced {
-			return true, nil
+			return true, nil // and who hears now is told of what was not told here
 		}
-		tell(l.AuditRecord)
-		if r.Buffered() > 0 && l.Seq%acknowledged != 0 {
-			continue // the next one will do for both
+		if records = append(records, l.AuditRecord); len(records) < together && r.Buffered() > 0 {
+			continue
 		}
+		if err := tell(records); err != nil {
+			return false, fmt.Errorf("%w, %d or more: %w", ErrUntaken, len(records), err)
+		}
+		records = nil
 		var b [8]byte
 		binary.LittleEndian.PutUint64(b[:], l.Seq)
 		if _, err := c.Write(b[:]); err != nil {
@@ -169,6 +181,3 @@ func Hear(c net.Conn, tell func(sandbox.AuditRecord)) (replaced bool, err error)
 		}
 	}
 }
-
-// acknowledged is every how many records a controller says so, if they come faster than it tells them.
-const acknowledged = 16

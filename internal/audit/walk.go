@@ -1,7 +1,10 @@
 package audit
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"hash/maphash"
 	"io"
 	"io/fs"
 	"os"
@@ -18,105 +21,182 @@ import (
 const (
 	MaxFiles  = 50_000
 	maxDepth  = 64
-	maxLook   = 5 * time.Second
-	maxNames  = 16 << 20 // bytes of all paths
-	maxTold   = 64 << 10 // bytes of the paths of one list of changes
-	maxListed = 1024     // entries that are read of a directory at a time
+	maxWork   = 5 * time.Second // of which nothing is waiting
+	maxTree   = 8 << 20         // bytes that are remembered of one
+	perFile   = 64              // of these, for each file, besides its path
+	maxTold   = 64 << 10        // bytes of the paths of one list of changes
+	maxListed = 1024            // entries that are read of a directory at a time
 )
 
-// stamp is what a change of a file changes.
-type stamp struct {
-	mode            uint32
-	size            int64
-	written, rights unix.Timespec
+// stamp is what a change of a file changes, mixed up: eight bytes of each file are remembered for it. What a stranger cannot guess
+// of the mixing, nobody can make a change that does not show.
+type stamp uint64
+
+var seed = maphash.MakeSeed()
+
+func stampOf(s *unix.Stat_t) stamp {
+	if s.Mode&unix.S_IFMT == unix.S_IFDIR { // what has changed in a directory is told of itself
+		return stamp(maphash.Comparable(seed, s.Mode))
+	}
+	return stamp(maphash.Comparable(seed, struct {
+		mode            uint32
+		size            int64
+		written, rights unix.Timespec
+	}{s.Mode, s.Size, s.Mtim, s.Ctim}))
 }
 
 // A Tree is what a directory had in it at a time.
 type Tree struct {
 	files map[string]stamp
-	// Whole says that it is all there was; else there were too many files, or they were too deep, or it took too long.
-	Whole bool
+	size  int64  // bytes, as they are counted
+	looks *Looks // that count them
+	// Lacks says why it is not all that there was, for people; "" if it is.
+	Lacks string
 }
 
-// Look looks at what is in a directory. Nothing in it is opened but directories, and no link is followed.
-func Look(dir string) (Tree, error) {
+// Len is how many files and directories there are.
+func (t *Tree) Len() int { return len(t.files) }
+
+func (t *Tree) whole() bool { return t.Lacks == "" }
+
+// Release forgets it.
+func (t *Tree) Release() {
+	if t.looks != nil {
+		t.looks.free(t.size)
+	}
+	t.files, t.size = nil, 0
+}
+
+// Look looks at what is in a directory, in turns with the other looks; it waits for them, and no longer than ctx lasts. Nothing in it
+// is opened but directories, and no link is followed. Whoever has it releases it.
+func (l *Looks) Look(ctx context.Context, dir string) (*Tree, error) {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return Tree{}, &fs.PathError{Op: "open", Path: dir, Err: err}
+		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
 	}
-	l := look{Tree: Tree{files: map[string]stamp{}, Whole: true}, until: time.Now().Add(maxLook)}
-	l.in(os.NewFile(uintptr(fd), dir), "", 0)
-	return l.Tree, nil
+	d := os.NewFile(uintptr(fd), dir)
+	k := look{Tree: &Tree{files: map[string]stamp{}, looks: l}, ctx: ctx}
+	if err := k.begin(); err != nil {
+		d.Close()
+		return nil, err
+	}
+	k.in(d, "", 0)
+	if k.err != nil { // of a turn that it did not get
+		k.Release()
+		return nil, k.err
+	}
+	k.end()
+	return k.Tree, nil
 }
 
 type look struct {
-	Tree
-	until time.Time
-	names int  // bytes of paths
-	full  bool // no more is looked at
+	*Tree
+	ctx   context.Context // of this one look
+	began time.Time       // the turn
+	work  time.Duration   // in turns before this one
+	full  bool            // no more is looked at
+	err   error           // of ctx
+}
+
+func (k *look) begin() error {
+	err := k.looks.begin(k.ctx)
+	k.began = time.Now()
+	return err
+}
+
+func (k *look) end() {
+	took := time.Since(k.began)
+	k.work += took
+	k.looks.end(took)
+}
+
+// step is called before each entry: it lets others have their turns, and says whether to go on.
+func (k *look) step(size int64) bool {
+	took := time.Since(k.began)
+	switch {
+	case k.full:
+		return false
+	case len(k.files) >= MaxFiles:
+		return k.lack(fmt.Sprintf("there are more than %d files", MaxFiles))
+	case k.work+took > maxWork:
+		return k.lack("to look at the files takes too long")
+	case k.size+size > maxTree:
+		return k.lack("the paths of the files are too long")
+	case !k.looks.take(k.size, size):
+		return k.lack("the sandboxes of this controller have too many files together")
+	}
+	k.size += size
+	if took > piece {
+		k.end()
+		k.err = k.begin()
+		k.full = k.err != nil
+	}
+	return !k.full
+}
+
+// lack ends the look: there is more, and why it is not looked at.
+func (k *look) lack(why string) (more bool) {
+	k.Lacks, k.full = why, true
+	return false
 }
 
 // in looks at a directory, which it closes.
-func (l *look) in(d *os.File, path string, depth int) {
+func (k *look) in(d *os.File, path string, depth int) {
 	defer d.Close()
 	for {
 		names, err := d.Readdirnames(maxListed)
 		for _, name := range names {
-			if l.full = l.full || len(l.files) >= MaxFiles || l.names > maxNames || time.Now().After(l.until); l.full {
-				l.Whole = false
+			if !k.step(int64(len(path) + len(name) + perFile)) {
 				return
 			}
-			l.at(int(d.Fd()), name, path+name, depth)
+			k.at(int(d.Fd()), name, path+name, depth)
 		}
 		if err != nil {
-			l.Whole = l.Whole && errors.Is(err, io.EOF)
+			if !errors.Is(err, io.EOF) {
+				k.Lacks = "a directory cannot be read"
+			}
 			return
 		}
-		if l.full {
+		if k.full {
 			return
 		}
 	}
 }
 
-func (l *look) at(dir int, name, path string, depth int) {
+func (k *look) at(dir int, name, path string, depth int) {
 	var s unix.Stat_t
 	if unix.Fstatat(dir, name, &s, unix.AT_SYMLINK_NOFOLLOW) != nil {
 		return // gone since
 	}
-	l.names += len(path)
-	st := stamp{s.Mode, s.Size, s.Mtim, s.Ctim}
+	k.files[path] = stampOf(&s)
 	if s.Mode&unix.S_IFMT != unix.S_IFDIR {
-		l.files[path] = st
 		return
 	}
-	// What has changed in a directory is told of itself.
-	st.size, st.written, st.rights = 0, unix.Timespec{}, unix.Timespec{}
-	l.files[path] = st
 	if depth+1 >= maxDepth {
-		l.Whole = false
+		k.Lacks = fmt.Sprintf("there are directories more than %d deep", maxDepth)
 		return
 	}
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return
 	}
-	l.in(os.NewFile(uintptr(fd), name), path+"/", depth+1)
+	k.in(os.NewFile(uintptr(fd), name), path+"/", depth+1)
 }
 
 // Changes are how after differs from t, by path; most of them at most, and how many more there are. Of a tree that was not
 // looked at wholly it is not said what was removed from it or, if that is t, added.
-func (t Tree) Changes(after Tree, most int) (list []sandbox.FileChange, more int) {
+func (t *Tree) Changes(after *Tree, most int) (list []sandbox.FileChange, more int) {
 	add := func(path string, c sandbox.FileChangeKind) {
 		list = append(list, sandbox.FileChange{Path: path, Change: c})
 	}
 	for path, s := range after.files {
-		if old, ok := t.files[path]; !ok && t.Whole {
+		if old, ok := t.files[path]; !ok && t.whole() {
 			add(path, sandbox.FileAdded)
 		} else if ok && old != s {
 			add(path, sandbox.FileModified)
 		}
 	}
-	if after.Whole {
+	if after.whole() {
 		for path := range t.files {
 			if _, ok := after.files[path]; !ok {
 				add(path, sandbox.FileRemoved)
@@ -136,6 +216,3 @@ func (t Tree) Changes(after Tree, most int) (list []sandbox.FileChange, more int
 	}
 	return list, more
 }
-
-// Len is how many files and directories there are.
-func (t Tree) Len() int { return len(t.files) }

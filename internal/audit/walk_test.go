@@ -19,9 +19,11 @@ func write(t *testing.T, file, content string) {
 	}
 }
 
-func look1(t *testing.T, dir string) Tree {
+func look1(t *testing.T, dir string) *Tree { return lookWith(t, NewLooks(), dir) }
+
+func lookWith(t *testing.T, l *Looks, dir string) *Tree {
 	t.Helper()
-	tree, err := Look(dir)
+	tree, err := l.Look(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,24 +63,24 @@ func TestDeep(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "a"), "a")
 	before := look1(t, dir)
-	if before.Whole || before.Len() > maxDepth+1 {
-		t.Errorf("of a deep tree there are %d files, whole %v", before.Len(), before.Whole)
+	if before.Lacks == "" || before.Len() > maxDepth+1 {
+		t.Errorf("of a deep tree there are %d files, lacking %q", before.Len(), before.Lacks)
 	}
 	os.Remove(filepath.Join(dir, "a"))
 	write(t, filepath.Join(dir, "b"), "b")
 	if list, _ := before.Changes(look1(t, dir), 10); len(list) != 0 {
 		t.Errorf("of trees that are not known wholly it is said that %v", list)
 	}
-	if _, err := Look(filepath.Join(dir, "b")); err == nil {
+	if _, err := NewLooks().Look(t.Context(), filepath.Join(dir, "b")); err == nil {
 		t.Error("a file is a tree")
 	}
 }
 
 // What a workspace's programs give as a path does not lead to much being told.
 func TestLongPaths(t *testing.T) {
-	before, after := Tree{files: map[string]stamp{}, Whole: true}, Tree{files: map[string]stamp{}, Whole: true}
+	before, after := &Tree{files: map[string]stamp{}}, &Tree{files: map[string]stamp{}}
 	for i := range 200 {
-		after.files[fmt.Sprintf("%03d%s", i, strings.Repeat("x", 4000))] = stamp{}
+		after.files[fmt.Sprintf("%03d%s", i, strings.Repeat("x", 4000))] = 0
 	}
 	list, more := before.Changes(after, 1000)
 	size := 0

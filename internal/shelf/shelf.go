@@ -108,14 +108,37 @@ func (s Shelf) begin() (dir string, unlock func(), err error) {
 
 // Remove removes a name and what is in its directory. No such name is no error.
 func (s Shelf) Remove(name string) error {
-	gone := s.Path(gonePrefix + rand.Text())
-	if err := os.Rename(s.Path(name), gone); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+	remove, err := s.Hide(name)
+	if err != nil {
 		return err
 	}
-	err := held.RemoveTree(gone)
+	return remove()
+}
+
+// Hide takes a name away in one step. What was in its directory, which may take long, is removed by what it returns; or by
+// whoever cleans.
+func (s Shelf) Hide(name string) (remove func() error, err error) {
+	gone := s.Path(gonePrefix + rand.Text())
+	if err := os.Rename(s.Path(name), gone); errors.Is(err, fs.ErrNotExist) {
+		return func() error { return nil }, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return func() error {
+		err := held.RemoveTree(gone)
+		_ = os.Remove(string(s)) // if nothing is in it
+		return err
+	}, nil
+}
+
+// Borrow gives f a directory, which is gone when it returns, or when somebody cleans after this process has ended.
+func (s Shelf) Borrow(f func(dir string) error) error {
+	dir, unlock, err := s.begin()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	err = errors.Join(f(dir), held.RemoveTree(dir))
 	_ = os.Remove(string(s)) // if nothing is in it
 	return err
 }

@@ -49,6 +49,39 @@ func TestShelf(t *testing.T) {
 	}
 }
 
+// TestHide takes a name away, which is free at once, and what it was the name of later.
+func TestHide(t *testing.T) {
+	s := Shelf(filepath.Join(t.TempDir(), "shelf"))
+	fill := func(dir string) (any, error) { return 1, os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o600) }
+	if err := s.Put("a", fill); err != nil {
+		t.Fatal(err)
+	}
+	remove, err := s.Hide("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put("a", fill); err != nil {
+		t.Errorf("its name is not free: %v", err)
+	}
+	if kept, _ := filepath.Glob(filepath.Join(string(s), ".gone-*", "file")); len(kept) != 1 {
+		t.Errorf("kept are %v", kept)
+	}
+	if err := errors.Join(remove(), s.Remove("a")); err != nil {
+		t.Error(err)
+	}
+	var dir string
+	err = s.Borrow(func(d string) error {
+		dir = d
+		return os.WriteFile(filepath.Join(d, "file"), nil, 0o600)
+	})
+	if _, gone := os.Lstat(dir); err != nil || !errors.Is(gone, fs.ErrNotExist) {
+		t.Errorf("%s: %v, %v", dir, err, gone)
+	}
+	if _, err := os.Lstat(string(s)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of an empty one there is %v", err)
+	}
+}
+
 // TestAtOnce has several fill the same name at once, while others clean: one gets it, whole, and nothing else is left.
 func TestAtOnce(t *testing.T) {
 	s := Shelf(filepath.Join(t.TempDir(), "shelf"))

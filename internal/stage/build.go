@@ -97,7 +97,7 @@ func openRoot(m *Mount) (dir, error) {
 		fd, err = newTmpfs(1<<20, 0, 0o755) // nothing but mount points and small files
 	} else {
 		over := *m // there must be places for what is mounted, whether or not it can be written to in the end
-		over.Overlay = true
+		over.Overlay = !m.Ready
 		fd, err = over.open()
 	}
 	if err != nil {

@@ -26,14 +26,19 @@ func confine(filter []byte, audited int) error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("PR_SET_DUMPABLE: %w", err)
 	}
-	for _, call := range []struct {
-		what   string
-		option uintptr
-		value  uintptr
-	}{{"PR_SET_SECUREBITS", unix.PR_SET_SECUREBITS, secureBits}, {"PR_SET_NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS, 1}} {
-		if err := onAllThreads(unix.SYS_PRCTL, call.option, call.value); err != nil {
-			return fmt.Errorf("%s: %w", call.what, err)
-		}
+	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, secureBits); err != nil {
+		return fmt.Errorf("PR_SET_SECUREBITS: %w", err)
+	}
+	// With a filter it is enough that the thread which loads it has this: whom the filter reaches, this reaches (the kernel's
+	// seccomp_sync_threads), and each call on all threads stops them all.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	noNewPrivs := func() error { return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }
+	if len(filter) == 0 {
+		noNewPrivs = func() error { return onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1) }
+	}
+	if err := noNewPrivs(); err != nil {
+		return fmt.Errorf("PR_SET_NO_NEW_PRIVS: %w", err)
 	}
 	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	none := &[2]unix.CapUserData{} // with these the ambient set goes too

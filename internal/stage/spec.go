@@ -21,7 +21,7 @@ const maxSpec = 1 << 20
 type Spec struct {
 	Args     []string `json:"args,omitzero"` // command line of the server, without its name; empty: only try whether all works
 	Hostname string   `json:"hostname,omitzero"`
-	Root     *Mount   `json:"root,omitzero"`   // the root file system, under an overlay that can be written to if it is Writable; nil is an empty one
+	Root     *Mount   `json:"root,omitzero"`   // the root file system, under an overlay that can be written to if it is Writable, unless it is Ready; nil is an empty one
 	Mounts   []Mount  `json:"mounts,omitzero"` // in this order, so that what is below another comes after it
 	Files    []File   `json:"files,omitzero"`
 	Links    []Link   `json:"links,omitzero"`
@@ -65,6 +65,8 @@ type Mount struct {
 	Mode     uint32 `json:"mode,omitzero"`     // of a tmpfs; 0 is 0755
 	// Overlay lays a tmpfs over the source: it can be written to, and nothing of it reaches the source or outlives the jail.
 	Overlay bool `json:"overlay,omitzero"`
+	// Ready says of the root that whoever made the jail has laid something over it already.
+	Ready bool `json:"ready,omitzero"`
 }
 
 // File is one with a content of its own.

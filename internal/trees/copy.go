@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"strconv"
 	"strings"
 
@@ -17,6 +16,8 @@ import (
 type Copying struct {
 	// Owner says whose a file is to be that is uid's and gid's; nil leaves all to this process's user.
 	Owner func(uid, gid uint32) (uint32, uint32)
+	// Layer says that the tree is a layer of an overlay: what says in it that something of the layers below is gone is copied too.
+	Layer bool
 }
 
 // Copy copies what is in the directory from into to, which is made if it is missing; from need not be a path by which others
@@ -41,12 +42,15 @@ func (c Copying) CopyFrom(ctx context.Context, src *os.File, to string) (Stats, 
 		return Stats{}, errors.Join(err, src.Close())
 	}
 	defer dst.Close()
-	w := &copier{Copying: c, ctx: ctx, top: dst, names: map[inode]string{}}
-	again, err := open(int(dst.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	w := &copier{Copying: c, top: dst}
+	w.walker = walker{ctx: ctx, visit: w.entry, leave: w.finish}
+	again, err := openDir(int(dst.Fd()), ".")
+	if err != nil {
+		return Stats{}, errors.Join(err, src.Close())
+	}
+	top, err := newLevel("", src, again)
 	if err == nil {
-		err = w.dir(src, again, "", 0)
-	} else {
-		src.Close()
+		err = w.walk(top)
 	}
 	return w.Stats, err
 }
@@ -55,66 +59,53 @@ func (c Copying) CopyFrom(ctx context.Context, src *os.File, to string) (Stats, 
 type copier struct {
 	Copying
 	Stats
-	ctx   context.Context
+	walker
 	top   *os.File
-	names map[inode]string // of files with several, below top
-	again int64            // bytes of such files that are not known again
+	links links
+	again int64 // bytes of such files that are not known again
 }
 
-// dir copies what is in src into dst, and then what src is; it closes both. at is where dst is below the top.
-func (w *copier) dir(src, dst *os.File, at string, depth int) error {
-	defer src.Close()
-	defer dst.Close()
-	if depth > maxDepth {
-		return ErrDeep
-	}
-	err := each(src, func(name string) error {
-		if err := context.Cause(w.ctx); err != nil {
-			return err
-		}
-		err := w.entry(src, dst, name, path.Join(at, name), depth)
-		if err != nil && !errors.Is(err, ErrDeep) && depth == 0 {
-			err = fmt.Errorf("%.300q: %w", name, err)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
+// finish makes of a directory that has all that it is to have what the original is.
+func (w *copier) finish(l *level) error {
 	var s unix.Stat_t
-	if err := unix.Fstat(int(src.Fd()), &s); err != nil {
+	if err := unix.Fstat(l.src.fd(), &s); err != nil {
 		return err
 	}
-	return w.dress(src, dst, s)
+	return w.dress(l.src.f, l.dst.f, s)
 }
 
-func (w *copier) entry(src, dst *os.File, name, at string, depth int) error {
-	from, to := int(src.Fd()), int(dst.Fd())
+func (w *copier) entry(l *level, name string) (*level, error) {
+	from, to := l.src.fd(), l.dst.fd()
 	s, err := lstat(from, name)
 	if err != nil {
-		return unlessGone(err)
+		return nil, unlessGone(err)
 	}
 	switch s.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
 		sub, err := openDir(from, name)
 		if err != nil {
-			return unlessGone(err)
+			return nil, unlessGone(err)
 		}
 		w.Files++
 		if err := unix.Mkdirat(to, name, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
-			return errors.Join(err, sub.Close())
+			return nil, errors.Join(err, sub.Close())
 		}
 		made, err := openDir(to, name)
 		if err != nil {
-			return errors.Join(err, sub.Close())
+			return nil, errors.Join(err, sub.Close())
 		}
-		return w.dir(sub, made, at, depth+1)
+		return newLevel(name, sub, made)
 	case unix.S_IFREG:
-		return w.file(from, to, name, at)
+		return nil, w.file(from, to, name)
 	case unix.S_IFLNK:
-		return w.link(from, to, name, s)
+		return nil, w.link(from, to, name, s)
+	case unix.S_IFCHR:
+		if w.Layer && s.Rdev == 0 {
+			w.Files++
+			return nil, unix.Mknodat(to, name, unix.S_IFCHR, 0)
+		}
 	}
-	return nil
+	return nil, nil
 }
 
 func (w *copier) link(from, to int, name string, s unix.Stat_t) error {
@@ -138,7 +129,7 @@ func (w *copier) link(from, to int, name string, s unix.Stat_t) error {
 	return unix.UtimesNanoAt(to, name, []unix.Timespec{s.Atim, s.Mtim}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-func (w *copier) file(from, to int, name, at string) error {
+func (w *copier) file(from, to int, name string) error {
 	src, err := open(from, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return unlessGone(err)
@@ -152,16 +143,8 @@ func (w *copier) file(from, to int, name, at string) error {
 		return nil // it has become something else
 	}
 	w.Files++
-	id := inode{s.Dev, s.Ino}
-	if s.Nlink > 1 {
-		if first, ok := w.names[id]; ok && unix.Linkat(int(w.top.Fd()), first, to, name, 0) == nil {
-			return nil
-		}
-		if len(w.names) < maxLinks {
-			w.names[id] = at
-		} else if w.again += s.Size; w.again > maxAgain {
-			return ErrLinks
-		}
+	if linked, err := w.linked(to, name, s); linked || err != nil {
+		return err
 	}
 	dst, err := open(to, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
@@ -175,10 +158,29 @@ func (w *copier) file(from, to int, name, at string) error {
 	return errors.Join(err, dst.Close())
 }
 
+// linked gives a file that has been copied under another name this one too. false if it must be copied.
+func (w *copier) linked(to int, name string, s unix.Stat_t) (bool, error) {
+	if s.Nlink < 2 {
+		return false, nil
+	}
+	id := inode{s.Dev, s.Ino}
+	first, known := w.links.names[id]
+	if known && unix.Linkat(int(w.top.Fd()), first, to, name, 0) == nil {
+		return true, nil
+	}
+	at, usable := w.path("", name)
+	if known || !usable || !w.links.note(id, at) {
+		if w.again += s.Size; w.again > maxAgain {
+			return false, ErrLinks
+		}
+	}
+	return false, nil
+}
+
 // dress gives a copy the owner, mode, attributes and times of the original.
 func (w *copier) dress(src, dst *os.File, s unix.Stat_t) error {
 	fd := int(dst.Fd())
-	if err := attributes(int(src.Fd()), fd); err != nil {
+	if err := attributes(int(src.Fd()), fd, w.Layer); err != nil {
 		return err
 	}
 	if w.Owner != nil {
@@ -198,8 +200,12 @@ func times(fd int, a, m unix.Timespec) error {
 	return unix.UtimesNanoAt(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), []unix.Timespec{a, m}, 0)
 }
 
-// attributes copies those that any user may set. A file system that has none of them keeps none.
-func attributes(from, to int) error {
+// hides is the attribute of a directory in a layer that hides the one below it; see the kernel's document about overlayfs.
+const hides = "trusted.overlay.opaque"
+
+// attributes copies those that any user may set, and in a layer the one that means something. A file system that has none of
+// them keeps none.
+func attributes(from, to int, layer bool) error {
 	names := make([]byte, 4<<10)
 	n, err := unix.Flistxattr(from, names)
 	if err != nil || n == 0 {
@@ -207,7 +213,8 @@ func attributes(from, to int) error {
 	}
 	value := make([]byte, 64<<10) // the most that there can be: XATTR_SIZE_MAX
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(names[:n]), "\x00"), "\x00") {
-		if !strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "user.overlay.") { // which would be a layer's
+		users := strings.HasPrefix(name, "user.") && !strings.HasPrefix(name, "user.overlay.") // which would be a layer's
+		if !users && (!layer || name != hides) {
 			continue
 		}
 		n, err := unix.Fgetxattr(from, name, value)

@@ -3,28 +3,26 @@
 // Nothing in such a tree leads out of it: every name is opened below a descriptor of its directory, no link is followed, and
 // what is neither file, directory nor link is left out. It may change while it is read, in which case what is read is some
 // of both; but it is not waited for. How deep it may be and how much it may hold is bounded, and so is the memory that it
-// takes: that grows with the depth, and with the number of files that have several names up to a bound.
+// takes: that grows with the depth, and with the number of files that have several names up to a bound. The number of
+// descriptors does not grow.
 package trees
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// maxDepth is how deep a tree may be: each level takes two descriptors, and the longest path that a program can name
-	// has 2048 levels, of one letter each.
-	maxDepth = 512
 	// maxLinks is how many files with several names are known again; beyond it each name gets a file of its own, until
 	// such files have maxAgain bytes.
 	maxLinks = 1 << 16
 	maxAgain = 1 << 30
-	// batch is how many names of a directory are in memory at a time.
-	batch = 256
+	// maxNames is how much memory the names take by which they are known again, in bytes.
+	maxNames = 32 << 20
 )
 
 // ErrDeep says that a tree has more levels than can be copied.
@@ -35,8 +33,8 @@ var ErrLinks = fmt.Errorf("more than %d files have several names, and are too la
 
 // Stats is what a tree holds.
 type Stats struct {
-	Files int64 // of all kinds
-	Bytes int64 // as the files say; a file with several names counts once
+	Files int64 `json:"files"` // of all kinds
+	Bytes int64 `json:"bytes"` // as the files say; a file with several names counts once
 }
 
 // An inode tells a file with several names.
@@ -79,70 +77,64 @@ func gone(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR)
 }
 
+// links are the files with several names that are known again, by one of them.
+type links struct {
+	names map[inode]string
+	size  int
+}
+
+// note takes a file up; false if there is no room for another one.
+func (l *links) note(id inode, name string) bool {
+	if len(l.names) >= maxLinks || l.size+len(name) > maxNames {
+		return false
+	}
+	if l.names == nil {
+		l.names = map[inode]string{}
+	}
+	l.names[id] = name
+	l.size += len(name)
+	return true
+}
+
 // Measure counts what is in a tree.
 func Measure(dir string) (Stats, error) {
-	top, err := openDir(unix.AT_FDCWD, dir)
+	src, err := openDir(unix.AT_FDCWD, dir)
 	if err != nil {
 		return Stats{}, err
 	}
-	m := measuring{seen: map[inode]bool{}}
-	err = m.dir(top, 0)
-	return m.Stats, err
-}
-
-type measuring struct {
-	Stats
-	seen map[inode]bool
-}
-
-// dir counts what is in d, which it closes.
-func (m *measuring) dir(d *os.File, depth int) error {
-	defer d.Close()
-	if depth > maxDepth {
-		return ErrDeep
+	top, err := newLevel("", src, nil)
+	if err != nil {
+		return Stats{}, err
 	}
-	return each(d, func(name string) error {
-		s, err := lstat(int(d.Fd()), name)
+	var m Stats
+	var seen links
+	w := walker{ctx: context.Background(), visit: func(l *level, name string) (*level, error) {
+		s, err := lstat(l.src.fd(), name)
 		if err != nil {
-			return unlessGone(err)
+			return nil, unlessGone(err)
 		}
 		m.Files++
 		switch s.Mode & unix.S_IFMT {
 		case unix.S_IFDIR:
-			sub, err := openDir(int(d.Fd()), name)
+			sub, err := openDir(l.src.fd(), name)
 			if err != nil {
-				return unlessGone(err)
+				return nil, unlessGone(err)
 			}
-			return m.dir(sub, depth+1)
+			return newLevel(name, sub, nil)
 		case unix.S_IFREG:
 			id := inode{s.Dev, s.Ino}
-			if s.Nlink > 1 && m.seen[id] {
-				return nil
-			}
-			if s.Nlink > 1 && len(m.seen) < maxLinks {
-				m.seen[id] = true
+			if s.Nlink > 1 {
+				if _, known := seen.names[id]; known {
+					return nil, nil
+				}
+				seen.note(id, "")
 			}
 			m.Bytes += s.Size
 		}
-		return nil
-	})
-}
-
-// each calls f with the names in d.
-func each(d *os.File, f func(name string) error) error {
-	for {
-		names, err := d.Readdirnames(batch)
-		for _, name := range names {
-			if err := f(name); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
+		return nil, nil
+	}}
+	err = w.walk(top)
+	return m, err
 }
 
 func unlessGone(err error) error {

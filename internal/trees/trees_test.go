@@ -10,6 +10,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/testing/need"
 )
 
 // plant makes a tree with one of each.
@@ -85,20 +89,6 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-func TestDeep(t *testing.T) {
-	dir := t.TempDir()
-	deep := filepath.Join(dir, strings.Repeat("d/", maxDepth+2))
-	if err := os.MkdirAll(deep, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := (Copying{}).Copy(t.Context(), dir, filepath.Join(t.TempDir(), "copy")); !errors.Is(err, ErrDeep) {
-		t.Errorf("Copy: %v", err)
-	}
-	if _, err := Measure(dir); !errors.Is(err, ErrDeep) {
-		t.Errorf("Measure: %v", err)
-	}
-}
-
 func TestPackAndUnpack(t *testing.T) {
 	from := plant(t)
 	if err := os.Truncate(filepath.Join(from, "holes"), 1<<20); err != nil {
@@ -118,13 +108,17 @@ func TestPackAndUnpack(t *testing.T) {
 	to := t.TempDir()
 	u := Unpacking{Parts: []string{"part"}, UID: -1}
 	unpacked, err := u.Unpack(t.Context(), tar.NewReader(bytes.NewReader(archive)), to)
-	if err != nil || packed.Files != unpacked.Files || packed.Bytes != unpacked.Bytes {
+	if err != nil || packed != unpacked["part"] || packed.Files != 7 {
 		t.Fatalf("packed %+v, unpacked %+v, %v", packed, unpacked, err)
 	}
 	if err := os.Truncate(filepath.Join(to, "part/holes"), 1<<30); err != nil {
 		t.Fatal(err)
 	}
 	check(t, filepath.Join(to, "part"))
+	u.End = "end"
+	if _, err := u.Unpack(t.Context(), tar.NewReader(bytes.NewReader(archive)), t.TempDir()); !errors.Is(err, ErrArchive) {
+		t.Errorf("without its end: %v", err)
+	}
 	for _, bounds := range []Bounds{{Files: 3}, {Bytes: 1 << 19}} {
 		u.Bounds = bounds
 		if _, err := u.Unpack(t.Context(), tar.NewReader(bytes.NewReader(archive)), t.TempDir()); !errors.Is(err, ErrMuch) {
@@ -192,5 +186,33 @@ func TestHostileArchives(t *testing.T) {
 	b := []byte(strings.Repeat("no archive ", 200))
 	if _, err := (Unpacking{UID: -1}).Unpack(t.Context(), tar.NewReader(bytes.NewReader(b)), t.TempDir()); !errors.Is(err, ErrArchive) {
 		t.Errorf("what is no archive: %v", err)
+	}
+}
+
+// TestCopyLayer copies what in a layer of an overlay says that something is gone; in any other tree it is left out.
+func TestCopyLayer(t *testing.T) {
+	need.Root(t)
+	from := t.TempDir()
+	for _, err := range []error{os.Mkdir(filepath.Join(from, "dir"), 0o755), unix.Mknod(filepath.Join(from, "gone"), unix.S_IFCHR, 0),
+		unix.Mknod(filepath.Join(from, "null"), unix.S_IFCHR, int(unix.Mkdev(1, 3))), unix.Setxattr(filepath.Join(from, "dir"), hides, []byte("y"), 0)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, layer := range []bool{false, true} {
+		to := filepath.Join(t.TempDir(), "copy")
+		if _, err := (Copying{Layer: layer}).Copy(t.Context(), from, to); err != nil {
+			t.Fatal(err)
+		}
+		var s unix.Stat_t
+		if err := unix.Lstat(filepath.Join(to, "gone"), &s); (err == nil && s.Mode&unix.S_IFMT == unix.S_IFCHR && s.Rdev == 0) != layer {
+			t.Errorf("layer %v: gone is %o, %v", layer, s.Mode, err)
+		}
+		if n, err := unix.Getxattr(filepath.Join(to, "dir"), hides, make([]byte, 9)); (n == 1) != layer {
+			t.Errorf("layer %v: the directory hides: %d, %v", layer, n, err)
+		}
+		if _, err := os.Lstat(filepath.Join(to, "null")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("layer %v: a device was copied: %v", layer, err)
+		}
 	}
 }

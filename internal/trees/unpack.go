@@ -21,24 +21,29 @@ type Unpacking struct {
 	Parts []string // the only names that may be at the top, of directories
 	// UID and GID own what is unpacked; negative leaves it to this process's user.
 	UID, GID int
+	// End is the name of a file at the top with which the archive must end. It is left to be read; "" is none.
+	End string
 }
 
 // Unpack unpacks the rest of an archive into a directory that is there and that nobody else writes to. A name that is
 // absolute, has "..", leads through a link or is there already, a directory that was not named before what is in it, a link
 // to what is no file of the archive, and anything but files, directories and links is ErrArchive; more than there may be is
-// ErrMuch. Where symbolic links lead does not matter to it. Permissions and times are kept, but for set-user-ID and set-group-ID,
-// and a directory's owner always may use it. What was unpacked before an error stays.
-func (u Unpacking) Unpack(ctx context.Context, r *tar.Reader, into string) (Stats, error) {
+// ErrMuch. What there is in each part is told. Where symbolic links lead does not matter to it. Permissions and times are kept, but for
+// set-user-ID and set-group-ID, and a directory's owner always may use it. What was unpacked before an error stays.
+func (u Unpacking) Unpack(ctx context.Context, r *tar.Reader, into string) (map[string]Part, error) {
 	top, err := openDir(unix.AT_FDCWD, into)
 	if err != nil {
-		return Stats{}, err
+		return nil, err
 	}
 	defer top.Close()
-	w := &unpacker{Unpacking: u, top: int(top.Fd())}
+	w := &unpacker{Unpacking: u, top: int(top.Fd()), parts: map[string]*entries{}}
 	for {
 		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return w.Stats, nil
+		switch {
+		case errors.Is(err, io.EOF) && u.End == "", err == nil && u.End != "" && h.Name == u.End:
+			return w.unpacked(), nil
+		case errors.Is(err, io.EOF):
+			return nil, errArchive(u.End, "it is missing, with what may have been before it")
 		}
 		if err == nil {
 			err = context.Cause(ctx)
@@ -50,7 +55,7 @@ func (u Unpacking) Unpack(ctx context.Context, r *tar.Reader, into string) (Stat
 			err = errArchive("", err.Error())
 		}
 		if err != nil {
-			return w.Stats, err
+			return nil, err
 		}
 	}
 }
@@ -58,7 +63,25 @@ func (u Unpacking) Unpack(ctx context.Context, r *tar.Reader, into string) (Stat
 type unpacker struct {
 	Unpacking
 	Stats
-	top int
+	top   int
+	parts map[string]*entries
+}
+
+func (w *unpacker) unpacked() map[string]Part {
+	all := map[string]Part{}
+	for name, e := range w.parts {
+		all[name] = e.part()
+	}
+	return all
+}
+
+// part is the one that a name is in.
+func (w *unpacker) part(name string) *entries {
+	first, _, _ := strings.Cut(name, "/")
+	if w.parts[first] == nil {
+		w.parts[first] = newEntries()
+	}
+	return w.parts[first]
 }
 
 func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
@@ -66,10 +89,8 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "GNU.sparse.") {
-			return errArchive(name, "it has holes")
-		}
+	if HasHoles(h) {
+		return errArchive(name, "it has holes")
 	}
 	w.Files++
 	if h.Typeflag == tar.TypeReg {
@@ -81,6 +102,8 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 	if !strings.Contains(name, "/") && h.Typeflag != tar.TypeDir {
 		return errArchive(name, "it is no directory")
 	}
+	part := w.part(name)
+	part.add(h, name)
 	parent, err := w.parent(name)
 	if err != nil {
 		return err
@@ -89,7 +112,7 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 	at, base := int(parent.Fd()), path.Base(name)
 	switch h.Typeflag {
 	case tar.TypeReg:
-		err = w.file(at, base, h, r)
+		err = w.file(at, base, h, io.TeeReader(r, part.sum))
 	case tar.TypeDir:
 		err = w.dir(at, base, h)
 	case tar.TypeSymlink:
@@ -111,6 +134,16 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 		return errArchive(name, "its name is too long")
 	}
 	return err
+}
+
+// HasHoles says that a file of an archive is as large as its header says, whatever there is of it in the archive.
+func HasHoles(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
 }
 
 // name gives a name as the tree has it.

@@ -77,14 +77,20 @@ func (c Config) shell() shell.Config {
 
 // PrepareShell starts the shell of a server that is not made yet, perhaps because not all of c is known. As Config.Shell the
 // server takes it, if it is the shell that is asked for then, else it ends it; whoever comes to no server closes it. Given one
-// already, that is kept if it still is the right one, and ended if not. Nil if none is to be had.
+// already, that is kept if it still is the right one, and ended if not. Where nothing of c is known but variables, Dir and HOME
+// are left out. Nil if none is to be had.
 func PrepareShell(c Config) *shell.Prepared {
-	c, err := c.check()
-	if err == nil && c.Shell.Fits(c.shell()) {
-		return c.Shell
+	wanted := true
+	if c.Dir != "" {
+		var err error
+		if c, err = c.check(); err != nil || !c.untouched() {
+			wanted = false
+		} else if c.Shell.Fits(c.shell()) {
+			return c.Shell
+		}
 	}
 	c.Shell.Close()
-	if c.Shell = nil; err != nil || !c.untouched() {
+	if c.Shell = nil; !wanted {
 		return nil
 	}
 	p, err := shell.Prepare(c.shell())

@@ -34,6 +34,8 @@ type bash struct {
 	piped   bool        // there is no terminal
 	early   bool        // it was started before it was asked for
 	away    string      // and this is its directory by now; "" if it is there
+	group   string      // and this its cgroup; "" if it is in it
+	home    string      // that it is to be told; "" is none
 	pause   *time.Timer // after a command, at whose end the pump goes on; nil before the pump runs
 	lines   outlet      // command lines
 	keys    outlet      // to the terminal
@@ -73,6 +75,8 @@ func startBash(c Config, dir, group string) (*bash, error) {
 		return nil, err
 	}
 	b := &bash{gone: make(chan struct{}), dialect: onTerminal}
+	env, home := homeless(c.Env)
+	b.home = home
 	slave, theirs, err := b.open(c.User)
 	if err != nil {
 		return nil, err
@@ -80,7 +84,7 @@ func startBash(c Config, dir, group string) (*bash, error) {
 	defer slave.Close()
 	defer closeFiles(theirs)
 	attr := &os.ProcAttr{
-		Dir: dir, Env: environment(c.Env), Files: []*os.File{theirs[0], slave, slave},
+		Dir: dir, Env: environment(env), Files: []*os.File{theirs[0], slave, slave},
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 1, Credential: c.User},
 	}
 	// It has read nothing yet, so it may be moved into its group late, if it cannot be born there.

@@ -31,6 +31,29 @@ func TestPrepared(t *testing.T) {
 	}
 }
 
+// TestPreparedAnywhere compares a session with one whose shell was started before it was known where, and at home where.
+func TestPreparedAnywhere(t *testing.T) {
+	c := Config{Dir: t.TempDir() + "/link", Env: environ(t.TempDir() + "/it's")}
+	if err := os.Symlink(t.TempDir(), c.Dir); err != nil {
+		t.Fatal(err)
+	}
+	look := func(c Config) string {
+		return different.ReplaceAllString(run(t, start(t, c), look+"; echo ~ $DIRSTACK $_", 0).content, "…")
+	}
+	fresh := strings.Split(look(c), "\n")
+	env, _ := homeless(c.Env)
+	c.Prepared = prepare(t, Config{Env: env})
+	prepared := strings.Split(look(c), "\n")
+	for i, line := range fresh {
+		if i >= len(prepared) || prepared[i] != line {
+			t.Fatalf("line %d of a fresh shell is %q; prepared ones have %q", i, line, prepared[min(i, len(prepared)):])
+		}
+	}
+	if c.Prepared.bash != nil {
+		t.Error("it was not taken")
+	}
+}
+
 // TestPreparedMoves has another directory come where a shell is that was started before.
 func TestPreparedMoves(t *testing.T) {
 	c := Config{Dir: t.TempDir() + "/a b", Env: environ(t.TempDir())}

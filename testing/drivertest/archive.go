@@ -36,6 +36,7 @@ func testArchive(t *testing.T, w *world) {
 	w.wantCode("Import of more than may be", err, sandbox.Exhausted)
 	_, err = b.Import(w.context(), "", bytes.NewReader(archive.Bytes()), backends.ArchiveBounds{})
 	w.wantCode("Import under a name that is taken", err, sandbox.Conflict)
+	w.testForged(b, archive.Bytes())
 
 	made, err := b.Import(w.context(), "three", bytes.NewReader(archive.Bytes()), backends.ArchiveBounds{})
 	if err != nil {

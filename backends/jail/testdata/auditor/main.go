@@ -12,10 +12,13 @@ import (
 )
 
 func main() {
-	d, err := jail.New(jail.Config{StateDir: os.Args[1], Sandboxd: os.Args[2], OnAudit: func(_ sandbox.ID, r sandbox.AuditRecord) {
-		if len(r.Argv) == 2 && r.Argv[0] == "/bin/echo" {
-			fmt.Println(r.Argv[1])
+	d, err := jail.New(jail.Config{StateDir: os.Args[1], Sandboxd: os.Args[2], OnAudit: func(_ sandbox.ID, records []sandbox.AuditRecord) error {
+		for _, r := range records {
+			if len(r.Argv) == 2 && r.Argv[0] == "/bin/echo" {
+				fmt.Println(r.Argv[1])
+			}
 		}
+		return nil
 	}})
 	if err != nil {
 		panic(err)

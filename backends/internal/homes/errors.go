@@ -1,4 +1,4 @@
-package jail
+package homes
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// coded is an error of this package on its way out, where failed gives it an operation and an id.
+// coded is an error of a driver on its way out, where Failed gives it an operation and an id.
 type coded struct {
 	code sandbox.Code
 	error
@@ -18,10 +18,14 @@ type coded struct {
 
 func (c coded) Unwrap() error { return c.error }
 
-var errRemoved = coded{sandbox.NotFound, errors.New("no such sandbox")}
+// Coded says in err, which is on its way to Failed, what the caller can do about it.
+func Coded(code sandbox.Code, err error) error { return coded{code, err} }
 
-// failed says in err, which is not nil, which operation failed on which sandbox, and what the caller can do about it.
-func failed(op string, id sandbox.ID, err error) error {
+// ErrRemoved says that there is no such sandbox, or not any more.
+var ErrRemoved = Coded(sandbox.NotFound, errors.New("no such sandbox"))
+
+// Failed says in err, which is not nil, which operation failed on which sandbox, and what the caller can do about it.
+func Failed(op string, id sandbox.ID, err error) error {
 	return &sandbox.Error{Code: codeOf(err), Op: op, ID: id, Err: err}
 }
 

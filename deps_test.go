@@ -42,10 +42,14 @@ var mayImport = []struct{ pkg, imports string }{
 	{"testing/runtimetest", "sandbox sandbox/wire"},
 	{"testing/drivertest", "sandbox backends testing/runtimetest"},
 	{"testing/*", "sandbox sandbox/* transport transport/breaker backends backends/* actors actors/* supervisor supervisor/* testing/*"},
-	{"bench", "sandbox sandbox/wire transport transport/breaker backends backends/* actors actors/* supervisor supervisor/* testing/*"},
+	{"bench/result", ""},
+	{"bench/report", "bench/result"},
+	{"bench/compare", "bench/result"},
+	{"bench/target", "sandbox sandbox/wire transport transport/breaker backends backends/* actors actors/* supervisor supervisor/*"},
+	{"bench", "bench/result bench/target sandbox sandbox/wire transport transport/breaker backends backends/* actors actors/* supervisor supervisor/* testing/*"},
 	{"cmd/sandboxd", "sandbox sandbox/*"},
 	{"cmd/sandtree-gvisor", ""},
-	{"cmd/sandtree", "bench sandbox sandbox/wire transport transport/breaker backends backends/* actors actors/* supervisor supervisor/*"},
+	{"cmd/sandtree", "bench bench/* sandbox sandbox/wire transport transport/breaker backends backends/* actors actors/* supervisor supervisor/*"},
 }
 
 // exclusive names outside modules that only some packages may import, so that their quirks are met in one place.

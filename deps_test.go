@@ -55,7 +55,7 @@ var mayImport = []struct{ pkg, imports string }{
 // exclusive names outside modules that only some packages may import, so that their quirks are met in one place.
 var exclusive = map[string][]string{
 	"github.com/asynkron/protoactor-go": {"actors/kit", "supervisor/cluster"},
-	"github.com/valyala/fasthttp":       {"sandbox/server", "transport", "supervisor/gateway", "testing/floor", "testing/pipenet"},
+	"github.com/valyala/fasthttp":       {"sandbox/server", "transport", "supervisor/gateway", "internal/floor", "testing/pipenet"},
 }
 
 type listed struct {

@@ -23,6 +23,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/cli", "sandbox"},
 	{"internal/egress", "sandbox"},
 	{"internal/audit", "sandbox"},
+	{"internal/trace", "sandbox"},
 	{"internal/*", ""},
 	{"sandbox", ""},
 	{"transport/breaker", ""},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/actors/kit"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -23,6 +24,8 @@ type (
 		action sandbox.Action
 		named  bool // the id is the caller's, so it may have been used before
 		tap    *tap
+		span   *trace.Active // of who asks; nil if nothing is traced
+		wait   *trace.Active // until its turn
 	}
 	addEnv struct {
 		kit.Reply[struct{}]
@@ -72,6 +75,7 @@ type (
 	prepared  struct {          // the set-up is complete
 		gen     int
 		sandbox Sandbox
+		phases  []sandbox.Phase
 	}
 	finished struct {
 		gen  int
@@ -138,6 +142,7 @@ type Config struct {
 	Grace    time.Duration // for what runs in a sandbox that is ended
 	Idle     sandbox.Idle  // when the sandbox of a runtime rests that nobody uses
 	Notify   func(Change)  // hears of every change, in order; must not wait; may be nil
+	Tracer   *trace.Tracer // nil traces nothing
 	Log      *slog.Logger
 }
 
@@ -145,6 +150,7 @@ type Config struct {
 type Order struct {
 	Spec    sandbox.Spec
 	Backend Backend
+	Span    *trace.Active // of who wants it: what a start costs is told below it
 }
 
 // State. Only Receive and what it calls touch it.
@@ -163,6 +169,7 @@ type steward struct {
 	gen     int                 // of its incarnation, as we count
 	sandbox Sandbox             // nil unless the runtime is ready
 	idle    idle
+	birth   birth
 
 	env     map[string]string // that AddEnv has added
 	secrets []string
@@ -333,6 +340,7 @@ func (s *steward) Stopped(_ *kit.Context[stewardMsg], err error) {
 	if err == nil {
 		err = failure(sandbox.Unavailable, "runtime", s.order.Spec.ID, "its steward was stopped")
 	}
+	s.birth.end(err)
 	s.drop(err)
 	s.refuseWaiting(err)
 	if s.ending != nil {

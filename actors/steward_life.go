@@ -8,6 +8,7 @@ import (
 
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/actors/kit"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
 )
@@ -20,7 +21,15 @@ func (s *steward) Started(c *kit.Context[stewardMsg]) error {
 	s.secrets = slices.Concat(secretsOf(spec.Env), secretsOf(spec.Setup.Env), []string{spec.Setup.GitToken})
 	s.mask = newMasker(s.secrets)
 	s.opening = true
-	c.Task(s.activate)
+	s.birth.begin(s.cfg.Tracer, s.order.Span)
+	s.order.Span = nil // the next start is another's
+	ctx := s.birth.context(c.Context())
+	c.Task(func(context.Context) stewardMsg {
+		ctx, end := trace.Step(ctx, sandbox.PhaseLease)
+		m := s.activate(ctx)
+		end(m.err)
+		return m
+	})
 	return nil
 }
 
@@ -28,7 +37,7 @@ func (s *steward) Started(c *kit.Context[stewardMsg]) error {
 func (s *steward) Strategy() kit.Strategy { return s.cfg.Restart }
 
 // activate takes the lease and learns what earlier activations have left.
-func (s *steward) activate(ctx context.Context) stewardMsg {
+func (s *steward) activate(ctx context.Context) activated {
 	id, store := s.order.Spec.ID, s.cfg.Store
 	k, err := recall(ctx, store, id)
 	if err == nil {
@@ -125,11 +134,15 @@ func (s *steward) Child(c *kit.Context[stewardMsg], e kit.ChildEvent) error {
 	case kit.Up:
 		spec := s.order.Spec
 		spec.Epoch = s.lease.Epoch()
-		s.runtime.Tell(open{gen: s.gen, spec: spec, env: maps.Clone(s.env), building: s.now.Status == sandbox.StatusStopped, setUp: s.known.setUp})
+		s.birth.begin(s.cfg.Tracer, nil)
+		s.now.Phases = nil
+		s.runtime.Tell(open{birth: s.birth, gen: s.gen, spec: spec, env: maps.Clone(s.env), building: s.now.Status == sandbox.StatusStopped, setUp: s.known.setUp})
 	case kit.Died:
+		s.birth.end(e.Err)
 		s.record(c, journal.Record{Type: journal.TypeRestart, Body: restartBody(e)})
 		s.become(c, s.now.restarting(e.Err, e.Attempt, e.Of, e.Next))
 	case kit.Ended:
+		s.birth.end(e.Err)
 		s.runtime = kit.Ref[runtimeMsg]{}
 		if s.idle.phase == parting {
 			return s.restingGone(c)
@@ -166,6 +179,8 @@ func (s *steward) moved(c *kit.Context[stewardMsg], m moved) {
 func (s *steward) prepared(c *kit.Context[stewardMsg], m prepared) {
 	s.sandbox = m.sandbox
 	s.known.setUp = true
+	s.now.Phases = m.phases
+	s.birth.end(nil)
 	s.become(c, s.now.move(sandbox.StatusReady, ""))
 	s.idle.came()
 	s.answerWaiting()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/transport"
 )
@@ -90,6 +91,7 @@ func (b *Backend) Start(ctx context.Context, spec sandbox.Spec) (*Sandbox, error
 		return nil, err
 	}
 	begun := time.Now()
+	ctx, phases := noted(ctx)
 	fresh, err := b.admit(ctx, spec)
 	if err != nil {
 		return nil, b.wrap("Start", spec.ID, err)
@@ -111,7 +113,8 @@ func (b *Backend) Start(ctx context.Context, spec sandbox.Spec) (*Sandbox, error
 		}
 		return nil, b.wrap("Start", spec.ID, b.canceled(ctx, err))
 	}
-	b.log.Info("sandbox started", "id", spec.ID, "epoch", spec.Epoch, "took", time.Since(begun))
+	s.phases = phases()
+	b.log.InfoContext(ctx, "sandbox started", "id", spec.ID, "epoch", spec.Epoch, "took", time.Since(begun))
 	return s, nil
 }
 
@@ -121,9 +124,12 @@ func (b *Backend) Attach(ctx context.Context, id sandbox.ID, epoch uint64) (*San
 	if err := id.Check(); err != nil {
 		return nil, b.wrap("Attach", id, err)
 	}
+	ctx, phases := noted(ctx)
+	looking, looked := trace.Step(ctx, sandbox.PhaseAttach)
 	inst, err := retry(ctx, b.config.Attempts, b.retrying("Attach", id), func() (Instance, error) {
-		return b.driver.Attach(ctx, id)
+		return b.driver.Attach(looking, id)
 	})
+	looked(absent(err))
 	if l, ok := inst.(Labeler); ok && err == nil {
 		err = l.Relabel(ctx, epoch)
 	}
@@ -134,7 +140,8 @@ func (b *Backend) Attach(ctx context.Context, id sandbox.ID, epoch uint64) (*San
 	if err != nil {
 		return nil, b.wrap("Attach", id, b.canceled(ctx, err))
 	}
-	b.log.Info("sandbox attached", "id", id, "epoch", epoch)
+	s.phases = phases()
+	b.log.InfoContext(ctx, "sandbox attached", "id", id, "epoch", epoch)
 	return s, nil
 }
 
@@ -203,7 +210,10 @@ func (b *Backend) admit(ctx context.Context, spec sandbox.Spec) (fresh bool, err
 	if b.config.Admission == nil {
 		return false, nil
 	}
-	return b.config.Admission.admit(ctx, b.name, spec, b.enforces())
+	ctx, end := trace.Step(ctx, sandbox.PhaseAdmit)
+	fresh, err = b.config.Admission.admit(ctx, b.name, spec, b.enforces())
+	end(err)
+	return fresh, err
 }
 
 // release gives back the room of a sandbox that is no more.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -79,7 +80,9 @@ func (c *counted) Stop(ctx context.Context, grace time.Duration) error {
 }
 
 // begin starts the sandbox of spec: with a blank, if there is one that fits, else from nothing or a snapshot.
-func (b *Backend) begin(ctx context.Context, spec sandbox.Spec) (Instance, error) {
+func (b *Backend) begin(ctx context.Context, spec sandbox.Spec) (inst Instance, err error) {
+	ctx, end := trace.Step(ctx, sandbox.PhasePlace)
+	defer func() { end(err) }()
 	if b.config.Claim != nil && spec.From == "" {
 		if shape, ok := b.Shape(spec); ok {
 			if blank := b.config.Claim(b.name, shape, spec); blank != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/reap"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -191,8 +192,9 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec)
 	if err != nil {
 		return nil, err
 	}
+	_, spawned := trace.Step(ctx, sandbox.PhaseSpawn)
 	s, err := d.spawn(h, *l, program, d.arguments(spec))
-	if err != nil {
+	if spawned(err); err != nil {
 		return nil, err
 	}
 	return d.hand(ctx, h, *l, spec, s, key)
@@ -204,8 +206,9 @@ func (d *Driver) hand(ctx context.Context, h home, l label, spec sandbox.Spec, s
 	// Its doors are there before it serves, so they are waited for at the same time.
 	out := make(chan error, 1)
 	go func() { out <- d.letOut(ctx, h, l, s.process) }()
-	err := s.await(ctx, key, append(d.programs(spec, l.Mark), whose(spec)...))
-	if err != nil {
+	waiting, booted := trace.Step(ctx, sandbox.PhaseBoot)
+	err := s.await(waiting, key, append(d.programs(spec, l.Mark), whose(spec)...))
+	if booted(err); err != nil {
 		s.process.Kill() // which ends the other waiting too
 		err = fmt.Errorf("%w%s", err, lastWords(h.logFile()))
 	}

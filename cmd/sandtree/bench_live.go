@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"text/tabwriter"
+
+	"golang.org/x/term"
+
+	"github.com/sandtree/sandtree/bench"
+	"github.com/sandtree/sandtree/bench/result"
+	"github.com/sandtree/sandtree/bench/target"
+)
+
+// benchLive is the progress of a run on a terminal: a line for the scenario that is played, which is written over, and one
+// that stays for each that has ended. Elsewhere there is none.
+type benchLive struct {
+	mu    sync.Mutex
+	w     io.Writer // nil: nothing is shown
+	fd    int
+	paint paint
+	shown bool // there is a line to be written over
+}
+
+func (a *app) benchLive(about target.About) *benchLive {
+	l := &benchLive{paint: a.paint(a.call.Stderr)}
+	if fd, ok := terminal(a.call.Stderr); ok && !a.json {
+		l.w, l.fd = a.call.Stderr, fd
+		fmt.Fprintf(l.w, "measuring %s\n", l.paint.bold(about.Name))
+		if about.Name == "local" && about.Kind == "backend" {
+			fmt.Fprintln(l.w, l.paint.dim(unisolated))
+		}
+	}
+	return l
+}
+
+// Hear shows a step.
+func (l *benchLive) Hear(e bench.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.w == nil {
+		return
+	}
+	head := fmt.Sprintf("%2d/%d  %-16s ", e.Index+1, e.Of, e.Scenario)
+	if e.Result != nil {
+		l.line(head+l.outcome(*e.Result), true)
+		return
+	}
+	const width = 20
+	full := min(width, max(0, int(e.Done*width)))
+	l.line(head+strings.Repeat("█", full)+strings.Repeat("░", width-full)+"  "+e.Text, false)
+}
+
+// outcome is a scenario that has ended, in a few words.
+func (l *benchLive) outcome(s result.Scenario) string {
+	switch {
+	case s.Unsupported != "":
+		return l.paint.dim("not supported: " + s.Unsupported)
+	case s.Failed != "":
+		return l.paint.red("failed: " + s.Failed)
+	case len(s.Series) == 0:
+		return "done"
+	}
+	x := s.Series[0]
+	text := x.Name + " " + result.Figure(x.Summary.P50, x.Unit)
+	if x.Ratio > 0 {
+		text += fmt.Sprintf(", %s the floor", result.Figure(x.Ratio, "ratio"))
+	}
+	for _, v := range s.Verdicts {
+		if !v.Held {
+			text += l.paint.red("  not " + v.Rule)
+		}
+	}
+	return text
+}
+
+// line writes a line over the one that was shown. stays says that the next one goes below it.
+func (l *benchLive) line(text string, stays bool) {
+	text = strings.ReplaceAll(text, "\n", " ")
+	if width, _, err := term.GetSize(l.fd); err == nil && width > 0 && !strings.Contains(text, "\x1b") && len([]rune(text)) >= width {
+		text = string([]rune(text)[:width-1])
+	}
+	if l.shown {
+		fmt.Fprint(l.w, "\r\x1b[K")
+	}
+	fmt.Fprint(l.w, text)
+	l.shown = !stays
+	if stays {
+		fmt.Fprintln(l.w)
+	}
+}
+
+// end leaves the terminal as one finds it.
+func (l *benchLive) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.w != nil && l.shown {
+		fmt.Fprint(l.w, "\r\x1b[K")
+	}
+	l.w = nil
+}
+
+// writeReport writes a report for people.
+func writeReport(w io.Writer, r result.Report, _ bool) error {
+	t := newTable(w)
+	fmt.Fprintln(t, "SCENARIO\tWHAT\tP50\tP99\tMAX\tNOISE\tFLOOR")
+	for _, s := range r.Scenarios {
+		if s.Unsupported+s.Failed != "" {
+			fmt.Fprintf(t, "%s\t%s%s\n", s.Name, s.Unsupported, s.Failed)
+		}
+		for _, x := range s.Series {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.0f %%\t%s\n", s.Name, x.Name, result.Figure(x.Summary.P50, x.Unit), result.Figure(x.Summary.P99, x.Unit),
+				result.Figure(x.Summary.Max, x.Unit), x.Summary.Noise()*100, result.Figure(x.Ratio, "ratio"))
+		}
+		for name, n := range s.Counts {
+			fmt.Fprintf(t, "%s\t%s\t%d\n", s.Name, name, n)
+		}
+	}
+	for _, d := range r.Disturbed {
+		fmt.Fprintln(t, d)
+	}
+	return t.Flush()
+}
+
+func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }

@@ -42,6 +42,9 @@ func prefixed(v float64, unit string) string {
 
 // digits3 is a number with three digits, and all that it has before the point.
 func digits3(v float64) string {
+	if whole := math.Round(v); math.Abs(v-whole) < 1e-9*math.Abs(v) {
+		v = whole // scaling leaves 15.000000000000002
+	}
 	size := math.Abs(v)
 	decimals := 2
 	switch {

@@ -75,7 +75,7 @@ func (s *scene) compared(name, floor string, ratios []float64) {
 		return
 	}
 	x := s.series(name, "ns", "less")
-	x.Floor, x.Ratio = floor, result.Median(ratios)
+	x.Floor, x.Ratio, x.Ratios = floor, result.Median(ratios), ratios
 }
 
 func (s *scene) roundMedian(name string, round int) float64 {

@@ -88,6 +88,8 @@ type Series struct {
 	// Floor names the floor that it is compared with, and Ratio is the median of the rounds' ratios to it; 0 is none.
 	Floor string  `json:"floor,omitempty"`
 	Ratio float64 `json:"ratio,omitempty"`
+	// Ratios are those of the rounds that have one, in order.
+	Ratios []float64 `json:"ratios,omitempty"`
 }
 
 // A Summary is the distribution of samples.

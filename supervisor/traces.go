@@ -11,8 +11,11 @@ import (
 // begins none, and costs nothing. Package instruments has one that exports them by OTLP.
 type Tracer = trace.Tracer
 
-// Span is one span of a trace, that has ended.
-type Span = trace.Span
+// Span is one span of a trace, that has ended. Attr is something that is said of it.
+type (
+	Span = trace.Span
+	Attr = trace.Attr
+)
 
 // NewTracer gives a Tracer that hands a share of traces, 0 to 1, to sink, span by span as they end. sink must not wait, and is
 // called from any goroutine.

@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
 )
@@ -62,14 +63,18 @@ type pursuit struct {
 	heard bool   // the server has said that it knows the action
 	moved bool   // a frame has come in this try
 	seen  sandbox.Observation
+	traced
 
 	term
 }
 
 func (p *pursuit) run(ctx context.Context, op string) (sandbox.Observation, error) {
 	var t tries
+	p.span = trace.From(ctx)
 	for {
+		p.attempt()
 		f := p.try(ctx)
+		p.attempted(f)
 		if f == nil {
 			return p.seen, nil
 		}
@@ -136,6 +141,9 @@ func (p *pursuit) request() *request {
 		r.method, r.body, r.form = "POST", p.body, p.version
 	}
 	r.control = r.method == "GET"
+	if p.now != nil {
+		r.extra = wire.HeaderTrace + ": " + p.now.Traceparent() + "\r\n"
+	}
 	return r
 }
 
@@ -173,6 +181,8 @@ func (p *pursuit) follow(ctx context.Context, k *conn, version int) *failure {
 				return p.c.cut(ctx, k, "read the observation", err)
 			}
 			return nil
+		case wire.FrameSpans:
+			p.took(frame.Payload)
 		case wire.FrameError:
 			return p.answered(said(wire.ParseError(frame.Payload, 0), true))
 		}

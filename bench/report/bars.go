@@ -12,9 +12,9 @@ import (
 
 // A bar is a figure with how far its rounds differ.
 type bar struct {
-	name          string
-	v, low, high  float64
-	unit, remarks string
+	name         string
+	v, low, high float64
+	unit         string
 }
 
 const perBar = 40.0 // units in height: a line of text, and the bar below it

@@ -13,9 +13,9 @@ import (
 // Markdown writes the report as GitHub-flavoured Markdown, for a pull request: what missed first, then tables.
 func Markdown(w io.Writer, r *result.Report) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "## Bench %s of %s\n\n", md(r.Name), md(r.Target.Name))
+	fmt.Fprintf(&b, "## Bench %s of %s\n\n", plain.Markdown(r.Name), plain.Markdown(r.Target.Name))
 	for _, d := range r.Disturbed {
-		fmt.Fprintf(&b, "> ⚠️ **Disturbed:** %s\n", md(d))
+		fmt.Fprintf(&b, "> ⚠️ **Disturbed:** %s\n", plain.Markdown(d))
 	}
 	if len(r.Disturbed) > 0 {
 		b.WriteString("\n")
@@ -32,7 +32,7 @@ func Markdown(w io.Writer, r *result.Report) error {
 	mdFloors(&b, r.Floors)
 	b.WriteString("<details><summary>Machine and program</summary>\n\n")
 	for _, p := range about(r) {
-		fmt.Fprintf(&b, "- %s: %s\n", p.Key, md(p.Value))
+		fmt.Fprintf(&b, "- %s: %s\n", p.Key, plain.Markdown(p.Value))
 	}
 	b.WriteString("\n</details>\n")
 	_, err := w.Write(b.Bytes())
@@ -44,11 +44,11 @@ func mdMissed(b *bytes.Buffer, r *result.Report) {
 	for _, s := range r.Scenarios {
 		for _, v := range s.Verdicts {
 			if !v.Held {
-				fmt.Fprintf(b, "- **%s** missed %s: found %s\n", md(s.Name), md(v.Rule+source(v)), md(found(v)))
+				fmt.Fprintf(b, "- **%s** missed %s: found %s\n", plain.Markdown(s.Name), plain.Markdown(v.Rule+source(v)), plain.Markdown(found(v)))
 			}
 		}
 		if s.Failed != "" {
-			fmt.Fprintf(b, "- **%s** ended early: %s\n", md(s.Name), md(s.Failed))
+			fmt.Fprintf(b, "- **%s** ended early: %s\n", plain.Markdown(s.Name), plain.Markdown(s.Failed))
 		}
 	}
 	if b.Len() > n {
@@ -57,10 +57,10 @@ func mdMissed(b *bytes.Buffer, r *result.Report) {
 }
 
 func mdGroup(b *bytes.Buffer, g group) {
-	fmt.Fprintf(b, "| %s | p50 | p90 | p99 | p99.9 | max | noise | × floor | targets |\n|---|--:|--:|--:|--:|--:|--:|--:|---|\n", md(g.Title))
+	fmt.Fprintf(b, "| %s | p50 | p90 | p99 | p99.9 | max | noise | × floor | targets |\n|---|--:|--:|--:|--:|--:|--:|--:|---|\n", plain.Markdown(g.Title))
 	for _, s := range g.Scenarios {
 		if s.Unsupported != "" {
-			fmt.Fprintf(b, "| %s | | | | | | | | not supported: %s |\n", md(s.Name), md(s.Unsupported))
+			fmt.Fprintf(b, "| %s | | | | | | | | not supported: %s |\n", plain.Markdown(s.Name), plain.Markdown(s.Unsupported))
 			continue
 		}
 		for i, x := range s.Series {
@@ -75,9 +75,9 @@ func mdGroup(b *bytes.Buffer, g group) {
 }
 
 func mdSeries(b *bytes.Buffer, name string, x result.Series, ratio, targets string) {
-	fmt.Fprintf(b, "| %s |", md(name))
+	fmt.Fprintf(b, "| %s |", plain.Markdown(name))
 	for _, v := range percentiles(x) {
-		fmt.Fprintf(b, " %s |", md(v))
+		fmt.Fprintf(b, " %s |", plain.Markdown(v))
 	}
 	fmt.Fprintf(b, " %s | %s | %s |\n", noise(x), ratio, targets)
 }
@@ -94,7 +94,7 @@ func mdTargets(s result.Scenario) string {
 		all = append(all, fmt.Sprintf("%s %d/%d", mark, t.Held, t.Held+t.Missed))
 	}
 	for _, c := range counts(s.Counts) {
-		all = append(all, md(c.Key)+" "+c.Value)
+		all = append(all, plain.Markdown(c.Key)+" "+c.Value)
 	}
 	return strings.Join(all, ", ")
 }
@@ -109,25 +109,4 @@ func mdFloors(b *bytes.Buffer, floors []result.Series) {
 		mdSeries(b, f.Name, f, "", "")
 	}
 	b.WriteString("\n</details>\n\n")
-}
-
-// mdLength is how much of one text is shown, in characters: an error may be a whole page.
-const mdLength = 300
-
-// md makes a text harmless in a cell of Markdown: on one line, and every character that could mean something is a
-// character reference, which reads as the character and as nothing else. GitHub looks for mentions and numbers of issues
-// in what comes of that, so those are parted from their sign by a space of no width.
-func md(s string) string {
-	var b strings.Builder
-	for _, r := range plain.Line(s, mdLength) {
-		switch {
-		case r == '@' || r == '#':
-			fmt.Fprintf(&b, "&#%d;\u200b", r)
-		case strings.ContainsRune("\\`*_{}[]<>+!|~&$:", r):
-			fmt.Fprintf(&b, "&#%d;", r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }

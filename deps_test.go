@@ -24,6 +24,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/egress", "sandbox"},
 	{"internal/audit", "sandbox"},
 	{"internal/trace", "sandbox"},
+	{"internal/figures", "sandbox"},
 	{"internal/*", ""},
 	{"sandbox", ""},
 	{"transport/breaker", ""},

@@ -46,9 +46,9 @@ func (s Steward) Do(ctx context.Context, a sandbox.Action, out sandbox.Output) (
 	t := newTap(out)
 	defer t.close()
 	span := trace.From(ctx)
-	wait := span.Start(spanWait)
+	wait, at := span.Start(spanWait), time.Now()
 	return kit.Ask(ctx, s.ref, func(r kit.Reply[sandbox.Observation]) stewardMsg {
-		return do{Reply: r, action: a, named: named, tap: t, span: span, wait: wait}
+		return do{Reply: r, action: a, named: named, tap: t, span: span, wait: wait, at: at}
 	})
 }
 
@@ -169,6 +169,9 @@ func (c Config) defaults() Config {
 	}
 	if c.Misses == 0 {
 		c.Misses = 3
+	}
+	if c.Figures == nil {
+		c.Figures = NewFigures()
 	}
 	return c
 }

@@ -26,6 +26,7 @@ type (
 		tap    *tap
 		span   *trace.Active // of who asks; nil if nothing is traced
 		wait   *trace.Active // until its turn
+		at     time.Time     // when it was asked for
 	}
 	addEnv struct {
 		kit.Reply[struct{}]
@@ -143,6 +144,7 @@ type Config struct {
 	Idle     sandbox.Idle  // when the sandbox of a runtime rests that nobody uses
 	Notify   func(Change)  // hears of every change, in order; must not wait; may be nil
 	Tracer   *trace.Tracer // nil traces nothing
+	Figures  *Figures      // nil counts for nobody
 	Log      *slog.Logger
 }
 
@@ -183,10 +185,18 @@ type steward struct {
 	outbox    []journal.Record
 	recording bool // a task is writing
 	ending    *ending
+
+	counted counted
 }
 
 // Receive implements kit.Actor.
 func (s *steward) Receive(c *kit.Context[stewardMsg], m stewardMsg) error {
+	err := s.receive(c, m)
+	s.count(s.counts())
+	return err
+}
+
+func (s *steward) receive(c *kit.Context[stewardMsg], m stewardMsg) error {
 	switch m := m.(type) {
 	case do:
 		s.do(c, m)
@@ -346,4 +356,5 @@ func (s *steward) Stopped(_ *kit.Context[stewardMsg], err error) {
 	if s.ending != nil {
 		s.ending.answer(err)
 	}
+	s.count(counted{})
 }

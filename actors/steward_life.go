@@ -16,6 +16,7 @@ import (
 // Started begins the activation: nothing is known before the lease is held.
 func (s *steward) Started(c *kit.Context[stewardMsg]) error {
 	s.now.Status = sandbox.StatusStopped
+	s.count(s.counts())
 	s.env = map[string]string{}
 	spec := s.order.Spec
 	s.secrets = slices.Concat(secretsOf(spec.Env), secretsOf(spec.Setup.Env), []string{spec.Setup.GitToken})
@@ -128,6 +129,12 @@ func (s *steward) spawn(c *kit.Context[stewardMsg]) error {
 
 // Child hears what becomes of the runtime.
 func (s *steward) Child(c *kit.Context[stewardMsg], e kit.ChildEvent) error {
+	err := s.child(c, e)
+	s.count(s.counts())
+	return err
+}
+
+func (s *steward) child(c *kit.Context[stewardMsg], e kit.ChildEvent) error {
 	s.sandbox, s.flying = nil, false
 	s.gen++
 	switch e.What {
@@ -180,6 +187,7 @@ func (s *steward) prepared(c *kit.Context[stewardMsg], m prepared) {
 	s.sandbox = m.sandbox
 	s.known.setUp = true
 	s.now.Phases = m.phases
+	s.cfg.Figures.started(s.order.Backend.Name(), m.phases)
 	s.birth.end(nil)
 	s.become(c, s.now.move(sandbox.StatusReady, ""))
 	s.idle.came()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/actors/kit"
@@ -21,6 +22,7 @@ type job struct {
 	added    kit.Reply[struct{}] // of variables
 	body     []byte              // of an action, to tell it from another under the same id
 	wait     *trace.Active       // until its turn; nil if it is not traced
+	asking   time.Time           // since when; zero once its turn has come, and of what nobody here has asked for
 }
 
 func (j *job) answer(seen sandbox.Observation, err error) {
@@ -53,7 +55,7 @@ func (s *steward) do(c *kit.Context[stewardMsg], m do) {
 		return
 	}
 	j := &job{work: work{id: m.action.ID, action: m.action, named: m.named}, watchers: &audience{}}
-	j.span, j.wait = m.span, m.wait
+	j.span, j.wait, j.asking = m.span, m.wait, m.at
 	j.asked = append(j.asked, m.Reply)
 	j.watchers.add(m.tap)
 	s.jobs = append(s.jobs, j)
@@ -116,7 +118,7 @@ func (s *steward) next(c *kit.Context[stewardMsg]) {
 	}
 	j := s.jobs[0]
 	s.flying = true
-	j.wait.End()
+	s.taken(j)
 	j.mask, j.out = s.mask, j.watchers.output
 	s.runtime.Tell(execute{s.gen, j.work})
 	// Until the runtime says otherwise it may have begun; and it is on record.

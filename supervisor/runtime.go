@@ -37,16 +37,18 @@ func (r *Runtime) Do(ctx context.Context, a sandbox.Action, out sandbox.Output) 
 	if a.Timeout == 0 && r.timeout > 0 {
 		a.Timeout = r.timeout
 	}
-	span := r.s.cfg.Tracer.Begin(ctx, spanDo)
-	if span == nil {
-		return r.steward.Do(ctx, a, out)
+	begun, span := time.Now(), r.s.cfg.Tracer.Begin(ctx, spanDo)
+	if span != nil {
+		span.Set("runtime", string(r.id))
+		if a.Args != nil {
+			span.Set("kind", string(a.Kind()))
+		}
+		ctx = trace.With(ctx, span)
 	}
-	span.Set("runtime", string(r.id))
-	if a.Args != nil {
-		span.Set("kind", string(a.Kind()))
-	}
-	seen, err := r.steward.Do(trace.With(ctx, span), a, out)
+	seen, err := r.steward.Do(ctx, a, out)
 	span.Done(err)
+	r.s.actions.Since(begun)
+	r.s.ended.Add(err)
 	return seen, err
 }
 

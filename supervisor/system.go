@@ -19,6 +19,7 @@ import (
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/actors/kit"
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/figures"
 	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -81,6 +82,10 @@ type System struct {
 	janitors []*actors.Janitor
 	pools    map[string]*actors.Pool // by backend
 
+	actions *figures.Histogram
+	ended   figures.Outcomes
+	counts  *actors.Figures
+
 	closing sync.Once
 	closed  error
 }
@@ -99,7 +104,8 @@ func Open(ctx context.Context, c Config) (*System, error) {
 	if err != nil {
 		return nil, errors.Join(err, closeDrivers(c.Drivers))
 	}
-	s := &System{cfg: c, owner: owner(), journal: j, backends: map[string]*backends.Backend{}}
+	s := &System{cfg: c, owner: owner(), journal: j, backends: map[string]*backends.Backend{},
+		actions: figures.NewHistogram(figures.Durations), counts: actors.NewFigures()}
 	if c.Backend.Claim == nil {
 		c.Backend.Claim = s.claim
 	}
@@ -129,7 +135,7 @@ func (s *System) grow() error {
 	restart.Fatal, restart.Spent = actors.Fatal, GiveUp
 	s.runtimes = actors.NewRuntimes(actors.Config{
 		Store: actors.Keep(s.journal), Owner: s.owner, TTL: c.LeaseTTL, Queue: c.Queue, Restart: OneForOne(restart),
-		Interval: c.Interval, Misses: c.Misses, Grace: c.Grace, Idle: c.Idle, Notify: notify, Tracer: c.Tracer, Log: c.Log,
+		Interval: c.Interval, Misses: c.Misses, Grace: c.Grace, Idle: c.Idle, Notify: notify, Tracer: c.Tracer, Figures: s.counts, Log: c.Log,
 	}, OneForOne(Restart{Fatal: actors.Fatal, Spent: GiveUp}))
 	up := make(chan struct{})
 	var once sync.Once

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
@@ -71,11 +72,14 @@ type pursuit struct {
 func (p *pursuit) run(ctx context.Context, op string) (sandbox.Observation, error) {
 	var t tries
 	p.span = trace.From(ctx)
+	figures, begun := p.c.config.Figures, time.Now()
+	defer func() { figures.Actions.Since(begun) }()
 	for {
 		p.attempt()
 		f := p.try(ctx)
 		p.attempted(f)
 		if f == nil {
+			figures.Ended.Add(nil)
 			return p.seen, nil
 		}
 		if f.code == sandbox.Conflict && p.sent && p.twoFold { // of the two bodies the server has the first
@@ -87,10 +91,12 @@ func (p *pursuit) run(ctx context.Context, op string) (sandbox.Observation, erro
 			t.progress()
 		}
 		if f = p.c.pause(ctx, &t, f); f != nil {
-			return sandbox.Observation{}, p.c.error(op, p.verdict(f))
+			f = p.verdict(f)
+			figures.Ended.AddCode(f.code)
+			return sandbox.Observation{}, p.c.error(op, f)
 		}
 		if p.heard {
-			p.c.counts.resumes.Add(1)
+			count(&p.c.counts.resumes, &p.c.config.Figures.Resumes)
 		}
 	}
 }

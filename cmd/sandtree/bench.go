@@ -15,6 +15,7 @@ import (
 
 	"github.com/sandtree/sandtree/backends/standard"
 	"github.com/sandtree/sandtree/bench"
+	benchreport "github.com/sandtree/sandtree/bench/report"
 	"github.com/sandtree/sandtree/bench/result"
 	"github.com/sandtree/sandtree/internal/cli"
 	"github.com/sandtree/sandtree/sandbox"
@@ -55,6 +56,7 @@ Ctrl-C, which ends what was started and writes what there is.`,
   sandtree bench --list --set full
   sandtree bench --scenario true --scenario start-cold
   sandtree bench --set mine.toml --json | jq '.scenarios[].verdicts'
+  sandtree bench compare before/ after/
   sandtree bench --target docker --container web
   sandtree bench --target command --command 'ssh host {command}'
   sandtree bench --target openhands --url http://localhost:3000`,
@@ -68,7 +70,7 @@ Ctrl-C, which ends what was started and writes what there is.`,
 	flags.BoolVar(&f.list, "list", false, "list the scenarios of the set, and play none")
 	flags.IntVar(&f.runtimes, "runtimes", 0, "how many `runtimes` at the same time, in scenarios of several")
 	f.target.flags(flags)
-	cmd.AddCommand(benchPartCommand(a))
+	cmd.AddCommand(benchReportCommand(a), benchCompareCommand(a), benchPartCommand(a))
 	return cmd
 }
 
@@ -138,7 +140,7 @@ func (a *app) tellBench(r result.Report, dir string) error {
 	if a.json {
 		return writeJSON(a.call.Stdout, r)
 	}
-	return writeReport(a.call.Stdout, r, bool(a.paint(a.call.Stdout)))
+	return benchreport.Terminal(a.call.Stdout, &r, bool(a.paint(a.call.Stdout)))
 }
 
 // writeFiles writes the forms that a report has as a file.
@@ -160,6 +162,8 @@ var reportFiles = map[string]func(io.Writer, result.Report) error{
 		e.SetIndent("", " ")
 		return e.Encode(r)
 	},
+	"report.html": func(w io.Writer, r result.Report) error { return benchreport.HTML(w, &r) },
+	"report.md":   func(w io.Writer, r result.Report) error { return benchreport.Markdown(w, &r) },
 }
 
 func (a *app) listScenarios(set bench.Set) error {

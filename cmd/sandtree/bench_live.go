@@ -102,26 +102,4 @@ func (l *benchLive) end() {
 	l.w = nil
 }
 
-// writeReport writes a report for people.
-func writeReport(w io.Writer, r result.Report, _ bool) error {
-	t := newTable(w)
-	fmt.Fprintln(t, "SCENARIO\tWHAT\tP50\tP99\tMAX\tNOISE\tFLOOR")
-	for _, s := range r.Scenarios {
-		if s.Unsupported+s.Failed != "" {
-			fmt.Fprintf(t, "%s\t%s%s\n", s.Name, s.Unsupported, s.Failed)
-		}
-		for _, x := range s.Series {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.0f %%\t%s\n", s.Name, x.Name, result.Figure(x.Summary.P50, x.Unit), result.Figure(x.Summary.P99, x.Unit),
-				result.Figure(x.Summary.Max, x.Unit), x.Summary.Noise()*100, result.Figure(x.Ratio, "ratio"))
-		}
-		for name, n := range s.Counts {
-			fmt.Fprintf(t, "%s\t%s\t%d\n", s.Name, name, n)
-		}
-	}
-	for _, d := range r.Disturbed {
-		fmt.Fprintln(t, d)
-	}
-	return t.Flush()
-}
-
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }

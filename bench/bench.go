@@ -111,7 +111,10 @@ type kind struct {
 
 // kinds are all of them, by name. They are functions, since what they do asks for them again.
 func kinds() map[string]func() kind {
-	return map[string]func() kind{"startup": startup, "latency": latency}
+	return map[string]func() kind{
+		"startup": startup, "latency": latency, "throughput": throughput, "density": density, "recovery": recovery,
+		"connections": connections, "overload": overload,
+	}
 }
 
 // Kinds names them.

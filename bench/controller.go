@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/sandtree/sandtree/backends"
@@ -22,9 +23,16 @@ type orders struct {
 // which it tells of in a line when it knows its end.
 func control(ctx context.Context, in, out *os.File, environ []string, drivers map[string]backends.OpenFunc) error {
 	var o orders
-	if err := json.NewDecoder(in).Decode(&o); err != nil {
+	decoder := json.NewDecoder(in)
+	if err := decoder.Decode(&o); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // until in ends, which it does with whoever gave the orders
+		_, _ = io.Copy(io.Discard, in)
+		cancel()
+	}()
 	driver := drivers[o.Target.Backend]
 	if driver == nil {
 		return fmt.Errorf("there is no backend %q", o.Target.Backend)

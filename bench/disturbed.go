@@ -83,7 +83,13 @@ func (w *watch) findings() (all []string) {
 // taken is the CPU time that the processes had which were there, and the name of the one that had most.
 func (w *watch) taken() (sum time.Duration, most string) {
 	greatest := time.Duration(0)
-	for p, now := range others() {
+	there := others()
+	for p, was := range w.others {
+		if _, lives := there[p]; !lives { // whoever waited for it has its time now, also that of before
+			sum -= was
+		}
+	}
+	for p, now := range there {
 		was, there := w.others[p]
 		if !there {
 			continue
@@ -95,7 +101,7 @@ func (w *watch) taken() (sum time.Duration, most string) {
 			most = strings.TrimSpace(string(name))
 		}
 	}
-	return sum, most
+	return max(0, sum), most
 }
 
 // engines are programs that work for sandboxes, though nobody here started them.
@@ -125,8 +131,8 @@ func others() map[reap.Proc]time.Duration {
 
 // cpuTimes are those of /proc/stat, of all cores together.
 type cpuTimes struct {
-	all, stolen time.Duration
-	cores       int
+	all, idle, stolen time.Duration
+	cores             int
 }
 
 func readCPU() (t cpuTimes) {
@@ -135,7 +141,7 @@ func readCPU() (t cpuTimes) {
 		f := strings.Fields(line)
 		switch {
 		case len(f) > 8 && f[0] == "cpu": // user nice system idle iowait irq softirq steal
-			t.all, t.stolen = hundredths(f[1:9]...), hundredths(f[8])
+			t.all, t.idle, t.stolen = hundredths(f[1:9]...), hundredths(f[4:6]...), hundredths(f[8])
 		case len(f) > 0 && strings.HasPrefix(f[0], "cpu"):
 			t.cores++
 		}

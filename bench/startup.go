@@ -78,7 +78,7 @@ func (s *scene) sample(ctx context.Context, next starter, p *phases) (time.Durat
 	}
 	took := time.Since(begun)
 	if p != nil && err == nil {
-		p.add(rt, ready, took)
+		p.add(rt, begun, ready, took)
 	}
 	if failed := done(ctx); err == nil {
 		err = failed
@@ -241,21 +241,19 @@ type phases struct {
 	took  map[string][]float64
 }
 
-func (p *phases) add(rt target.Runtime, ready, took time.Duration) {
+func (p *phases) add(rt target.Runtime, begun time.Time, ready, took time.Duration) {
 	known := time.Duration(0)
 	if phased, ok := rt.(target.Phased); ok {
-		for _, x := range phased.Phases() {
-			if known+x.Took > ready { // of an earlier start, as of one that only rested
-				break
-			}
+		for _, x := range phased.Phases(begun) {
 			p.one(x.Name, x.Took)
 			known += x.Took
 		}
 	}
-	if rest := ready - known; rest > 0 {
-		p.one("to the caller", rest)
+	if known > ready { // it was started by the command, as one is that rested
+		ready = known
 	}
-	p.one("first command", took-ready)
+	p.one("between", max(0, ready-known))
+	p.one("first command", max(0, took-ready))
 }
 
 func (p *phases) one(name string, took time.Duration) {

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,14 +14,13 @@ import (
 // A history is what changed of a runtime's status since it was opened last.
 type history struct {
 	mu      sync.Mutex
-	begun   time.Time
 	changes []supervisor.StatusChange
 	next    chan struct{} // closed by the next change
 }
 
 // watch begins a history, before the runtime is opened.
 func (s *System) watch(id sandbox.ID) *history {
-	h := &history{begun: time.Now(), next: make(chan struct{})}
+	h := &history{next: make(chan struct{})}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.states[id] = h
@@ -66,23 +66,43 @@ func (h *history) await(ctx context.Context, is func(supervisor.StatusChange) bo
 	}
 }
 
-// phases are the steps from the call to ready, each named by the status that it led to.
-func (h *history) phases() []Phase {
+// ready is when the runtime first was ready after a moment, which is waited for.
+func (h *history) ready(ctx context.Context, after time.Time) (at time.Time, err error) {
+	err = h.await(ctx, func(c supervisor.StatusChange) bool {
+		return c.State.Status == sandbox.StatusReady && c.Time.After(after)
+	})
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var all []Phase
-	from := h.begun
 	for _, c := range h.changes {
-		all = append(all, Phase{Name: word(c.State.Status), Took: max(0, c.Time.Sub(from))})
-		from = c.Time
-		if c.State.Status == sandbox.StatusReady {
-			break
+		if c.State.Status == sandbox.StatusReady && c.Time.After(after) {
+			return c.Time, err
 		}
 	}
-	return all
+	return at, err
 }
 
-// word is a status as people say it.
-func word(s sandbox.Status) string {
-	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(string(s), "STATUS$"), "_", " "))
+// phases are the steps of the latest start that has ended since a moment; none if there was none.
+func (h *history) phases(since time.Time) []Phase {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range slices.Backward(h.changes) {
+		if c.State.Status == sandbox.StatusReady && c.Time.After(since) {
+			return apart(c.State.Phases)
+		}
+	}
+	return nil
+}
+
+// apart takes the parts of a phase out of it, so that phases add up. Parts stand before their whole.
+func apart(all []sandbox.Phase) []Phase {
+	var out []Phase
+	parts := map[string]time.Duration{}
+	for _, p := range all {
+		took := p.Took - parts[p.Name]
+		if whole, _, is := strings.Cut(p.Name, "."); is {
+			parts[whole] += p.Took
+		}
+		out = append(out, Phase{Name: p.Name, Took: max(0, took)})
+	}
+	return out
 }

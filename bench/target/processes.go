@@ -21,24 +21,34 @@ import (
 // mark is the variable that all processes of a sandbox of ours have, with the sandbox's id and a dot before what is random.
 const mark = "SANDTREE_SANDBOX="
 
-// processes are those of a runtime's sandbox, as this machine sees them. Empty if it sees none.
-func (r *runtime) processes() ([]reap.Proc, error) {
+// marked are the processes of sandboxes of ours, as far as this machine sees them, by id.
+func marked() (map[string][]reap.Proc, error) {
 	all, err := reap.List()
 	if err != nil {
 		return nil, err
 	}
-	prefix := []byte(mark + r.ID() + ".")
-	var ours []reap.Proc
+	ours := map[string][]reap.Proc{}
 	for _, p := range all {
 		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID))
 		if err != nil {
 			continue // it has ended, or is another user's
 		}
-		if bytes.HasPrefix(environ, prefix) || bytes.Contains(environ, append([]byte{0}, prefix...)) {
-			ours = append(ours, p)
+		_, rest, ok := bytes.Cut(append([]byte{0}, environ...), []byte("\x00"+mark))
+		if !ok {
+			continue
+		}
+		value, _, _ := bytes.Cut(rest, []byte{0})
+		if i := bytes.LastIndexByte(value, '.'); i > 0 {
+			ours[string(value[:i])] = append(ours[string(value[:i])], p)
 		}
 	}
 	return ours, nil
+}
+
+// processes are those of the runtime's sandbox. Empty if this machine sees none.
+func (r *runtime) processes() ([]reap.Proc, error) {
+	all, err := marked()
+	return all[r.ID()], err
 }
 
 // server finds the process that performs the commands.
@@ -80,16 +90,24 @@ func (r *runtime) Kill(ctx context.Context, piece Piece) error {
 	return unsupported("kill", fmt.Sprintf("a runtime has no piece %q that it could kill itself", piece))
 }
 
-// Use is what the processes of the sandbox use.
-func (r *runtime) Use(context.Context) (Use, error) {
-	all, err := r.processes()
+// Uses is what the processes of each sandbox use.
+func (s *System) Uses(context.Context) (map[string]Use, error) {
+	all, err := marked()
 	if err != nil {
-		return Use{}, err
+		return nil, err
 	}
-	if len(all) == 0 {
-		return Use{}, unsupported("measure", "this machine does not see the processes of the sandbox")
+	uses := map[string]Use{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range s.states {
+		if uses[string(id)], err = used(all[string(id)]); err != nil {
+			return nil, err
+		}
+		if uses[string(id)].Processes == 0 {
+			return nil, unsupported("measure", "this machine does not see the processes of the sandboxes")
+		}
 	}
-	return used(all)
+	return uses, nil
 }
 
 // used adds up what processes use. Those that end meanwhile are left out.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"time"
 
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/sandbox"
@@ -99,9 +101,13 @@ var _ io.Writer = (*counter)(nil)
 
 // Edit replaces a text.
 func (r *runtime) Edit(ctx context.Context, path, old, new string) error {
-	o, err := r.do(ctx, "", sandbox.EditArgs{Path: path, Command: "str_replace", OldStr: &old, NewStr: &new, Impl: "oh_aci"})
-	if err == nil && bytes.HasPrefix([]byte(o.Content), []byte("ERROR:")) {
-		err = &sandbox.Error{Code: sandbox.Internal, Op: "edit", ID: r.Runtime.ID(), Err: fmt.Errorf("%.200s", o.Content)}
+	return refused(r.do(ctx, "", sandbox.EditArgs{Path: path, Command: "str_replace", OldStr: &old, NewStr: &new, Impl: "oh_aci", Start: 1, End: -1}))
+}
+
+// refused makes an error of an editor's answer that is one.
+func refused(o sandbox.Observation, err error) error {
+	if err == nil && strings.HasPrefix(o.Content, "ERROR:") {
+		err = &sandbox.Error{Code: sandbox.Internal, Op: "edit", Err: fmt.Errorf("%.200s", o.Content)}
 	}
 	return err
 }
@@ -121,14 +127,19 @@ func (r *runtime) Rested(ctx context.Context) error {
 	return r.history.await(ctx, func(c supervisor.StatusChange) bool { return c.State.Idle == want })
 }
 
+// Healed waits until the runtime has been ready again.
+func (r *runtime) Healed(ctx context.Context, after time.Time) (time.Time, error) {
+	return r.history.ready(ctx, after)
+}
+
 // Snapshot keeps the files.
 func (r *runtime) Snapshot(ctx context.Context) (string, error) {
 	s, err := r.Runtime.Snapshot(ctx, "")
 	return s.Name, err
 }
 
-// Phases are the steps of the start.
-func (r *runtime) Phases() []Phase { return r.history.phases() }
+// Phases are the steps of the start that has ended since a moment.
+func (r *runtime) Phases(since time.Time) []Phase { return r.history.phases(since) }
 
 // Accounts tells what the journal has of each action.
 func (r *runtime) Accounts(ctx context.Context) (map[string]Account, error) {

@@ -29,7 +29,8 @@ func (r *runtime) Broadcast(ctx context.Context, command string) (Listen, func(c
 	if keyed, ok := instance.(backends.Keyed); ok {
 		config.Key = keyed.Key()
 	}
-	action := sandbox.Action{ID: sandbox.NewActionID(), Args: sandbox.RunArgs{Command: command, Blocking: true}}
+	// Its time is named, since who joins must ask for the same.
+	action := sandbox.Action{ID: sandbox.NewActionID(), Timeout: longest, Args: sandbox.RunArgs{Command: command, Blocking: true}}
 	ended := make(chan error, 1)
 	running := make(chan struct{}) // it prints, so who joins now joins
 	go func() {
@@ -65,6 +66,9 @@ func (r *runtime) Broadcast(ctx context.Context, command string) (Listen, func(c
 		return nil, nil, errors.Join(ctx.Err(), stop(context.WithoutCancel(ctx)))
 	}
 }
+
+// longest is how long a broadcast can last.
+const longest = 24 * time.Hour
 
 // joining is how long one of thousands that connect at once may wait for its turn.
 const joining = 30 * time.Second

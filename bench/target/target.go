@@ -1,8 +1,8 @@
 // Package target is what the harness can measure: something that starts runtimes, in which commands run.
 //
 // A Target is the least that any system has; what only some can do is a small interface of its own, found by assertion, on
-// a target (Varied, Finder, Restorer, Standing, Controlled) or on a runtime (Once, Interpreter, Files, Editor, Leaver, Rester,
-// Snapshotter, Killer, Measurer, Broadcaster, Accountant, Phased). What a target cannot do is Unsupported, and a report shows it so.
+// a target (Varied, Stocked, Finder, Restorer, Standing, Controlled, Measurer) or on a runtime (Once, Interpreter, Files, Editor,
+// Leaver, Rester, Snapshotter, Killer, Healer, Broadcaster, Accountant, Phased). What a target cannot do is Unsupported, and a report shows it so.
 //
 // Our own backends are measured as an embedder uses them, through a supervisor.System. Others are measured from
 // outside, by a command line or by a protocol that they speak: nothing of theirs is in here.
@@ -150,9 +150,14 @@ type Use struct {
 	Processes int
 }
 
-// A Measurer is a runtime whose use of the machine can be told. Not known is Unsupported.
+// A Measurer is a target that tells what each of its runtimes uses of the machine, by id. Not known is Unsupported.
 type Measurer interface {
-	Use(ctx context.Context) (Use, error)
+	Uses(ctx context.Context) (map[string]Use, error)
+}
+
+// A Healer is a runtime that heals: Healed tells when it first was ready after a moment, and waits for that.
+type Healer interface {
+	Healed(ctx context.Context, after time.Time) (time.Time, error)
 }
 
 // A Broadcaster is a runtime where many can listen to what one command prints, each over a connection of its own.
@@ -172,15 +177,16 @@ type Accountant interface {
 	Accounts(ctx context.Context) (map[string]Account, error)
 }
 
-// A Phase is a part of a start.
+// A Phase is a step of a start. One whose name has a dot was taken out of the one that is named before it.
 type Phase struct {
 	Name string
 	Took time.Duration
 }
 
-// Phased is a runtime that knows how its start went, up to when it was ready.
+// Phased is a runtime that knows how its starts went, up to when it was ready: Phases are the steps of the one that has ended since a moment,
+// none if none has. They follow one another.
 type Phased interface {
-	Phases() []Phase
+	Phases(since time.Time) []Phase
 }
 
 // unsupported says what a target cannot do, and why.

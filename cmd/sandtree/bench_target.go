@@ -63,6 +63,16 @@ func (a *app) target(ctx context.Context, f targetFlags) (target.Target, error) 
 	if err := f.check(); err != nil {
 		return nil, err
 	}
+	switch f.kind {
+	case "exec":
+		return target.Exec(), nil
+	case "docker":
+		return target.DockerExec("docker", f.container), nil
+	case "command":
+		return errOr(target.Template(f.command))
+	case "openhands":
+		return errOr(target.NewOpenHands(a.getenv("SESSION_API_KEY"), f.urls...))
+	}
 	c, err := a.config()
 	if err != nil {
 		return nil, err
@@ -72,6 +82,14 @@ func (a *app) target(ctx context.Context, f targetFlags) (target.Target, error) 
 	if driver == nil {
 		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "--backend", Err: fmt.Errorf("there is no %q; there are %s", name, strings.Join(backendNames(), ", "))}
 	}
-	return target.Open(ctx, target.Config{Backend: name, Driver: driver, Values: c.Backends[name], Environ: a.env,
-		Limits: c.SandboxLimits(), Log: a.log()})
+	return errOr(target.Open(ctx, target.Config{Backend: name, Driver: driver, Values: c.Backends[name], Environ: a.env,
+		Limits: c.SandboxLimits(), Log: a.log()}))
+}
+
+// errOr keeps a nil pointer from becoming a target that is not nil.
+func errOr[T target.Target](t T, err error) (target.Target, error) {
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }

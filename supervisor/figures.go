@@ -1,11 +1,15 @@
 package supervisor
 
 import (
+	"cmp"
+	"errors"
+
 	"github.com/sandtree/sandtree/actors"
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/actors/kit"
 	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/internal/figures"
+	"github.com/sandtree/sandtree/sandbox"
 )
 
 // Figures are what a System has done and how it is. What is behind a pointer goes on. Package instruments tells them as
@@ -59,4 +63,14 @@ func poolFigures(p *actors.Pool) *PoolFigures {
 		f.Warm, f.Wanted = f.Warm+s.Warm, f.Wanted+s.Wanted
 	}
 	return f
+}
+
+// Healthy is why the System does not work any more; nil while it does. Code: Unavailable.
+func (s *System) Healthy() error {
+	select {
+	case <-s.tree.Done():
+		return &sandbox.Error{Code: sandbox.Unavailable, Op: "supervisor", Err: cmp.Or(s.tree.Err(), errors.New("it is closed"))}
+	default:
+		return nil
+	}
 }

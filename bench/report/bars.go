@@ -2,10 +2,8 @@ package report
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/sandtree/sandtree/bench/result"
 )
@@ -74,15 +72,17 @@ func ratios(r *result.Report) []plot {
 	var bars []bar
 	for _, s := range r.Scenarios {
 		for i, x := range s.Series {
-			if x.Ratio > 0 && x.Summary.Medians[1] > 0 {
-				b := spreadOf(s.Name, x)
-				if i > 0 {
-					b.name += ", " + x.Name
-				}
-				scale := x.Ratio / b.v
-				b.low, b.high, b.v, b.unit = b.low*scale, b.high*scale, x.Ratio, "ratio"
-				bars = append(bars, b)
+			if x.Ratio <= 0 {
+				continue
 			}
+			b := bar{name: s.Name, v: x.Ratio, low: x.Ratio, high: x.Ratio, unit: "ratio"}
+			if i > 0 {
+				b.name += ", " + x.Name
+			}
+			if len(x.Ratios) > 0 {
+				b.low, b.high = slices.Min(x.Ratios), slices.Max(x.Ratios)
+			}
+			bars = append(bars, b)
 		}
 	}
 	if len(bars) == 0 {
@@ -107,67 +107,4 @@ func memory(r *result.Report) []plot {
 		return nil
 	}
 	return []plot{barPlot("memory", "Memory", "medians; the thin line spans the medians of the rounds", "bytes", bars, "")}
-}
-
-// phases draws starts as bars made of their phases.
-func phases(r *result.Report) []plot {
-	var with []result.Scenario
-	most, names := int64(0), []string{}
-	for _, s := range r.Scenarios {
-		if len(s.Phases) == 0 {
-			continue
-		}
-		with = append(with, s)
-		whole := int64(0)
-		for _, p := range s.Phases {
-			whole += max(0, p.Median)
-			if !slices.Contains(names, p.Name) {
-				names = append(names, p.Name)
-			}
-		}
-		most = max(most, whole)
-	}
-	if len(with) == 0 {
-		return nil
-	}
-	p := plot{Title: "Where a start goes", Note: "medians of the phases, in their order", Columns: append([]string{""}, names...)}
-	for i, n := range names {
-		p.Legend = append(p.Legend, key{phaseClass(i), n})
-	}
-	const left, right = 8.0, plotWidth - 22.0
-	along := scaleOf(0, float64(most), false, left, right)
-	bottom := boxTop + perBar*float64(len(with))
-	c := newCanvas(bottom + axisHeight - 14)
-	c.horizontal(along, "ns", boxTop, bottom, 5)
-	for i, s := range with {
-		p.Rows = append(p.Rows, c.phased(s, names, along, boxTop+perBar*float64(i)))
-	}
-	p.SVG = c.done("phases", p.Title, fmt.Sprintf("%d kinds of start, the longest takes %s. The table that follows has the same figures.",
-		len(with), time.Duration(most)))
-	return []plot{p}
-}
-
-// phased draws one start and gives its row of the table.
-func (c *canvas) phased(s result.Scenario, names []string, along scale, y float64) []string {
-	row := make([]string, 1+len(names))
-	row[0] = s.Name
-	whole := int64(0)
-	for _, p := range s.Phases {
-		i, from := slices.Index(names, p.Name), along.at(float64(whole))
-		whole += max(0, p.Median)
-		figure := result.Figure(float64(p.Median), "ns")
-		row[1+i] = figure
-		c.rect(from, y+18, along.at(float64(whole))-from, 14, "f part "+phaseClass(i), p.Name+": "+figure)
-	}
-	c.text(along.from, y+13, "start", "label strong halo", fit(s.Name, 360))
-	c.text(along.to, y+13, "end", "label strong halo", result.Figure(float64(whole), "ns"))
-	return row
-}
-
-// phaseClass is the colour of the i-th phase: when all colours have been used, they come again with stripes of light.
-func phaseClass(i int) string {
-	if i/colours%2 == 1 {
-		return colour(i) + " again"
-	}
-	return colour(i)
 }

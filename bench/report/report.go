@@ -195,7 +195,9 @@ func about(r *result.Report) []pair {
 		target += " (" + r.Target.Kind + ")"
 	}
 	for _, s := range pairs(r.Target.Settings) {
-		target += ", " + s.Key + " " + s.Value
+		if s.Value != "" {
+			target += ", " + s.Key + " " + s.Value
+		}
 	}
 	return []pair{
 		{"Target", target},

@@ -81,6 +81,10 @@ func (g *generator) startup(name, title string, at float64) result.Scenario {
 func (g *generator) latency(name, title string, at float64, floor string) result.Scenario {
 	x := g.series("latency", "ns", at, 0.11, 5, 600)
 	if floor != "" {
+		x.Ratios = []float64{0.95 * at, at, at, at, 1.08 * at}
+		for i := range x.Ratios {
+			x.Ratios[i] /= map[string]float64{"pipe round trip": 36e3, "fork and exec": 690e3, "loopback HTTP": 24e3}[floor]
+		}
 		x.Floor, x.Ratio = floor, at/map[string]float64{"pipe round trip": 36e3, "fork and exec": 690e3, "loopback HTTP": 24e3}[floor]
 	}
 	return result.Scenario{Name: name, Kind: "latency", Title: title, Series: []result.Series{x}, Settings: map[string]string{"clients": "1", "samples": "600"},

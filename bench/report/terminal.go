@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	nameWidth = 26  // characters of a series' name: what a hundred columns leave beside seven figures
+	nameWidth = 34  // characters of a series' name: what a hundred columns leave beside seven figures
 	lineWidth = 98  // of a sentence below a table
 	textWidth = 400 // of an error, which is broken into lines
 )

@@ -90,16 +90,17 @@ func figures(s result.Scenario) []string {
 	return append(names, slices.Sorted(maps.Keys(all))...)
 }
 
-// unitOf is the unit of a quantity: that of the series of the same name, else of the first whose name begins it or is in it.
+// unitOf is the unit of a quantity: that of the series of the same name; of a percentile ("p50"), that of the first series of
+// times; else of the first series whose name is in it, or it in that.
 func unitOf(s result.Scenario, name string) string {
-	for _, x := range s.Series {
-		if x.Name == name {
-			return x.Unit
-		}
-	}
-	for _, x := range s.Series {
-		if strings.Contains(name, x.Name) || strings.Contains(x.Name, name) {
-			return x.Unit
+	percentile := len(name) > 1 && name[0] == 'p' && strings.Trim(name[1:], "0123456789.") == ""
+	for _, fits := range []func(result.Series) bool{
+		func(x result.Series) bool { return x.Name == name },
+		func(x result.Series) bool { return percentile && x.Unit == "ns" },
+		func(x result.Series) bool { return strings.Contains(name, x.Name) || strings.Contains(x.Name, name) },
+	} {
+		if i := slices.IndexFunc(s.Series, fits); i >= 0 {
+			return s.Series[i].Unit
 		}
 	}
 	return "1"

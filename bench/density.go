@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -154,27 +151,4 @@ func (s *scene) answers(ctx context.Context, all []target.Runtime) error {
 		return failure
 	}
 	return ctx.Err()
-}
-
-// resident is the memory of this process, in bytes.
-func resident() int64 {
-	b, _ := os.ReadFile("/proc/self/statm")
-	f := strings.Fields(string(b))
-	if len(f) < 2 {
-		return 0
-	}
-	pages, _ := strconv.ParseInt(f[1], 10, 64)
-	return pages * int64(os.Getpagesize())
-}
-
-// freeMemory is the part of the machine's memory that programs can have; 1 where that is not known.
-func freeMemory() float64 {
-	of := func(name string) float64 {
-		kb, _ := strconv.ParseFloat(strings.TrimSuffix(field("/proc/meminfo", name, ":"), " kB"), 64)
-		return kb
-	}
-	if of("MemTotal") == 0 {
-		return 1
-	}
-	return of("MemAvailable") / of("MemTotal")
 }

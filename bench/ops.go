@@ -26,7 +26,7 @@ var ops = map[string]op{
 	"read-10kb":  {floorReadKB, read(10_000)},
 	"write-10mb": {floorWriteMB, write(10_000_000)},
 	"read-10mb":  {floorReadMB, read(10_000_000)},
-	"cell":       {floorPipe, cell},
+	"cell":       {"", cell}, // a bare interpreter is a hundred times faster than any kernel, which says nothing
 	"edit":       {floorWriteKB, edit},
 }
 

@@ -152,7 +152,7 @@ func judge(sc Scenario, out *result.Scenario) {
 	for _, r := range sc.rules() {
 		if v, ok := r.judge(*out); ok {
 			out.Verdicts = append(out.Verdicts, v)
-		} else if r.Source == "sandtree" { // what was asked for and cannot be told has not held
+		} else if r.Source == "sandtree" && out.Failed == "" { // what was asked for and cannot be told has not held
 			v.Held = false
 			out.Verdicts = append(out.Verdicts, v)
 		}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/bench/result"
-	"github.com/sandtree/sandtree/bench/target"
 )
 
 // throughput is many clients, of one runtime or of several: as fast as they can (closed), at a rate (open), at a rate that rises until the
@@ -73,46 +72,20 @@ func (s *scene) sustain(ctx context.Context, clients []func(context.Context) err
 	s.series("latency", "ns", "less")
 	for round := 0; round < s.Rounds && !s.late() && ctx.Err() == nil; round++ {
 		began := time.Since(s.began)
-		before := readCPU()
+		before := s.using(ctx)
 		var all []done
 		if s.Mode == "open" {
 			all = open(ctx, clients, s.Rate, time.Duration(s.Duration))
 		} else {
 			all = closed(ctx, clients, time.Duration(s.Duration))
 		}
-		s.put("cpu", "percent", "less", round, busy(before, readCPU()))
-		s.memory(ctx, round)
+		s.used(round, before, s.using(ctx))
 		if err := s.took(all, round, began); err != nil {
 			return err
 		}
 		s.tell(float64(round+1)/float64(s.Rounds), result.Figure(s.roundMedian("throughput", round), "1/s"))
 	}
 	return ctx.Err()
-}
-
-// busy is the part of the time between two looks in which the machine's cores were at work, for whomever.
-func busy(from, to cpuTimes) float64 {
-	if to.all <= from.all {
-		return 0
-	}
-	return 100 * (1 - float64(to.idle-from.idle)/float64(to.all-from.all))
-}
-
-// memory notes what the runtimes have together, where that can be told.
-func (s *scene) memory(ctx context.Context, round int) {
-	measurer, ok := s.target.(target.Measurer)
-	if !ok {
-		return
-	}
-	uses, err := measurer.Uses(ctx)
-	if err != nil {
-		return
-	}
-	sum := int64(0)
-	for _, u := range uses {
-		sum += u.Memory
-	}
-	s.put("memory", "bytes", "less", round, float64(sum))
 }
 
 // steps is how many points a round has on the timeline.

@@ -46,6 +46,7 @@ func (s *System) forget(id sandbox.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.states, id)
+	delete(s.servers, id)
 }
 
 // await waits until the last change is such a one.

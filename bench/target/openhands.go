@@ -3,12 +3,14 @@ package target
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
@@ -56,11 +58,22 @@ func (o *OpenHands) Close(context.Context) error {
 	return nil
 }
 
-// Start takes a server that nobody uses. Code: Exhausted, if there is none.
+// Start takes a server that nobody uses, and waits until it says that it is alive, which is when it is ready. Code: Unsupported, if there is none.
 func (o *OpenHands) Start(ctx context.Context, w Wish) (Runtime, error) {
 	if w != (Wish{}) {
 		return nil, unsupported("start", "a server has no rest and no snapshots")
 	}
+	s, err := o.take()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.alive(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop(ctx))
+	}
+	return s, nil
+}
+
+func (o *OpenHands) take() (*server, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.free) == 0 {
@@ -69,6 +82,49 @@ func (o *OpenHands) Start(ctx context.Context, w Wish) (Runtime, error) {
 	s := &server{openHands: o, base: o.free[0]}
 	o.free = o.free[1:]
 	return s, nil
+}
+
+// patience is how long a server may take to be alive, and glance how long it is left alone in between: the protocol has nothing that tells.
+const (
+	patience = 30 * time.Second
+	glance   = 50 * time.Millisecond
+)
+
+// alive waits until the server answers /alive with 200.
+func (s *server) alive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		why := s.ask(ctx)
+		if why == nil {
+			return nil
+		}
+		select {
+		case <-time.After(glance):
+		case <-ctx.Done():
+			return &sandbox.Error{Code: sandbox.Unavailable, Op: "alive", Err: fmt.Errorf("%s is not alive after %v: %w", s.base, patience, why)}
+		}
+	}
+}
+
+func (s *server) ask(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+"/alive", nil)
+	if err != nil {
+		return err
+	}
+	if s.openHands.key != "" {
+		req.Header.Set(wire.HeaderKey, s.openHands.key)
+	}
+	resp, err := s.openHands.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(resp.Status)
+	}
+	return err
 }
 
 // server is a runtime.

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,67 +21,89 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// mark is the variable that all processes of a sandbox of ours have, with the sandbox's id and a dot before what is random.
-const mark = "SANDTREE_SANDBOX="
-
-// marked are the processes of sandboxes of ours, as far as this machine sees them, by id.
-func marked() (map[string][]reap.Proc, error) {
-	all, err := reap.List()
-	if err != nil {
-		return nil, err
+// server finds the process that performs the commands of a runtime: whoever listens where its sandbox is dialed, if that is a socket of
+// this machine; see SO_PEERCRED in unix(7).
+func (s *System) server(ctx context.Context, id sandbox.ID) (reap.Proc, error) {
+	s.mu.Lock()
+	known := s.servers[id]
+	s.mu.Unlock()
+	if p, err := reap.Stat(known.PID); known.PID > 0 && err == nil && p.Start == known.Start {
+		return p, nil
 	}
-	ours := map[string][]reap.Proc{}
-	for _, p := range all {
-		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID))
-		if err != nil {
-			continue // it has ended, or is another user's
-		}
-		_, rest, ok := bytes.Cut(append([]byte{0}, environ...), []byte("\x00"+mark))
-		if !ok {
-			continue
-		}
-		value, _, _ := bytes.Cut(rest, []byte{0})
-		if i := bytes.LastIndexByte(value, '.'); i > 0 {
-			ours[string(value[:i])] = append(ours[string(value[:i])], p)
-		}
-	}
-	return ours, nil
-}
-
-// processes are those of the runtime's sandbox. Empty if this machine sees none.
-func (r *runtime) processes() ([]reap.Proc, error) {
-	all, err := marked()
-	return all[r.ID()], err
-}
-
-// server finds the process that performs the commands.
-func (r *runtime) server() (reap.Proc, error) {
-	all, err := r.processes()
+	instance, err := s.driver.Attach(ctx, id)
 	if err != nil {
 		return reap.Proc{}, err
 	}
-	for _, p := range all {
-		if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.PID)); err == nil && strings.HasPrefix(string(name), "sandboxd") {
-			return p, nil
-		}
+	conn, err := instance.Dial(ctx)
+	if err != nil {
+		return reap.Proc{}, err
 	}
-	return reap.Proc{}, unsupported("find the server", "this machine does not see the processes of the sandbox")
+	defer conn.Close()
+	pid, err := listener(conn)
+	if err != nil {
+		return reap.Proc{}, unsupported("find the server", "this machine does not see the processes of the sandboxes: "+err.Error())
+	}
+	p, err := reap.Stat(pid)
+	if err == nil {
+		s.mu.Lock()
+		s.servers[id] = p
+		s.mu.Unlock()
+	}
+	return p, err
+}
+
+// listener is the process at the other end.
+func listener(conn net.Conn) (pid int, err error) {
+	u, ok := conn.(*net.UnixConn)
+	if !ok {
+		return 0, fmt.Errorf("the sandbox is reached by a %T", conn)
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var credentials *unix.Ucred
+	failed := raw.Control(func(fd uintptr) { credentials, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if err = errors.Join(err, failed); err != nil {
+		return 0, err
+	}
+	if credentials.Pid <= 0 {
+		return 0, errors.New("its server is in a process namespace that is not below ours")
+	}
+	return int(credentials.Pid), nil
+}
+
+// family gives a process and its descendants, of which there are many families in one list.
+func family(all []reap.Proc, server reap.Proc) []reap.Proc {
+	children := map[int][]reap.Proc{}
+	for _, p := range all {
+		children[p.PPID] = append(children[p.PPID], p)
+	}
+	ours := []reap.Proc{server}
+	for i := 0; i < len(ours); i++ {
+		ours = append(ours, children[ours[i].PID]...)
+	}
+	return ours
 }
 
 // Kill kills a piece of the runtime.
 func (r *runtime) Kill(ctx context.Context, piece Piece) error {
 	switch piece {
-	case Server:
-		p, err := r.server()
+	case Server, Sandbox:
+		server, err := r.target.server(ctx, r.Runtime.ID())
 		if err != nil {
 			return err
 		}
-		return errors.Join(unix.Kill(p.PID, unix.SIGKILL))
-	case Sandbox:
-		if _, err := r.server(); err != nil {
-			return err
+		if piece == Server {
+			return errors.Join(unix.Kill(server.PID, unix.SIGKILL))
 		}
-		_, err := reap.Kill(ctx, r.processes)
+		_, err = reap.Kill(ctx, func() ([]reap.Proc, error) {
+			all, err := reap.List()
+			if p, gone := reap.Stat(server.PID); gone != nil || p.Start != server.Start {
+				return nil, err // and with it what was below it
+			}
+			return family(all, server), err
+		})
 		return err
 	case Connection:
 		if r.target.cuts == nil {
@@ -91,20 +116,26 @@ func (r *runtime) Kill(ctx context.Context, piece Piece) error {
 }
 
 // Uses is what the processes of each sandbox use.
-func (s *System) Uses(context.Context) (map[string]Use, error) {
-	all, err := marked()
+func (s *System) Uses(ctx context.Context) (map[string]Use, error) {
+	s.mu.Lock()
+	ids := slices.Collect(maps.Keys(s.states))
+	s.mu.Unlock()
+	servers := map[sandbox.ID]reap.Proc{}
+	for _, id := range ids {
+		p, err := s.server(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		servers[id] = p
+	}
+	all, err := reap.List()
 	if err != nil {
 		return nil, err
 	}
 	uses := map[string]Use{}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id := range s.states {
-		if uses[string(id)], err = used(all[string(id)]); err != nil {
+	for id, server := range servers {
+		if uses[string(id)], err = used(family(all, server)); err != nil {
 			return nil, err
-		}
-		if uses[string(id)].Processes == 0 {
-			return nil, unsupported("measure", "this machine does not see the processes of the sandboxes")
 		}
 	}
 	return uses, nil

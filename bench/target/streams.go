@@ -13,17 +13,13 @@ import (
 // Broadcast runs a command to which listeners join, each by a client of its own with a connection to the server in the
 // sandbox: an action that is asked for again under its id is joined.
 func (r *runtime) Broadcast(ctx context.Context, command string) (Listen, func(context.Context) error, error) {
-	driver, err := r.target.config.Driver(backends.Options{StateDir: r.target.config.StateDir, Environ: r.target.config.Environ, Values: r.target.config.Values})
+	instance, err := r.target.driver.Attach(ctx, r.Runtime.ID())
 	if err != nil {
 		return nil, nil, err
 	}
-	instance, err := driver.Attach(ctx, r.Runtime.ID())
-	if err != nil {
-		return nil, nil, errors.Join(err, closeDriver(driver))
-	}
 	state, err := r.State(ctx)
 	if err != nil {
-		return nil, nil, errors.Join(err, closeDriver(driver))
+		return nil, nil, err
 	}
 	config := transport.Config{ID: r.Runtime.ID(), Epoch: state.Epoch, MaxConns: 1, ConnectMin: joining, ConnectMax: joining}
 	if keyed, ok := instance.(backends.Keyed); ok {
@@ -52,9 +48,9 @@ func (r *runtime) Broadcast(ctx context.Context, command string) (Listen, func(c
 			err = nil // it has ended by itself
 		}
 		if err != nil {
-			return errors.Join(err, closeDriver(driver))
+			return err
 		}
-		return errors.Join(<-ended, closeDriver(driver))
+		return <-ended
 	}
 	select {
 	case <-running:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/supervisor"
 )
@@ -39,19 +40,21 @@ type System struct {
 	config  Config
 	variant Variant
 	system  *supervisor.System
-	cuts    *cuts // of a Cuttable variant, else nil
-	own     bool  // the state directory ends with it
+	cuts    *cuts           // of a Cuttable variant, else nil
+	driver  backends.Driver // which the system owns
+	own     bool            // the state directory ends with it
 
-	mu     sync.Mutex
-	closed bool
-	states map[sandbox.ID]*history
+	mu      sync.Mutex
+	closed  bool
+	states  map[sandbox.ID]*history
+	servers map[sandbox.ID]reap.Proc
 }
 
 // Open opens the system of a backend. Codes: those of the driver and of supervisor.Open.
 func Open(ctx context.Context, c Config) (*System, error) { return open(ctx, c, Variant{}) }
 
 func open(ctx context.Context, c Config, v Variant) (_ *System, err error) {
-	s := &System{config: c, variant: v, states: map[sandbox.ID]*history{}}
+	s := &System{config: c, variant: v, states: map[sandbox.ID]*history{}, servers: map[sandbox.ID]reap.Proc{}}
 	if c.StateDir == "" {
 		if s.config.StateDir, err = os.MkdirTemp("", "st-bench-"); err != nil {
 			return nil, err
@@ -72,6 +75,7 @@ func open(ctx context.Context, c Config, v Variant) (_ *System, err error) {
 			return nil, errors.Join(err, closeDriver(driver))
 		}
 	}
+	s.driver = driver
 	if v.Cuttable {
 		if driver, s.cuts, err = cutting(driver); err != nil {
 			return nil, err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,7 @@ import (
 
 // benchFlags are those of bench.
 type benchFlags struct {
-	set       string
+	sets      []string // at most one name of a set; the rest is configuration, as with every command
 	scenarios []string
 	out       string
 	list      bool
@@ -64,7 +65,8 @@ Ctrl-C, which ends what was started and writes what there is.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.bench(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.set, "set", "quick", "`name` of a set of scenarios (quick, full, soak), or a file that ends in .toml")
+	flags.StringArrayVar(&f.sets, "set", nil, "`name` of a set of scenarios ("+strings.Join(bench.Sets(), ", ")+"; default quick), or a file that ends in .toml; "+
+		"or a key=value of the configuration")
 	flags.StringArrayVar(&f.scenarios, "scenario", nil, "play only the one of this `name`; may be repeated")
 	flags.StringVar(&f.out, "out", "", "write report.json, report.html and report.md into this `directory`")
 	flags.BoolVar(&f.list, "list", false, "list the scenarios of the set, and play none")
@@ -85,7 +87,11 @@ func benchPartCommand(a *app) *cobra.Command {
 }
 
 func (a *app) bench(ctx context.Context, f benchFlags) error {
-	set, err := bench.Load(f.set)
+	name, err := a.setName(f.sets)
+	if err != nil {
+		return err
+	}
+	set, err := bench.Load(name)
 	if err != nil {
 		return err
 	}
@@ -119,6 +125,22 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 		err = cli.Status(1)
 	}
 	return err
+}
+
+// setName is the one of --set that names a set. The others are configuration.
+func (a *app) setName(given []string) (string, error) {
+	name := ""
+	for _, s := range given {
+		switch {
+		case strings.Contains(s, "="):
+			a.set = append(a.set, s)
+		case name != "":
+			return "", &sandbox.Error{Code: sandbox.Invalid, Op: "--set", Err: fmt.Errorf("want one set of scenarios, have %s and %s", name, s)}
+		default:
+			name = s
+		}
+	}
+	return cmp.Or(name, "quick"), nil
 }
 
 // good says whether all went well and all thresholds held.

@@ -17,12 +17,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/internal/held"
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// server finds the process that performs the commands of a runtime: whoever listens where its sandbox is dialed, if that is a socket of
-// this machine; see SO_PEERCRED in unix(7).
+// server finds the process that performs the commands of a runtime: the one that its backend has noted in the sandbox's directory, as
+// those do that start it themselves; else whoever listens where the sandbox is dialed (see SO_PEERCRED in unix(7)).
 func (s *System) server(ctx context.Context, id sandbox.ID) (reap.Proc, error) {
 	s.mu.Lock()
 	known := s.servers[id]
@@ -30,18 +31,12 @@ func (s *System) server(ctx context.Context, id sandbox.ID) (reap.Proc, error) {
 	if p, err := reap.Stat(known.PID); known.PID > 0 && err == nil && p.Start == known.Start {
 		return p, nil
 	}
-	instance, err := s.driver.Attach(ctx, id)
+	pid, err := s.serverPID(ctx, id)
 	if err != nil {
 		return reap.Proc{}, err
 	}
-	conn, err := instance.Dial(ctx)
-	if err != nil {
-		return reap.Proc{}, err
-	}
-	defer conn.Close()
-	pid, err := listener(conn)
-	if err != nil {
-		return reap.Proc{}, unsupported("find the server", "this machine does not see the processes of the sandboxes: "+err.Error())
+	if pid == os.Getpid() {
+		return reap.Proc{}, unsupported("find the server", "this process made the socket that it listens at, so nothing tells which process it is")
 	}
 	p, err := reap.Stat(pid)
 	if err == nil {
@@ -50,6 +45,27 @@ func (s *System) server(ctx context.Context, id sandbox.ID) (reap.Proc, error) {
 		s.mu.Unlock()
 	}
 	return p, err
+}
+
+func (s *System) serverPID(ctx context.Context, id sandbox.ID) (int, error) {
+	var noted held.Identity
+	if held.ReadJSON(filepath.Join(s.config.StateDir, s.config.Backend, string(id), "pid.json"), &noted) == nil && held.Alive(noted) {
+		return noted.PID, nil
+	}
+	instance, err := s.driver.Attach(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	conn, err := instance.Dial(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	pid, err := listener(conn)
+	if err != nil {
+		err = unsupported("find the server", "this machine does not see the processes of the sandboxes: "+err.Error())
+	}
+	return pid, err
 }
 
 // listener is the process at the other end.

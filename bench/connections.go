@@ -14,10 +14,10 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 )
 
-// connections holds many streams of one runtime's output, each over a connection of its own: all must hear of what goes on.
+// connections holds many streams of the output of runtimes, one or several, each over a connection of its own: all must hear of what goes on.
 func connections() kind {
 	return kind{
-		keys: []string{"streams", "duration"},
+		keys: []string{"streams", "runtimes", "duration"},
 		check: func(s *Scenario) error {
 			if s.Streams == 0 {
 				return errors.New("it needs streams: how many are held")
@@ -47,20 +47,29 @@ func playConnections(ctx context.Context, s *scene) error {
 		return &sandbox.Error{Code: sandbox.Unsupported, Op: s.Name,
 			Err: fmt.Errorf("this process may have %d descriptors, which are too few; see ulimit -n", files)}
 	}
-	rt, err := s.start(ctx, target.Wish{})
+	rts, err := s.startMany(ctx, s.target, s.Runtimes)
 	if err != nil {
 		return err
 	}
-	broadcaster, err := ability[target.Broadcaster](s, rt, "has no output that several can listen to")
-	if err != nil {
-		return err
+	var listens []target.Listen
+	for _, rt := range rts {
+		broadcaster, err := ability[target.Broadcaster](s, rt, "has no output that several can listen to")
+		if err != nil {
+			return err
+		}
+		listen, stop, err := broadcaster.Broadcast(ctx, ticking)
+		if err != nil {
+			return err
+		}
+		s.cleanup(stop)
+		listens = append(listens, listen)
 	}
-	listen, stop, err := broadcaster.Broadcast(ctx, ticking)
-	if err != nil {
-		return err
-	}
-	s.cleanup(stop)
-	own, theirs := resident(), s.use(ctx, rt)
+	return s.hold(ctx, listens)
+}
+
+// hold opens the streams, listens, and notes what came of it.
+func (s *scene) hold(ctx context.Context, listens []target.Listen) error {
+	own, theirs := resident(), s.using(ctx).memory
 	all := make([]listener, s.Streams)
 	held, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -68,7 +77,7 @@ func playConnections(ctx context.Context, s *scene) error {
 	defer cancel()
 	var broken atomic.Int64
 	var why atomic.Pointer[error] // of one of thousands
-	s.join(held, listen, all, &wg, func(err error) {
+	s.join(held, listens, all, &wg, func(err error) {
 		broken.Add(1)
 		why.Store(&err)
 	})
@@ -81,10 +90,10 @@ func playConnections(ctx context.Context, s *scene) error {
 	if own > 0 {
 		s.put("memory here per connection", "bytes", "less", 0, max(0, float64(resident()-own))/float64(s.Streams))
 	}
-	if now := s.use(ctx, rt); theirs > 0 && now > 0 {
+	if now := s.using(ctx).memory; theirs > 0 && now > 0 {
 		s.put("memory there per connection", "bytes", "less", 0, max(0, float64(now-theirs))/float64(s.Streams))
 	}
-	err = s.progress(ctx, all)
+	err := s.progress(ctx, all)
 	s.count("streams", int64(s.Streams)-max(broken.Load(), s.out.Counts["stalled"])) // those that are held, and go on
 	s.count("broken", broken.Load())
 	if err == nil && broken.Load() == int64(s.Streams) {
@@ -97,7 +106,7 @@ func playConnections(ctx context.Context, s *scene) error {
 const joining = 64
 
 // join opens the streams, a few at a time: each makes room for the next when it has heard something, or ended.
-func (s *scene) join(ctx context.Context, listen target.Listen, all []listener, wg *sync.WaitGroup, broken func(error)) {
+func (s *scene) join(ctx context.Context, listens []target.Listen, all []listener, wg *sync.WaitGroup, broken func(error)) {
 	slots := make(chan struct{}, joining)
 	for i := range all {
 		select {
@@ -110,7 +119,7 @@ func (s *scene) join(ctx context.Context, listen target.Listen, all []listener, 
 			free := sync.OnceFunc(func() { <-slots })
 			defer free()
 			begun := time.Now()
-			err := listen(ctx, func([]byte) {
+			err := listens[i%len(listens)](ctx, func([]byte) {
 				l.first.CompareAndSwap(0, int64(time.Since(begun)))
 				l.heard.Add(1)
 				free()
@@ -176,17 +185,4 @@ func (s *scene) progress(ctx context.Context, all []listener) error {
 	}
 	s.count("stalled", stalled)
 	return nil
-}
-
-// use is the memory of a runtime, 0 where that is not known.
-func (s *scene) use(ctx context.Context, rt target.Runtime) int64 {
-	measurer, ok := s.target.(target.Measurer)
-	if !ok {
-		return 0
-	}
-	uses, err := measurer.Uses(ctx)
-	if err != nil {
-		return 0
-	}
-	return uses[rt.ID()].Memory
 }

@@ -43,6 +43,7 @@ type System struct {
 	cuts    *cuts           // of a Cuttable variant, else nil
 	driver  backends.Driver // which the system owns
 	own     bool            // the state directory ends with it
+	lock    *os.File        // of one that is its own; nil if whoever closes it has the lock
 
 	mu      sync.Mutex
 	closed  bool
@@ -51,18 +52,23 @@ type System struct {
 }
 
 // Open opens the system of a backend. Codes: those of the driver and of supervisor.Open.
-func Open(ctx context.Context, c Config) (*System, error) { return open(ctx, c, Variant{}) }
+func Open(ctx context.Context, c Config) (*System, error) {
+	if c.StateDir == "" {
+		clearStale(ctx, c)
+	}
+	return open(ctx, c, Variant{})
+}
 
 func open(ctx context.Context, c Config, v Variant) (_ *System, err error) {
 	s := &System{config: c, variant: v, states: map[sandbox.ID]*history{}, servers: map[sandbox.ID]reap.Proc{}}
 	if c.StateDir == "" {
-		if s.config.StateDir, err = os.MkdirTemp("", "st-bench-"); err != nil {
+		if s.config.StateDir, s.lock, err = makeOwn(c); err != nil {
 			return nil, err
 		}
 		s.own = true
 		defer func() {
 			if err != nil {
-				os.RemoveAll(s.config.StateDir)
+				err = errors.Join(err, os.RemoveAll(s.config.StateDir), s.lock.Close())
 			}
 		}()
 	}
@@ -209,9 +215,16 @@ func (s *System) Close(ctx context.Context) error {
 	case !s.own:
 		return err
 	case err != nil:
+		if s.lock != nil {
+			s.lock.Close() // the next one tries again
+		}
 		return fmt.Errorf("%w; what is left is in %s: see `sandtree gc --state-dir`", err, s.config.StateDir)
 	}
-	return os.RemoveAll(s.config.StateDir)
+	err = os.RemoveAll(s.config.StateDir)
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
 }
 
 // clear ends the runtimes, several at a time.

@@ -9,7 +9,7 @@ STORY   ?= examples/trajectories/fix-a-failing-test.json
 PURE    := ./sandbox ./sandbox/wire ./sandbox/ledger ./transport/breaker ./actors/kit ./supervisor/config ./internal/cgroup ./internal/child ./internal/cli ./internal/reap
 
 .DEFAULT_GOAL := help
-.PHONY: help run build gvisor gvisor-test conform-test docker-test collector-test client-test vscode-test test test-ordinary test-repeat check lint vuln fuzz soak bench chaos setup clean
+.PHONY: help run build gvisor gvisor-test conform-test docker-test collector-test client-test vscode-test test test-ordinary test-repeat check lint vuln fuzz soak bench micro chaos setup clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +45,7 @@ test-ordinary: setup ## the jail backend, as a user who is not root
 chaos: setup ## exactly-once under fire, the long form: hundreds of kills
 	CHAOS=full $(GO) test -race -count=1 -timeout 20m -run TestChaos -v ./testing/chaos
 
-check: lint test conform-test test-ordinary test-repeat collector-test chaos bench ## what CI runs
+check: lint test conform-test test-ordinary test-repeat collector-test chaos bench micro ## what CI runs
 
 lint: setup ## gofmt, vet, staticcheck, shellcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run gofmt -w on the files above'; exit 1; }
@@ -81,6 +81,9 @@ soak: setup ## 10,000 commands and 32 sessions are exact (1 minute), 100,000 lea
 
 bench: setup ## speed as ratios to the bare machine, measured in one run; fails beyond the stated bounds
 	@.ci/bench
+
+micro: ## hot pieces against the base commit, as ratios; fails where one has become slower by a quarter, twice
+	@.ci/micro
 
 setup:
 	@.ci/setup test

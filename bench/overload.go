@@ -113,7 +113,7 @@ func (s *scene) flood(ctx context.Context, t target.Target, round int) error {
 func (s *scene) capacity(ctx context.Context, rt target.Once, t *tally) (float64, error) {
 	const trial = 500 * time.Millisecond
 	var clients []func(context.Context) error
-	for range 4 {
+	for range min(4, s.Queue) {
 		clients = append(clients, func(ctx context.Context) error { return t.perform(ctx, rt, t.number()) })
 	}
 	done := closed(ctx, clients, trial)

@@ -15,6 +15,7 @@ import (
 	"github.com/sandtree/sandtree/bench/result"
 	"github.com/sandtree/sandtree/bench/target"
 	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/testing/dockerd"
 	"github.com/sandtree/sandtree/testing/leak"
 	"github.com/sandtree/sandtree/testing/need"
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
@@ -28,7 +29,7 @@ var built struct {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := dockerd.Main(m)
 	if built.dir != "" {
 		os.RemoveAll(built.dir)
 	}

@@ -92,7 +92,8 @@ func TestATraceGoesFromDoToTheCommand(t *testing.T) {
 		}
 		parent, outer = span.ID.String(), span
 	}
-	if p := by["process"][0]; p.Ended.Sub(p.Begun) < 100*time.Millisecond || !slices.ContainsFunc(p.Attrs, func(a Attr) bool { return a == Attr{Key: "exit_code", Value: "3"} }) {
+	if p := by["process"][0]; p.Ended.Sub(p.Begun) < 100*time.Millisecond ||
+		!slices.ContainsFunc(p.Attrs, func(a Attr) bool { return a == Attr{Key: "exit_code", Value: "3"} }) {
 		t.Errorf("the process: %+v", p)
 	}
 	for name, below := range map[string]string{"actor.wait": "supervisor.do", "journal.log": "actor.perform", "sandboxd.wait": "sandboxd.action"} {

@@ -42,7 +42,8 @@ func TestRunShowsItsMetrics(t *testing.T) {
 
 	r := u.start("run", "--metrics", address, "--pprof", "echo up; sleep 60")
 	r.until("up")
-	if text := get(t, "http://"+address+"/metrics"); !strings.Contains(text, "sandtree_running_actions 1") || !strings.Contains(text, `sandtree_runtimes{status="ready"} 1`) {
+	if text := get(t, "http://"+address+"/metrics"); !strings.Contains(text, "sandtree_running_actions 1") ||
+		!strings.Contains(text, `sandtree_runtimes{status="ready"} 1`) {
 		t.Errorf("the metrics:\n%s", text)
 	}
 	if get(t, "http://"+address+"/healthz") != "ok\n" || !strings.Contains(get(t, "http://"+address+"/debug/pprof/"), "goroutine") {

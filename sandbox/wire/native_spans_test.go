@@ -10,7 +10,8 @@ import (
 )
 
 func someSpan() Span {
-	return Span{Name: "process", ID: "00f067aa0ba902b7", Parent: "00f067aa0ba902b8", Begun: 1, Ended: 2, Attributes: map[string]string{"kind": "run"}, Error: "lost"}
+	return Span{Name: "process", ID: "00f067aa0ba902b7", Parent: "00f067aa0ba902b8", Begun: 1, Ended: 2,
+		Attributes: map[string]string{"kind": "run"}, Error: "lost"}
 }
 
 func TestSpansGoThereAndBack(t *testing.T) {

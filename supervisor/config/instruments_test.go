@@ -31,7 +31,8 @@ func TestInstrumentsAreChecked(t *testing.T) {
 		}
 	}
 	l, err := Load(Sources{Dir: "/", Root: true, Flag: []Setting{
-		{"traces.endpoint", "https://host:4318", "--set"}, {"traces.headers", "a=geheim", "--set"}, {"metrics.address", "127.0.0.1:0", "--set"}, {"metrics.pprof", "true", "--set"},
+		{"traces.endpoint", "https://host:4318", "--set"}, {"traces.headers", "a=geheim", "--set"},
+		{"metrics.address", "127.0.0.1:0", "--set"}, {"metrics.pprof", "true", "--set"},
 	}})
 	if err != nil || l.Traces.Sample != 1 || !l.Metrics.Pprof {
 		t.Fatalf("%+v, %v", l, err)

@@ -1,7 +1,6 @@
 package instruments_test
 
 import (
-	"bufio"
 	"cmp"
 	"flag"
 	"fmt"
@@ -212,23 +211,4 @@ func document(t *testing.T, all []figure) {
 	default:
 		t.Errorf("the table in %s differs: go test ./supervisor/instruments -update", manual)
 	}
-}
-
-// listed are the metrics of the golden file, by name.
-func listed(t *testing.T) map[string]figure {
-	t.Helper()
-	f, err := os.Open(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	all := map[string]figure{}
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		p := strings.Split(lines.Text(), "\t")
-		if len(p) != 4 {
-			t.Fatalf("%s: %q", golden, lines.Text())
-		}
-		all[p[0]] = figure{p[0], p[1], p[2], p[3]}
-	}
-	return all
 }

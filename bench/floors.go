@@ -39,6 +39,7 @@ type floors struct {
 	broken  map[string]error
 	names   []string // in the order of their first use
 	rounds  map[string][][]float64
+	after   []func() error // ends what the latest sample has started
 	closers []func() error
 }
 
@@ -55,7 +56,7 @@ func (f *floors) begin(name string) bool {
 		do, err := f.prepare(name)
 		for range 3 { // what is cold the first time
 			if err == nil {
-				err = do()
+				err = errors.Join(do(), f.clear())
 			}
 		}
 		if err != nil {
@@ -78,8 +79,20 @@ func (f *floors) measure(name string, n int) error {
 			return fmt.Errorf("the floor %q: %w", name, err)
 		}
 		f.rounds[name][last] = append(f.rounds[name][last], float64(time.Since(begun)))
+		if err := f.clear(); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// clear ends what a sample has started, which is no part of it.
+func (f *floors) clear() (err error) {
+	for _, end := range f.after {
+		err = errors.Join(err, end())
+	}
+	f.after = f.after[:0]
+	return err
 }
 
 // median is that of the round that was begun last.
@@ -155,7 +168,7 @@ func (f *floors) startServer() error {
 	run, hangUp := floor.Client(dial)
 	defer hangUp()
 	_, err = run("true")
-	f.closers = append(f.closers, end) // its end is not measured
+	f.after = append(f.after, end)
 	return err
 }
 
@@ -187,7 +200,8 @@ func (f *floors) file(name string) (func() error, error) {
 }
 
 // close ends what floors have started.
-func (f *floors) close() (err error) {
+func (f *floors) close() error {
+	err := f.clear()
 	for i := len(f.closers) - 1; i >= 0; i-- {
 		err = errors.Join(err, f.closers[i]())
 	}

@@ -119,6 +119,9 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 	err = errors.Join(err, t.Close(context.WithoutCancel(ctx)))
 	live.end()
 	if len(report.Scenarios) > 0 {
+		if sandbox.CodeOf(err) == sandbox.Canceled {
+			fmt.Fprintln(a.call.Stderr, "sandtree: it was interrupted; what was measured until then is in the report")
+		}
 		err = errors.Join(err, a.tellBench(report, f.out))
 	}
 	if err == nil && !good(report) {

@@ -15,6 +15,7 @@ type traced struct {
 	now   *trace.Active // of the try in progress
 	tries []trace.SpanID
 	begun time.Time // of the first try
+	said  bool      // by the server, in answer to this try: it says so once
 }
 
 // attempt begins the span of the next try.
@@ -23,6 +24,7 @@ func (t *traced) attempt() {
 		return
 	}
 	t.now = t.span.Start("transport.attempt")
+	t.said = false
 	t.tries = append(t.tries, t.now.ID())
 	t.now.SetInt("attempt", len(t.tries))
 	if len(t.tries) == 1 {
@@ -43,11 +45,12 @@ func (t *traced) attempted(f *failure) {
 }
 
 // took takes spans from the server, which is not to be trusted: they are taken for what they say of this action, below one of
-// our tries, and of the time that it took. A clock that differs from ours is put right.
+// our tries, and within the time that it took. A clock that differs from ours is put right. Of each try one frame counts.
 func (t *traced) took(payload []byte) {
-	if t.now == nil {
+	if t.now == nil || t.said {
 		return
 	}
+	t.said = true
 	said, err := wire.ParseSpans(payload)
 	if err != nil || len(said) == 0 {
 		return // that a trace lacks something is no reason to lose the answer
@@ -60,13 +63,14 @@ func (t *traced) took(payload []byte) {
 	for _, s := range said {
 		first, last = min(first, s.Begun), max(last, s.Ended)
 	}
-	shift := time.Duration(0)
-	if begun, now := t.begun.UnixNano(), time.Now().UnixNano(); first < begun || last > now {
-		shift = time.Duration((begun+now)/2 - (first/2 + last/2))
+	shift, begun, now := int64(0), t.begun.UnixNano(), time.Now().UnixNano()
+	if first < begun || last > now {
+		shift = (begun/2 + now/2) - (first/2 + last/2)
 	}
+	within := func(at int64) time.Time { return time.Unix(0, min(max(at+shift, begun), now)) }
 	for _, s := range said {
 		span := trace.Span{Name: s.Name, Err: s.Error, Inside: true,
-			Begun: time.Unix(0, s.Begun).Add(shift), Ended: time.Unix(0, s.Ended).Add(shift)}
+			Begun: within(s.Begun), Ended: within(s.Ended)}
 		if !read(&span.ID, s.ID) || !read(&span.Parent, s.Parent) || known[span.ID] || !known[span.Parent] {
 			continue
 		}

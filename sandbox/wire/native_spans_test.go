@@ -42,6 +42,7 @@ func TestSpansOfStrangersAreBounded(t *testing.T) {
 		"no name":          {{ID: "00f067aa0ba902b7", Parent: "00f067aa0ba902b8"}},
 		"no id":            {{Name: "a", Parent: "00f067aa0ba902b8"}},
 		"a long name":      {{Name: strings.Repeat("a", maxSpanText+1), ID: "00f067aa0ba902b7", Parent: "00f067aa0ba902b8"}},
+		"no code":          {{Name: "process", ID: "00f067aa0ba902b7", Parent: "00f067aa0ba902b8", Error: "my mood"}},
 		"control":          {{Name: "a\nb", ID: "00f067aa0ba902b7", Parent: "00f067aa0ba902b8"}},
 		"a long value":     {{Name: "a", ID: "00f067aa0ba902b7", Parent: "00f067aa0ba902b8", Attributes: map[string]string{"k": strings.Repeat("a", maxSpanText+1)}}},
 		"much said of one": {{Name: "a", ID: "00f067aa0ba902b7", Parent: "00f067aa0ba902b8", Attributes: said}},
@@ -49,6 +50,20 @@ func TestSpansOfStrangersAreBounded(t *testing.T) {
 		if _, err := ParseSpans(AppendSpans(nil, spans)[FrameHeader:]); sandbox.CodeOf(err) != sandbox.Invalid {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A frame is looked at before anything is made of it, and names and keys are those that a server has.
+func TestSpansSayNothingNew(t *testing.T) {
+	large := append([]byte("["), bytes.Repeat([]byte("{},"), maxSpanFrame/3)...)
+	if _, err := ParseSpans(append(large, "{}]"...)); sandbox.CodeOf(err) != sandbox.Invalid || !strings.Contains(err.Error(), "bytes") {
+		t.Error(err)
+	}
+	other, odd := someSpan(), someSpan()
+	other.Name, odd.Attributes = "mine", map[string]string{"kind": "run", "mine": "x"}
+	got, err := ParseSpans(AppendSpans(nil, []Span{other, odd})[FrameHeader:])
+	if err != nil || len(got) != 1 || got[0].Name != "process" || !maps.Equal(got[0].Attributes, map[string]string{"kind": "run"}) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -1,9 +1,11 @@
 package target
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -37,25 +39,62 @@ func makeOwn(c Config) (dir string, lock *os.File, err error) {
 	return dir, lock, nil
 }
 
-// clearStale ends what was left in temporary state directories whose process was killed, of the same backend. It does what it can: what is
-// still there is ended by itself, when nobody has asked for it for long enough.
+// clearStale ends what was left in temporary state directories whose process was killed, of the same backend with the same values. It does
+// what it can: what is still there is ended by itself, when nobody has asked for it for long enough. Anybody may make a directory of such a
+// name where temporary ones are, so only those are touched that we have made and nobody else could have written to.
 func clearStale(ctx context.Context, c Config) {
-	files, _ := filepath.Glob(filepath.Join(os.TempDir(), ownPrefix+"*", ownFile))
-	for _, path := range files {
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), ownPrefix+"*"))
+	for _, dir := range dirs {
+		f, err := openOwn(dir)
 		if err != nil {
 			continue
 		}
-		var o Order
-		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && json.NewDecoder(f).Decode(&o) == nil && o.Backend == c.Backend {
-			clearOne(ctx, c, filepath.Dir(path), o.Values)
+		want, err := json.Marshal(Order{Backend: c.Backend, Values: c.Values})
+		if err == nil && unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			if has, err := io.ReadAll(io.LimitReader(f, 1<<20)); err == nil && bytes.Equal(bytes.TrimSpace(has), want) {
+				clearOne(ctx, c, dir)
+			}
 		}
 		f.Close()
 	}
 }
 
-func clearOne(ctx context.Context, c Config, dir string, values map[string]any) {
-	driver, err := c.Driver(backends.Options{StateDir: dir, Environ: c.Environ, Values: values})
+// openOwn opens the file of a state directory that is this user's alone.
+func openOwn(dir string) (*os.File, error) {
+	d, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(d)
+	if err := ours(d, unix.S_IFDIR); err != nil {
+		return nil, err
+	}
+	fd, err := unix.Openat(d, ownFile, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), ownFile)
+	if err := ours(fd, unix.S_IFREG); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+var errNotOurs = errors.New("another user has made it or can write to it")
+
+func ours(fd int, kind uint32) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != kind || int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
+		return errNotOurs
+	}
+	return nil
+}
+
+func clearOne(ctx context.Context, c Config, dir string) {
+	driver, err := c.Driver(backends.Options{StateDir: dir, Environ: c.Environ, Values: c.Values})
 	if err != nil {
 		return
 	}

@@ -19,15 +19,15 @@ type Figures struct {
 	statuses [10]atomic.Int64 // runtimes now, in the order of sandbox.Statuses: those that runtimes set
 
 	mu     sync.Mutex
-	phases map[Phase]*figures.Histogram
+	phases map[phaseOf]*figures.Histogram
 }
 
-// Phase is a phase of the starts of a backend's runtimes.
-type Phase struct{ Backend, Name string }
+// phaseOf is a phase of the starts of a backend's runtimes.
+type phaseOf struct{ backend, name string }
 
 // NewFigures makes figures, for Config.
 func NewFigures() *Figures {
-	return &Figures{Wait: figures.NewHistogram(figures.Durations), phases: map[Phase]*figures.Histogram{}}
+	return &Figures{Wait: figures.NewHistogram(figures.Durations), phases: map[phaseOf]*figures.Histogram{}}
 }
 
 // Statuses tells how many runtimes that are driven here are in each status, also if it is none.
@@ -38,12 +38,12 @@ func (f *Figures) Statuses(tell func(s sandbox.Status, n int64)) {
 }
 
 // Phases tells how long each phase of the starts took that came to their end, in nanoseconds.
-func (f *Figures) Phases(tell func(Phase, *figures.Histogram)) {
+func (f *Figures) Phases(tell func(backend, phase string, took *figures.Histogram)) {
 	f.mu.Lock()
 	all := maps.Clone(f.phases)
 	f.mu.Unlock()
-	for phase, h := range all {
-		tell(phase, h)
+	for of, h := range all {
+		tell(of.backend, of.name, h)
 	}
 }
 
@@ -51,7 +51,7 @@ func (f *Figures) started(backend string, phases []sandbox.Phase) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range phases {
-		key := Phase{backend, p.Name}
+		key := phaseOf{backend, p.Name}
 		if f.phases[key] == nil {
 			f.phases[key] = figures.NewHistogram(figures.Durations)
 		}

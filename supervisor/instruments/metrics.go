@@ -122,7 +122,7 @@ func (p page) runtimes(f *actors.Figures) {
 	p.value(waitingActions, float64(f.Waiting.Load()))
 	p.value(runningActions, float64(f.Running.Load()))
 	p.times(actionWait, f.Wait)
-	f.Phases(func(phase actors.Phase, h *figures.Histogram) { p.times(startPhase, h, phase.Backend, phase.Name) })
+	f.Phases(func(backend, phase string, took *figures.Histogram) { p.times(startPhase, took, backend, phase) })
 }
 
 func (p page) journal(f *journal.Figures) {

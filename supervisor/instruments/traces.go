@@ -74,7 +74,7 @@ func OpenTraces(c TracesConfig) (*Traces, error) {
 	}
 	t := &Traces{log: c.Log, queue: make(chan supervisor.Span, queued), closing: make(chan struct{}), ended: make(chan struct{})}
 	t.post = exporter{url: u.String(), shown: u.Redacted(), headers: maps.Clone(c.Headers), version: c.Version, client: &http.Client{
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConns: 1, IdleConnTimeout: time.Minute},
+		Transport:     &http.Transport{MaxIdleConns: 1, IdleConnTimeout: time.Minute},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	t.tracer = supervisor.NewTracer(c.Sample, t.take)

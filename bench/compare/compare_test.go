@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,12 +74,12 @@ func tally(c *Comparison, statistic string) (n map[Verdict]int) {
 }
 
 func TestTwoRunsOfTheSameThingAgree(t *testing.T) {
-	for rounds, most := range map[int]int{3: 6, 5: 3, 10: 1} { // runs that may fail by chance
-		const runs, scenarios = 60, 10
+	for rounds, most := range map[int]int{3: 3, 5: 2, 10: 1} { // runs that may fail by chance
+		const runs, scenarios = 25, 8
 		differ, failed := 0, 0
 		for i := range runs {
 			m := newMachine(uint64(100*rounds + i))
-			c := compare(t, m.report(scenarios, rounds, 250, 1), m.report(scenarios, rounds, 250, 1), Options{Threshold: 0.1})
+			c := compare(t, m.report(scenarios, rounds, 200, 1), m.report(scenarios, rounds, 200, 1), Options{Threshold: 0.1})
 			n := tally(c, "p50")
 			differ += n[Better] + n[Worse]
 			if c.Failed() {
@@ -97,12 +98,12 @@ func TestTwoRunsOfTheSameThingAgree(t *testing.T) {
 
 func TestSlowdownIsFound(t *testing.T) {
 	for rounds, percent := range map[int]int{3: 80, 5: 95, 10: 95} {
-		const runs, scenarios = 20, 10
+		const runs, scenarios = 8, 8
 		found := map[float64]int{}
 		for i := range runs {
 			for _, factor := range []float64{1.2, 1 / 1.2} {
 				m := newMachine(uint64(5000 + 100*rounds + i))
-				c := compare(t, m.report(scenarios, rounds, 250, 1), m.report(scenarios, rounds, 250, factor), Options{Threshold: 0.1})
+				c := compare(t, m.report(scenarios, rounds, 200, 1), m.report(scenarios, rounds, 200, factor), Options{Threshold: 0.1})
 				n := tally(c, "p50")
 				if found[factor] += n[map[bool]Verdict{true: Worse, false: Better}[factor > 1]]; c.Failed() != (factor > 1) {
 					t.Errorf("%d rounds, factor %.2f: failed is %v", rounds, factor, c.Failed())
@@ -206,6 +207,28 @@ func TestWhatMustBeExact(t *testing.T) {
 	}
 	if c := compare(t, b, b, Options{}); c.Failed() {
 		t.Error("what was broken before is no news")
+	}
+}
+
+// What cannot be measured any more must not look as if all were well.
+func TestWhatIsGoneOrFarOff(t *testing.T) {
+	m := newMachine(1)
+	a := m.report(1, 5, 20, 1)
+	a.Scenarios[0].Series = append(a.Scenarios[0].Series, result.Series{Name: "runtimes", Unit: "1", Better: "more", Rounds: [][]float64{{200}}})
+	for want, change := range map[string]func(*result.Scenario){
+		"":                                   func(*result.Scenario) {},
+		"s0 is no longer supported: x":       func(s *result.Scenario) { *s = result.Scenario{Name: "s0", Unsupported: "x"} },
+		"s0: runtimes was measured before":   func(s *result.Scenario) { s.Series = s.Series[:len(s.Series)-1] },
+		"s0: runtimes went from 200 to 20, ": func(s *result.Scenario) { s.Series[len(s.Series)-1].Rounds = [][]float64{{20}} },
+		"s0: runtimes went from 200 to 0, ":  func(s *result.Scenario) { s.Series[len(s.Series)-1].Rounds = [][]float64{{0}} },
+	} {
+		b := newMachine(1).report(1, 5, 20, 1)
+		b.Scenarios[0].Series = slices.Clone(a.Scenarios[0].Series)
+		change(&b.Scenarios[0])
+		c := compare(t, a, b, Options{Threshold: 0.1})
+		if got := strings.Join(c.Broken, "\n"); !strings.HasPrefix(got, want) || (want == "") != (got == "") || c.Failed() != (want != "") {
+			t.Errorf("want %q: %q, failed %v", want, got, c.Failed())
+		}
 	}
 }
 

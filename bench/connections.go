@@ -40,6 +40,7 @@ var errEnded = errors.New("the command ended")
 type listener struct {
 	heard atomic.Int64 // how often
 	first atomic.Int64 // when, since it began; 0 if never
+	ended atomic.Bool  // before it should
 }
 
 func playConnections(ctx context.Context, s *scene) error {
@@ -77,7 +78,8 @@ func (s *scene) hold(ctx context.Context, listens []target.Listen) error {
 	defer cancel()
 	var broken atomic.Int64
 	var why atomic.Pointer[error] // of one of thousands
-	s.join(held, listens, all, &wg, func(err error) {
+	s.join(held, listens, all, &wg, func(l *listener, err error) {
+		l.ended.Store(true)
 		broken.Add(1)
 		why.Store(&err)
 	})
@@ -94,7 +96,6 @@ func (s *scene) hold(ctx context.Context, listens []target.Listen) error {
 		s.put("memory there per connection", "bytes", "less", 0, max(0, float64(now-theirs))/float64(s.Streams))
 	}
 	err := s.progress(ctx, all)
-	s.count("streams", int64(s.Streams)-max(broken.Load(), s.out.Counts["stalled"])) // those that are held, and go on
 	s.count("broken", broken.Load())
 	if err == nil && broken.Load() == int64(s.Streams) {
 		err = fmt.Errorf("none of them held: %w", *why.Load())
@@ -106,7 +107,7 @@ func (s *scene) hold(ctx context.Context, listens []target.Listen) error {
 const joining = 64
 
 // join opens the streams, a few at a time: each makes room for the next when it has heard something, or ended.
-func (s *scene) join(ctx context.Context, listens []target.Listen, all []listener, wg *sync.WaitGroup, broken func(error)) {
+func (s *scene) join(ctx context.Context, listens []target.Listen, all []listener, wg *sync.WaitGroup, broken func(*listener, error)) {
 	slots := make(chan struct{}, joining)
 	for i := range all {
 		select {
@@ -125,7 +126,7 @@ func (s *scene) join(ctx context.Context, listens []target.Listen, all []listene
 				free()
 			})
 			if ctx.Err() == nil {
-				broken(cmp.Or(err, errEnded))
+				broken(l, cmp.Or(err, errEnded))
 			}
 		})
 		if i%joining == 0 {
@@ -177,12 +178,16 @@ func (s *scene) progress(ctx context.Context, all []listener) error {
 		s.out.Timeline = append(s.out.Timeline, result.Point{At: int64(time.Since(s.began)), Figures: map[string]float64{"throughput": rate}})
 		s.tell(0.5+0.5*float64(time.Since(begun))/float64(s.Duration), result.Figure(rate, "1/s")+" heard")
 	}
-	stalled := int64(0)
+	stalled, going := int64(0), int64(0)
 	for i := range all {
-		if all[i].heard.Load() == before[i] {
+		switch still := all[i].heard.Load() > before[i]; {
+		case !still:
 			stalled++
+		case !all[i].ended.Load():
+			going++
 		}
 	}
+	s.count("streams", going) // that are held, and go on
 	s.count("stalled", stalled)
 	return nil
 }

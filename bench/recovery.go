@@ -97,7 +97,7 @@ func (s *scene) work(ctx context.Context, rt target.Once, t *tally, warm, stop c
 	for i := 1; ; i++ {
 		n := t.number()
 		for err := t.perform(ctx, rt, n); err != nil; err = t.perform(ctx, rt, n) {
-			if ctx.Err() != nil || i <= busyBefore {
+			if i <= busyBefore || !pause(ctx) {
 				return err
 			}
 		}
@@ -114,11 +114,25 @@ func (s *scene) work(ctx context.Context, rt target.Once, t *tally, warm, stop c
 	}
 }
 
+// between is how long whoever was refused waits before he asks again: what is measured is not to be how fast a target refuses, on the
+// processors that it needs to start again.
+const between = 5 * time.Millisecond
+
+// pause is false if ctx ends meanwhile.
+func pause(ctx context.Context) bool {
+	select {
+	case <-time.After(between):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // healed measures how long it is until a command is answered that is asked for now, and when the runtime said to be ready.
 func (s *scene) healed(ctx context.Context, rt target.Runtime, once target.Once, t *tally, round int, begun time.Time) error {
 	n := t.number()
 	for err := t.perform(ctx, once, n); err != nil; err = t.perform(ctx, once, n) {
-		if ctx.Err() != nil {
+		if !pause(ctx) {
 			return err
 		}
 	}

@@ -78,7 +78,7 @@ func TestPublishedTargetsAreAsked(t *testing.T) {
 		"R196": {Kind: "latency"},
 		"R197": {Kind: "throughput", Mode: "closed"},
 		"R198": {Kind: "throughput", Mode: "open"},
-		"R199": {Kind: "density"},
+		"R199": {Kind: "throughput", Mode: "open"},
 		"R200": {Kind: "connections", Streams: 101},
 	} {
 		found := false
@@ -98,6 +98,15 @@ func TestWhatCannotBeToldHasNotHeld(t *testing.T) {
 	s := measured()
 	judge(Scenario{Kind: "latency", Thresholds: []string{"repeated == 0"}}, &s)
 	if len(s.Verdicts) != 2 || s.Verdicts[0].Held || !s.Verdicts[1].Held {
+		t.Errorf("%+v", s.Verdicts)
+	}
+}
+
+// Where nothing was measured a count of what must not be says nothing.
+func TestCountsOfNothingDoNotHold(t *testing.T) {
+	s := result.Scenario{Kind: "recovery", Counts: map[string]int64{"lost": 0}, Series: []result.Series{{Name: "recovery"}}}
+	judge(Scenario{Kind: "recovery", Thresholds: []string{"lost == 0"}}, &s)
+	if len(s.Verdicts) != 1 || s.Verdicts[0].Held {
 		t.Errorf("%+v", s.Verdicts)
 	}
 }

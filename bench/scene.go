@@ -39,10 +39,13 @@ func (s *scene) play(ctx context.Context) result.Scenario {
 	case err == nil:
 	case ctx.Err() != nil:
 		s.out.Failed = "it was interrupted"
-	case sandbox.CodeOf(err) == sandbox.Unsupported:
+	case sandbox.CodeOf(err) == sandbox.Unsupported && s.samples() == 0: // what has been measured can be done
 		s.out = result.Scenario{Name: s.Name, Kind: s.Kind, Title: s.Title, Unsupported: reason(err)}
 	default:
 		s.out.Failed = err.Error()
+	}
+	if err == nil && s.samples() == 0 { // or its counts of what must not be would say that all is well
+		s.out.Failed = "its limit was over before anything was measured"
 	}
 	for i := range s.out.Series {
 		s.out.Series[i].Summary = result.Summarize(s.out.Series[i].Rounds)
@@ -52,6 +55,16 @@ func (s *scene) play(ctx context.Context) result.Scenario {
 	}
 	s.hear(Event{Done: 1, Result: &s.out})
 	return s.out
+}
+
+// samples is how many there are.
+func (s *scene) samples() (n int) {
+	for _, x := range s.out.Series {
+		for _, round := range x.Rounds {
+			n += len(round)
+		}
+	}
+	return n
 }
 
 // grace is what a scenario may take beyond its limit, by which it should have stopped of itself.

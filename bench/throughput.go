@@ -73,13 +73,15 @@ func (s *scene) sustain(ctx context.Context, clients []func(context.Context) err
 	for round := 0; round < s.Rounds && !s.late() && ctx.Err() == nil; round++ {
 		began := time.Since(s.began)
 		before := s.using(ctx)
+		most := s.watchMemory(ctx)
 		var all []done
 		if s.Mode == "open" {
 			all = open(ctx, clients, s.Rate, time.Duration(s.Duration))
 		} else {
 			all = closed(ctx, clients, time.Duration(s.Duration))
 		}
-		s.used(round, before, s.using(ctx))
+		peak := most()
+		s.used(round, before, s.using(ctx), peak)
 		if err := s.took(all, round, began); err != nil {
 			return err
 		}
@@ -135,7 +137,7 @@ const (
 func (s *scene) ramp(ctx context.Context, clients []func(context.Context) error) error {
 	s.count("errors", 0)
 	for round := range s.Rounds {
-		least, knee := 0.0, 0.0
+		least, knee, found := 0.0, 0.0, false
 		for rate := s.Rate; !s.late() && ctx.Err() == nil; rate *= growth {
 			began := time.Since(s.began)
 			all := open(ctx, clients, rate, time.Duration(s.Duration))
@@ -159,14 +161,20 @@ func (s *scene) ramp(ctx context.Context, clients []func(context.Context) error)
 			if least == 0 {
 				least = p.P50
 			}
-			if achieved < follow*rate || p.P50 > slow*least {
+			if found = achieved < follow*rate || p.P50 > slow*least; found {
 				break
 			}
 			knee = rate
 		}
-		if knee > 0 {
+		switch {
+		case knee > 0 && found:
 			s.put("throughput", "1/s", "more", round, knee)
+		case knee > 0: // its time was over before
+			s.out.Settings["knee"] = "beyond " + result.Figure(knee, "1/s")
 		}
+	}
+	if beyond := s.out.Settings["knee"]; len(s.out.Series) == 0 && beyond != "" && ctx.Err() == nil {
+		return fmt.Errorf("its limit was over before it was found how much it can do, which is %s: give it a longer limit or a higher first rate", beyond)
 	}
 	if len(s.out.Series) == 0 && ctx.Err() == nil {
 		return fmt.Errorf("it does not follow even the first rate, %s", result.Figure(s.Rate, "1/s"))

@@ -35,13 +35,37 @@ func (s *scene) using(ctx context.Context) use {
 	return use{at: time.Now(), cpu: now.all - now.idle, whose: "of the whole machine, whoever used it"}
 }
 
-// used notes what was used between two moments of a round.
-func (s *scene) used(round int, from, to use) {
+// lookAgain is how often the memory is looked at while there is a load: seldom enough to be no load itself.
+const lookAgain = 250 * time.Millisecond
+
+// watchMemory looks at the memory of the runtimes until it is asked for the most that there was.
+func (s *scene) watchMemory(ctx context.Context) (most func() int64) {
+	ctx, stop := context.WithCancel(ctx)
+	found := make(chan int64, 1)
+	go func() {
+		tick := time.NewTicker(lookAgain)
+		defer tick.Stop()
+		peak := int64(0)
+		for {
+			select {
+			case <-tick.C:
+				peak = max(peak, s.using(ctx).memory)
+			case <-ctx.Done():
+				found <- peak
+				return
+			}
+		}
+	}()
+	return func() int64 { stop(); return <-found }
+}
+
+// used notes what was used between two moments of a round, and the most memory that was seen meanwhile.
+func (s *scene) used(round int, from, to use, peak int64) {
 	s.out.Settings["cpu"] = to.whose
 	of := float64(to.at.Sub(from.at)) * float64(runtime.NumCPU())
 	s.put("cpu", "percent", "less", round, min(100, 100*max(0, float64(to.cpu-from.cpu))/of))
-	if to.memory > 0 {
-		s.put("memory", "bytes", "less", round, float64(to.memory))
+	if peak = max(peak, to.memory); peak > 0 {
+		s.put("memory", "bytes", "less", round, float64(peak))
 	}
 }
 

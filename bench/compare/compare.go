@@ -149,7 +149,8 @@ func (c *Comparison) scenario(was, is result.Scenario, ratios bool) {
 		c.Broken = append(c.Broken, fmt.Sprintf("%s ended early: %s", is.Name, is.Failed))
 	}
 	if is.Unsupported != "" && was.Unsupported == "" {
-		c.Notes = append(c.Notes, fmt.Sprintf("%s is no longer supported: %s", is.Name, is.Unsupported))
+		c.Broken = append(c.Broken, fmt.Sprintf("%s is no longer supported: %s", is.Name, is.Unsupported))
+		return
 	}
 	for _, name := range []string{"lost", "repeated", "errors"} { // exact: one is too many
 		if is.Counts[name] > was.Counts[name] {
@@ -158,7 +159,10 @@ func (c *Comparison) scenario(was, is result.Scenario, ratios bool) {
 	}
 	for _, x := range was.Series {
 		i := slices.IndexFunc(is.Series, func(s result.Series) bool { return s.Name == x.Name && s.Unit == x.Unit })
-		if i < 0 {
+		if i < 0 || len(rounds(is.Series[i])) == 0 {
+			if is.Failed == "" && len(rounds(x)) > 0 {
+				c.Broken = append(c.Broken, fmt.Sprintf("%s: %s was measured before, and is not now", is.Name, x.Name))
+			}
 			continue
 		}
 		if n := min(len(x.Rounds), len(is.Series[i].Rounds)); n < manyRounds {
@@ -168,6 +172,10 @@ func (c *Comparison) scenario(was, is result.Scenario, ratios bool) {
 			r := p.row(c.Alpha)
 			r.Scenario, r.Series = is.Name, x.Name
 			c.Rows = append(c.Rows, r)
+			if far(r) {
+				c.Broken = append(c.Broken, fmt.Sprintf("%s: %s went from %s to %s, of too few samples to rule chance out",
+					r.Scenario, r.Series, result.Figure(r.Before.Center, r.Unit), result.Figure(r.After.Center, r.Unit)))
+			}
 		}
 	}
 }
@@ -197,6 +205,12 @@ func (p pair) row(alpha float64) Row {
 		r.Verdict = Worse
 	}
 	return r
+}
+
+// far says whether something is so much worse, by half or to the double, that it counts however few samples there are: a number of
+// runtimes is measured once.
+func far(r Row) bool {
+	return r.Verdict == Unsure && r.Before.Center > 0 && (r.Delta > 0) != r.more && (r.After.Center <= 0 || apart(r) >= 1)
 }
 
 // apart is by what part the greater is above the less, so that twice as fast is as much as half as fast.

@@ -87,19 +87,17 @@ func noise(a, b []float64) float64 {
 	return apart
 }
 
-// wider is by how much the range of n normal values must be stretched to be, on average, that of five: two or three rounds seldom
-// show how far apart rounds can be. The averages are those of control charts (the constant d2).
+// rangeOf is how far n normal values lie apart on average, in standard deviations: the constant d2 of control charts, for 2 to 25.
+var rangeOf = []float64{1.128, 1.693, 2.059, 2.326, 2.534, 2.704, 2.847, 2.970, 3.078, 3.173, 3.258, 3.336, 3.407, 3.472, 3.532, 3.588,
+	3.640, 3.689, 3.735, 3.778, 3.819, 3.858, 3.895, 3.931}
+
+// wider is by how much the range of n rounds must be stretched to be, on average, that of five: two or three seldom show how far
+// apart rounds can be, and ten lie farther apart than five without being noisier.
 func wider(n int) float64 {
-	const five = 2.326
-	switch n {
-	case 2:
-		return five / 1.128
-	case 3:
-		return five / 1.693
-	case 4:
-		return five / 2.059
+	if n < 2 {
+		return 1
 	}
-	return 1
+	return rangeOf[3] / rangeOf[min(n-2, len(rangeOf)-1)]
 }
 
 func each(rounds [][]float64, of func([]float64) float64) []float64 {

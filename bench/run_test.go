@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,6 +88,11 @@ func openLocal(t *testing.T, sandboxd string) target.Target {
 // tiny has every kind, each as small as it can be and still be itself.
 const tiny = `
 name = "tiny"
+[[scenario]]
+name = "pause"
+kind = "startup"
+from = "pause"
+samples = 1
 [[scenario]]
 name = "cold"
 kind = "startup"
@@ -175,10 +181,10 @@ name = "ramp"
 kind = "throughput"
 op = "true"
 mode = "ramp"
-rate = 5
+rate = 20
 rounds = 1
-duration = "300ms"
-limit = "2s"
+duration = "100ms"
+limit = "60s"
 [[scenario]]
 name = "burst"
 kind = "throughput"
@@ -228,11 +234,6 @@ factor = 5
 queue = 2
 rounds = 1
 duration = "500ms"
-[[scenario]]
-name = "pause"
-kind = "startup"
-from = "pause"
-samples = 1
 `
 
 // TestEveryKind plays every kind for real, in small: whatever the machine does meanwhile, what must be exact is exact.
@@ -304,7 +305,12 @@ func check(t *testing.T, s result.Scenario) {
 		if x := s.Series[0]; x.Name != "latency" || x.Ratio <= 0 || len(x.Rounds) < 2 || len(x.Ratios) != len(x.Rounds) {
 			t.Errorf("%s: %+v", s.Name, x)
 		}
+	case "density":
+		has(t, s, "runtimes", "start", "memory per runtime", "cpu per runtime", "latency of the first command")
 	case "throughput":
+		if s.Settings["mode"] == "closed" || s.Settings["mode"] == "open" {
+			has(t, s, "throughput", "latency", "cpu", "memory")
+		}
 		if len(s.Timeline) == 0 && s.Settings["mode"] != "burst" {
 			t.Errorf("%s has no timeline", s.Name)
 		}
@@ -319,6 +325,17 @@ func check(t *testing.T, s result.Scenario) {
 	case "overload":
 		if s.Counts["refused"] == 0 || s.Counts["served"] == 0 || s.Counts["refused: exhausted"] != s.Counts["refused"] {
 			t.Errorf("%s: %v", s.Name, s.Counts)
+		}
+	}
+}
+
+// has checks that series are there, the first at the head.
+func has(t *testing.T, s result.Scenario, names ...string) {
+	t.Helper()
+	for i, name := range names {
+		at := slices.IndexFunc(s.Series, func(x result.Series) bool { return x.Name == name && x.Summary.Count > 0 })
+		if at < 0 || i == 0 && at > 0 {
+			t.Errorf("%s: %q has place %d among its series", s.Name, name, at)
 		}
 	}
 }

@@ -139,6 +139,9 @@ func (s *System) Uses(ctx context.Context) (map[string]Use, error) {
 	servers := map[sandbox.ID]reap.Proc{}
 	for _, id := range ids {
 		p, err := s.server(ctx, id)
+		if sandbox.CodeOf(err) == sandbox.NotFound {
+			continue // it rests, or has just ended
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -174,6 +174,7 @@ func (s *System) open(ctx context.Context, spec sandbox.Spec) (Runtime, error) {
 	h := s.watch(spec.ID)
 	rt, err := s.system.OpenRuntime(ctx, s.config.Backend, spec)
 	if err != nil {
+		s.forget(spec.ID)
 		return nil, err
 	}
 	return &runtime{Runtime: rt, target: s, spec: spec, history: h}, nil
@@ -190,6 +191,7 @@ func (s *System) Restore(ctx context.Context, rt Runtime, snapshot string) (Runt
 	h := s.watch(spec.ID)
 	restored, err := s.system.Restore(ctx, snapshot, spec)
 	if err != nil {
+		s.forget(spec.ID)
 		return nil, err
 	}
 	return &runtime{Runtime: restored, target: s, spec: spec, history: h}, nil

@@ -35,21 +35,27 @@ func (s *scene) using(ctx context.Context) use {
 	return use{at: time.Now(), cpu: now.all - now.idle, whose: "of the whole machine, whoever used it"}
 }
 
-// lookAgain is how often the memory is looked at while there is a load: seldom enough to be no load itself.
-const lookAgain = 250 * time.Millisecond
+// lookAgain is how long the memory is left alone between looks while there is a load, and lookPart at least how many times what the
+// look took, which with a hundred runtimes is tens of milliseconds: it is to be no load itself.
+const (
+	lookAgain = 250 * time.Millisecond
+	lookPart  = 50
+)
 
 // watchMemory looks at the memory of the runtimes until it is asked for the most that there was.
 func (s *scene) watchMemory(ctx context.Context) (most func() int64) {
 	ctx, stop := context.WithCancel(ctx)
 	found := make(chan int64, 1)
 	go func() {
-		tick := time.NewTicker(lookAgain)
-		defer tick.Stop()
+		next := time.NewTimer(lookAgain)
+		defer next.Stop()
 		peak := int64(0)
 		for {
 			select {
-			case <-tick.C:
+			case <-next.C:
+				begun := time.Now()
 				peak = max(peak, s.using(ctx).memory)
+				next.Reset(max(lookAgain, lookPart*time.Since(begun)))
 			case <-ctx.Done():
 				found <- peak
 				return

@@ -31,6 +31,9 @@ func TestFiguresCountWhatIsDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, rt, "true")
+	if _, err := rt.State(t.Context()); err != nil { // who is answered comes before the figures; this comes after them
+		t.Fatal(err)
+	}
 	f := s.Figures()
 	local := f.Backends["local"]
 	if n, _, _ := f.Actions.Read(); n != 3 {

@@ -22,7 +22,7 @@ func (c *Comparison) Terminal(w io.Writer, colour bool) error {
 	t := plain.Table{Left: 1, Colour: colour}
 	t.Line(plain.Cell{Text: plain.Line(c.title(), lineWidth), Style: plain.Bold})
 	for _, n := range c.Notes {
-		t.Line(plain.Cell{Text: plain.Line("note: "+n, lineWidth), Style: plain.Yellow})
+		sentence(&t, "note: "+n, plain.Yellow)
 	}
 	t.Row()
 	t.Row(dim("scenario"), dim("before"), dim("after"), dim("change"), dim("p"), dim("noise"), dim(""))
@@ -33,7 +33,7 @@ func (c *Comparison) Terminal(w io.Writer, colour bool) error {
 	}
 	t.Row()
 	for _, b := range c.Broken {
-		t.Line(plain.Cell{Text: plain.Line("broken: "+b, lineWidth), Style: plain.Red})
+		sentence(&t, "broken: "+b, plain.Red)
 	}
 	for _, g := range c.Geomeans {
 		t.Line(plain.Cell{Text: plain.Line(g.text(), lineWidth), Style: plain.Dim})
@@ -45,6 +45,16 @@ func (c *Comparison) Terminal(w io.Writer, colour bool) error {
 	t.Line(plain.Cell{Text: plain.Line(c.verdict(), lineWidth), Style: style})
 	_, err := t.WriteTo(w)
 	return err
+}
+
+// sentence writes a text of a report below the table, in as many lines as it needs.
+func sentence(t *plain.Table, s string, style plain.Style) {
+	for i, line := range plain.Wrap(s, 4*lineWidth, lineWidth-2) {
+		if i > 0 {
+			line = "  " + line
+		}
+		t.Line(plain.Cell{Text: line, Style: style})
+	}
 }
 
 func dim(s string) plain.Cell { return plain.Cell{Text: s, Style: plain.Dim} }

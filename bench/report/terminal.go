@@ -111,18 +111,9 @@ func keepIndent(name string) string {
 // text is a sentence below a scenario, in lines.
 func (t *terminal) text(s string, style plain.Style) {
 	const indent = "  "
-	line := ""
-	for _, word := range strings.Fields(plain.Line(s, textWidth)) {
-		if line != "" && len([]rune(line))+1+len([]rune(word)) > lineWidth-len(indent) {
-			t.Line(plain.Cell{Text: indent + line, Style: style})
-			line = ""
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
+	for _, line := range plain.Wrap(s, textWidth, lineWidth-len(indent)) {
+		t.Line(plain.Cell{Text: indent + line, Style: style})
 	}
-	t.Line(plain.Cell{Text: indent + line, Style: style})
 }
 
 func (t *terminal) end(r *result.Report) {

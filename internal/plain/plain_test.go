@@ -26,6 +26,16 @@ func TestLine(t *testing.T) {
 	}
 }
 
+func TestWrap(t *testing.T) {
+	got := strings.Join(Wrap("one two\nthree fourandtwenty \x1b five", 100, 8), "|")
+	if got != "one two|three|fourandtwenty|^[ five" {
+		t.Error(got)
+	}
+	if got := Wrap("", 10, 5); len(got) != 1 || got[0] != "" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestTable(t *testing.T) {
 	tab := Table{Left: 1}
 	tab.Row(Cell{Text: "NAME"}, Cell{Text: "P50"}, Cell{Text: "P99"})

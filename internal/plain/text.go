@@ -4,6 +4,7 @@ package plain
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // Text makes a text safe for a terminal: control characters but tab and newline, and those that turn the direction of
@@ -51,4 +52,20 @@ func Line(s string, most int) string {
 		return string(runes[:max(0, most-1)]) + "…"
 	}
 	return s
+}
+
+// Wrap is Line in pieces of at most width characters, broken between words. A word that is longer has a piece to itself.
+func Wrap(s string, most, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(Line(s, most)) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
 }

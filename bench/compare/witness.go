@@ -81,23 +81,35 @@ func noise(a, b []float64) float64 {
 	apart := leastNoise
 	for _, rounds := range [][]float64{a, b} {
 		if m := result.Median(rounds); m > 0 {
-			apart = max(apart, wider(len(rounds))*(slices.Max(rounds)-slices.Min(rounds))/m)
+			apart = max(apart, spread(rounds)/m)
 		}
 	}
 	return apart
 }
 
-// rangeOf is how far n normal values lie apart on average, in standard deviations: the constant d2 of control charts, for 2 to 25.
-var rangeOf = []float64{1.128, 1.693, 2.059, 2.326, 2.534, 2.704, 2.847, 2.970, 3.078, 3.173, 3.258, 3.336, 3.407, 3.472, 3.532, 3.588,
-	3.640, 3.689, 3.735, 3.778, 3.819, 3.858, 3.895, 3.931}
+// spread is about the range of five rounds, by as many as there are. Of eight and more the quartiles tell it, so that one round
+// that was disturbed does not hide what the others show; the factor is that of a normal distribution.
+func spread(rounds []float64) float64 {
+	if n := len(rounds); n < 8 {
+		return wider(n) * (slices.Max(rounds) - slices.Min(rounds))
+	}
+	sorted := slices.Sorted(slices.Values(rounds))
+	quarter := len(sorted) / 4
+	return five / 1.349 * (sorted[len(sorted)-1-quarter] - sorted[quarter])
+}
+
+// rangeOf is how far n normal values lie apart on average, in standard deviations: the constant d2 of control charts, for 2 to 7.
+var rangeOf = []float64{1.128, 1.693, 2.059, five, 2.534, 2.704}
+
+const five = 2.326
 
 // wider is by how much the range of n rounds must be stretched to be, on average, that of five: two or three seldom show how far
-// apart rounds can be, and ten lie farther apart than five without being noisier.
+// apart rounds can be.
 func wider(n int) float64 {
 	if n < 2 {
 		return 1
 	}
-	return rangeOf[3] / rangeOf[min(n-2, len(rangeOf)-1)]
+	return five / rangeOf[n-2]
 }
 
 func each(rounds [][]float64, of func([]float64) float64) []float64 {

@@ -9,7 +9,7 @@ STORY   ?= examples/trajectories/fix-a-failing-test.json
 PURE    := ./sandbox ./sandbox/wire ./sandbox/ledger ./transport/breaker ./actors/kit ./supervisor/config ./internal/cgroup ./internal/child ./internal/cli ./internal/reap
 
 .DEFAULT_GOAL := help
-.PHONY: help run build gvisor gvisor-test conform-test docker-test client-test vscode-test test test-ordinary test-repeat check lint vuln fuzz soak bench chaos setup clean
+.PHONY: help run build gvisor gvisor-test conform-test docker-test collector-test client-test vscode-test test test-ordinary test-repeat check lint vuln fuzz soak bench micro chaos setup clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +45,7 @@ test-ordinary: setup ## the jail backend, as a user who is not root
 chaos: setup ## exactly-once under fire, the long form: hundreds of kills
 	CHAOS=full $(GO) test -race -count=1 -timeout 20m -run TestChaos -v ./testing/chaos
 
-check: lint test conform-test test-ordinary test-repeat chaos bench ## what CI runs
+check: lint test conform-test test-ordinary test-repeat collector-test chaos bench micro ## what CI runs
 
 lint: setup ## gofmt, vet, staticcheck, shellcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run gofmt -w on the files above'; exit 1; }
@@ -60,6 +60,10 @@ gvisor-test: setup gvisor ## the gvisor backend, as root, with its companion, wh
 	@test -z "$$(gofmt -l cmd/sandtree-gvisor)" || { gofmt -l cmd/sandtree-gvisor; exit 1; }
 	cd cmd/sandtree-gvisor && CGO_ENABLED=0 $(GO) test .
 	CI=true CI_PROMISES="gvisor root cgroup" CONFORM=1 $(GO) test -race -count=1 -timeout 14m ./backends/gvisor
+
+collector-test: ## traces against the OpenTelemetry collector's own receiver (a module of its own; a minute, the first time)
+	@test -z "$$(gofmt -l testing/collector)" || { gofmt -l testing/collector; exit 1; }
+	cd testing/collector && $(GO) vet ./... && $(GO) test -race -count=1 -timeout 10m ./...
 
 client-test: ## drive sandboxd with the Python client of OpenHands, from PyPI (needs Python 3.12)
 	@.ci/python-client
@@ -79,10 +83,14 @@ soak: setup ## 10,000 commands and 32 sessions are exact (1 minute), 100,000 lea
 bench: setup ## speed as ratios to the bare machine, measured in one run; fails beyond the stated bounds
 	@.ci/bench
 
+micro: ## hot pieces against the base commit, as ratios; fails where one has become slower by a quarter, twice
+	@.ci/micro
+
 setup:
 	@.ci/setup test
 	@.ci/docker
 	@.ci/mcp
+	@.ci/promtool
 
 clean: ## remove what was built
 	rm -rf $(BIN)

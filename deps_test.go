@@ -23,6 +23,8 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/cli", "sandbox"},
 	{"internal/egress", "sandbox"},
 	{"internal/audit", "sandbox"},
+	{"internal/trace", "sandbox"},
+	{"internal/figures", "sandbox"},
 	{"internal/*", ""},
 	{"sandbox", ""},
 	{"transport/breaker", ""},
@@ -39,20 +41,25 @@ var mayImport = []struct{ pkg, imports string }{
 	{"supervisor/config", "sandbox backends actors actors/*"},
 	{"supervisor/cluster", "sandbox backends actors actors/*"},
 	{"supervisor", "supervisor/config supervisor/cluster sandbox sandbox/wire transport transport/breaker backends actors actors/*"},
-	{"supervisor/gateway", "supervisor supervisor/config supervisor/cluster sandbox sandbox/wire transport transport/breaker backends actors actors/*"},
+	{"supervisor/instruments", "supervisor sandbox transport transport/breaker backends actors actors/*"},
+	{"supervisor/gateway", "supervisor supervisor/instruments supervisor/config supervisor/cluster sandbox sandbox/wire transport transport/breaker backends actors actors/*"},
 	{"testing/runtimetest", "sandbox sandbox/wire"},
 	{"testing/drivertest", "sandbox backends testing/runtimetest"},
 	{"testing/*", "sandbox sandbox/* transport transport/breaker backends backends/* actors actors/* supervisor supervisor/* testing/*"},
-	{"bench", "sandbox sandbox/wire transport transport/breaker backends backends/* actors actors/* supervisor supervisor/* testing/*"},
+	{"bench/result", ""},
+	{"bench/report", "bench/result"},
+	{"bench/compare", "bench/result"},
+	{"bench/target", "sandbox sandbox/wire transport transport/breaker backends backends/* actors actors/* supervisor supervisor/*"},
+	{"bench", "bench/result bench/target sandbox sandbox/wire transport transport/breaker backends backends/* actors actors/* supervisor supervisor/* testing/*"},
 	{"cmd/sandboxd", "sandbox sandbox/*"},
 	{"cmd/sandtree-gvisor", ""},
-	{"cmd/sandtree", "bench sandbox sandbox/wire transport transport/breaker backends backends/* actors actors/* supervisor supervisor/*"},
+	{"cmd/sandtree", "bench bench/* sandbox sandbox/wire transport transport/breaker backends backends/* actors actors/* supervisor supervisor/*"},
 }
 
 // exclusive names outside modules that only some packages may import, so that their quirks are met in one place.
 var exclusive = map[string][]string{
 	"github.com/asynkron/protoactor-go": {"actors/kit", "supervisor/cluster"},
-	"github.com/valyala/fasthttp":       {"sandbox/server", "transport", "supervisor/gateway", "testing/floor", "testing/pipenet"},
+	"github.com/valyala/fasthttp":       {"sandbox/server", "transport", "supervisor/gateway", "internal/floor", "testing/pipenet"},
 }
 
 type listed struct {

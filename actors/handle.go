@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/actors/kit"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -44,8 +45,10 @@ func (s Steward) Do(ctx context.Context, a sandbox.Action, out sandbox.Output) (
 	}
 	t := newTap(out)
 	defer t.close()
+	span := trace.From(ctx)
+	wait, at := span.Start(spanWait), time.Now()
 	return kit.Ask(ctx, s.ref, func(r kit.Reply[sandbox.Observation]) stewardMsg {
-		return do{Reply: r, action: a, named: named, tap: t}
+		return do{Reply: r, action: a, named: named, tap: t, span: span, wait: wait, at: at}
 	})
 }
 
@@ -172,6 +175,9 @@ func (c Config) defaults() Config {
 	}
 	if c.Misses == 0 {
 		c.Misses = 3
+	}
+	if c.Figures == nil {
+		c.Figures = NewFigures()
 	}
 	return c
 }

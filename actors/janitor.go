@@ -49,6 +49,8 @@ type JanitorConfig struct {
 	Rule     Rule          // of what it does unasked
 	Interval time.Duration // between looks that nothing gives cause for; not positive: none
 	Log      *slog.Logger
+
+	figures *JanitorFigures
 }
 
 // active says whether a steward here answers for a runtime, as far as that can be known.
@@ -104,6 +106,7 @@ func (j *janitor) sweep(c *kit.Context[janitorMsg]) {
 
 func (j *janitor) swept(c *kit.Context[janitorMsg], m swept) {
 	j.busy = false
+	j.cfg.figures.add(m)
 	if m.err != nil {
 		j.now.Err(m.err)
 		j.cfg.Log.Warn("the sandboxes could not be looked at", "err", m.err)
@@ -152,6 +155,7 @@ type Janitor struct {
 // NewJanitor makes a janitor, to be started as a Member.
 func NewJanitor(cfg JanitorConfig) *Janitor {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)).With("backend", cfg.Estate.Name())
+	cfg.figures = &JanitorFigures{}
 	return &Janitor{cfg: cfg}
 }
 
@@ -159,6 +163,40 @@ func NewJanitor(cfg JanitorConfig) *Janitor {
 func (j *Janitor) Member() kit.Member {
 	return kit.MemberOf("janitor", kit.Permanent, func() kit.Actor[janitorMsg] { return &janitor{cfg: j.cfg} },
 		func(ref kit.Ref[janitorMsg]) { j.ref.Store(&ref) })
+}
+
+// Backend is whose sandboxes it looks at.
+func (j *Janitor) Backend() string { return j.cfg.Estate.Name() }
+
+// Figures are read as they go on.
+func (j *Janitor) Figures() *JanitorFigures { return j.cfg.figures }
+
+// JanitorFigures are what a janitor has done.
+type JanitorFigures struct {
+	Sweeps, Blind atomic.Uint64 // looks at all sandboxes, and those of them in which they could not be seen
+	Ended, Failed atomic.Uint64 // sandboxes that it has ended, and that it could not end
+	Orphans       atomic.Int64  // at the latest look: those that nobody drives and that are still there
+}
+
+func (f *JanitorFigures) add(m swept) {
+	f.Sweeps.Add(1)
+	if m.err != nil {
+		f.Blind.Add(1)
+		return
+	}
+	orphans := int64(0)
+	for _, s := range m.found {
+		switch s.Verdict {
+		case Ended:
+			f.Ended.Add(1)
+		case Failed:
+			f.Failed.Add(1)
+			orphans++
+		case Orphan, Overdue:
+			orphans++
+		}
+	}
+	f.Orphans.Store(orphans)
 }
 
 // Collect looks at all sandboxes of the backend now, and ends those that r says. ctx bounds the wait, not the work.

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/actors/kit"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
 	"github.com/sandtree/sandtree/transport"
@@ -30,6 +32,7 @@ type work struct {
 
 	mask masker
 	out  sandbox.Output
+	span *trace.Active // of who asks for it; nil if nothing is traced
 }
 
 // A performer does the work of one task.
@@ -40,6 +43,7 @@ type performer struct {
 	sandbox Sandbox
 	steward kit.Ref[stewardMsg]
 	gen     int
+	log     *slog.Logger
 }
 
 // saveTimeout bounds the writing of an observation after everything else has been given up.
@@ -49,6 +53,8 @@ const saveTimeout = 2 * time.Second
 func (p performer) perform(ctx context.Context, w work) error {
 	var seen sandbox.Observation
 	var err error
+	span := w.span.Start(spanPerform)
+	ctx = trace.With(ctx, span)
 	switch {
 	case w.alone != nil:
 		err = p.doAlone(ctx, w)
@@ -58,6 +64,10 @@ func (p performer) perform(ctx context.Context, w work) error {
 		seen, err = p.resume(ctx, w)
 	default:
 		seen, err = p.begin(ctx, w)
+	}
+	if span != nil {
+		p.log.DebugContext(ctx, "action performed", "runtime", p.id, "action", w.id, "err", err)
+		span.Done(err) // before its asker hears of it, whose own span then ends
 	}
 	if ctx.Err() != nil && sandbox.CodeOf(err) == sandbox.Canceled {
 		return nil // the runtime is ending, and the next one goes on with w
@@ -96,7 +106,7 @@ func (p performer) begin(ctx context.Context, w work) (sandbox.Observation, erro
 	}
 	body := w.mask.event(wire.AppendAction(nil, w.action))
 	if !wire.Runnable(w.action.Kind()) {
-		err := p.log(ctx, journal.Record{Type: journal.TypeNote, ActionID: w.id, Body: body})
+		err := p.record(ctx, journal.Record{Type: journal.TypeNote, ActionID: w.id, Body: body})
 		return sandbox.Observation{Result: sandbox.NullResult{}}, err
 	}
 	if w.named {
@@ -108,7 +118,7 @@ func (p performer) begin(ctx context.Context, w work) (sandbox.Observation, erro
 			return p.settle(ctx, w)
 		}
 	}
-	if err := p.log(ctx, journal.Record{Type: journal.TypeAction, ActionID: w.id, Body: body}); err != nil {
+	if err := p.record(ctx, journal.Record{Type: journal.TypeAction, ActionID: w.id, Body: body}); err != nil {
 		return sandbox.Observation{}, err
 	}
 	return p.send(ctx, w)
@@ -224,13 +234,15 @@ func (p performer) save(ctx context.Context, w work, seen sandbox.Observation) (
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	body := w.mask.event(wire.AppendObservation(nil, seen))
-	return seen, p.log(ctx, journal.Record{Type: journal.TypeObservation, ActionID: w.id, Body: body})
+	return seen, p.record(ctx, journal.Record{Type: journal.TypeObservation, ActionID: w.id, Body: body})
 }
 
-// log puts a record of the action where no death of a process can reach it.
-func (p performer) log(ctx context.Context, r journal.Record) error {
+// record puts a record of the action where no death of a process can reach it.
+func (p performer) record(ctx context.Context, r journal.Record) error {
 	r.Time = time.Now()
+	span := trace.From(ctx).Start(spanLog)
 	err := p.store.Log(ctx, p.id, p.epoch, r)
+	span.Done(err)
 	if sandbox.CodeOf(err) == sandbox.Conflict {
 		p.steward.Tell(refused{err})
 	}

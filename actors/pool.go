@@ -105,6 +105,7 @@ func (a *pool) Receive(c *kit.Context[poolMsg], m poolMsg) error {
 
 // rest starts nothing for a while.
 func (a *pool) rest(c *kit.Context[poolMsg], why error) {
+	a.p.failures.Add(1)
 	a.pause = min(lastPause, max(firstPause, 2*a.pause))
 	a.p.cfg.Log.Info("no warm sandbox could be started", "err", why, "pause", a.pause)
 	a.after(c, a.pause)

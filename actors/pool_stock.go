@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sandtree/sandtree/actors/kit"
@@ -21,7 +22,16 @@ type Pool struct {
 	shapes map[string]*shape
 	ref    kit.Ref[poolMsg] // zero before it has started
 	closed bool
+
+	claims   [2]atomic.Uint64 // that found none, that found one
+	failures atomic.Uint64
 }
+
+// Failures is how often a warm sandbox could not be started, or ended by itself.
+func (p *Pool) Failures() uint64 { return p.failures.Load() }
+
+// Claims is how often a warm sandbox was asked for and there was one, and how often there was none.
+func (p *Pool) Claims() (warm, none uint64) { return p.claims[1].Load(), p.claims[0].Load() }
 
 // shape is what a pool has of one.
 type shape struct {
@@ -78,6 +88,11 @@ func (p *Pool) Claim(name string, spec sandbox.Spec) backends.Blank {
 	}
 	ref := p.ref
 	p.mu.Unlock()
+	if found != nil {
+		p.claims[1].Add(1)
+	} else {
+		p.claims[0].Add(1)
+	}
 	ref.Tell(look{})
 	return found
 }

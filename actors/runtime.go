@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/actors/kit"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -18,6 +19,7 @@ type (
 
 	// From the steward. gen is its count of incarnations: what was meant for an earlier one is not heeded.
 	open struct {
+		birth
 		gen      int
 		spec     sandbox.Spec
 		env      map[string]string // that was added since
@@ -79,7 +81,7 @@ func (r *runtime) Receive(c *kit.Context[runtimeMsg], m runtimeMsg) error {
 			r.say(moved{status: sandbox.StatusBuildingRuntime}) // images are the driver's affair, and part of its Start
 		}
 		r.say(moved{status: sandbox.StatusStartingRuntime})
-		c.Task(func(ctx context.Context) runtimeMsg { return r.place(ctx, m) })
+		c.Task(func(ctx context.Context) runtimeMsg { return r.place(m.context(ctx), m) })
 	case placed:
 		return r.placed(c, m)
 	case furnished:
@@ -89,7 +91,7 @@ func (r *runtime) Receive(c *kit.Context[runtimeMsg], m runtimeMsg) error {
 			return m.err
 		}
 		r.ready = true
-		r.steward.Tell(prepared{r.order.gen, r.sandbox})
+		r.steward.Tell(prepared{r.order.gen, r.sandbox, r.order.phases()})
 	case execute:
 		if m.gen == r.order.gen && r.ready {
 			r.execute(c, m.work)
@@ -160,8 +162,11 @@ func (r *runtime) placed(c *kit.Context[runtimeMsg], m placed) error {
 		return nil
 	}
 	f := furnisher{sandbox: m.sandbox, spec: r.order.spec, env: r.order.env}
+	birth := r.order.birth
 	c.Task(func(ctx context.Context) runtimeMsg {
+		ctx, end := trace.Step(birth.context(ctx), sandbox.PhaseSetUp)
 		root, err := f.workspace(ctx)
+		end(err)
 		return furnished{root, err}
 	})
 	return nil
@@ -173,19 +178,22 @@ func (r *runtime) furnished(c *kit.Context[runtimeMsg], m furnished) error {
 	}
 	r.say(moved{status: sandbox.StatusSettingGitHooks})
 	f := furnisher{sandbox: r.sandbox, spec: r.order.spec}
-	set := r.set
+	set, birth := r.set, r.order.birth
 	c.Task(func(ctx context.Context) runtimeMsg {
 		if !set {
 			return hooked{}
 		}
-		return hooked{f.hooks(ctx, m.root)}
+		ctx, end := trace.Step(birth.context(ctx), sandbox.PhaseHooks)
+		err := f.hooks(ctx, m.root)
+		end(err)
+		return hooked{err}
 	})
 	return nil
 }
 
 func (r *runtime) execute(c *kit.Context[runtimeMsg], w work) {
 	p := performer{
-		store: r.cfg.Store, id: r.id, epoch: r.order.spec.Epoch, sandbox: r.sandbox, steward: r.steward, gen: r.order.gen,
+		store: r.cfg.Store, id: r.id, epoch: r.order.spec.Epoch, sandbox: r.sandbox, steward: r.steward, gen: r.order.gen, log: r.cfg.Log,
 	}
 	c.Task(func(ctx context.Context) runtimeMsg { return worked{p.perform(ctx, w)} })
 }

@@ -26,6 +26,9 @@ type State struct {
 	Closing    bool     // the activation is ending
 	Breaker    string   // of the connection to the sandbox: "closed" is well, "half-open", "open"; "" while there is none
 	Unenforced []string // limits that the backend does not enforce
+
+	// Phases are the steps of the latest start with their times, once the runtime is ready; not to be changed.
+	Phases []sandbox.Phase
 }
 
 // Change is one change of status, or one that a controller has reported.

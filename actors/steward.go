@@ -7,6 +7,7 @@ import (
 
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/actors/kit"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -23,6 +24,9 @@ type (
 		action sandbox.Action
 		named  bool // the id is the caller's, so it may have been used before
 		tap    *tap
+		span   *trace.Active // of who asks; nil if nothing is traced
+		wait   *trace.Active // until its turn
+		at     time.Time     // when it was asked for
 	}
 	addEnv struct {
 		kit.Reply[struct{}]
@@ -73,6 +77,7 @@ type (
 	prepared  struct {          // the set-up is complete
 		gen     int
 		sandbox Sandbox
+		phases  []sandbox.Phase
 	}
 	finished struct {
 		gen  int
@@ -139,6 +144,8 @@ type Config struct {
 	Grace    time.Duration // for what runs in a sandbox that is ended
 	Idle     sandbox.Idle  // when the sandbox of a runtime rests that nobody uses
 	Notify   func(Change)  // hears of every change, in order; must not wait; may be nil
+	Tracer   *trace.Tracer // nil traces nothing
+	Figures  *Figures      // nil counts for nobody
 	Log      *slog.Logger
 }
 
@@ -146,6 +153,7 @@ type Config struct {
 type Order struct {
 	Spec    sandbox.Spec
 	Backend Backend
+	Span    *trace.Active // of who wants it: what a start costs is told below it
 }
 
 // State. Only Receive and what it calls touch it.
@@ -164,6 +172,7 @@ type steward struct {
 	gen     int                 // of its incarnation, as we count
 	sandbox Sandbox             // nil unless the runtime is ready
 	idle    idle
+	birth   birth
 
 	env     map[string]string // that AddEnv has added
 	secrets []string
@@ -179,10 +188,18 @@ type steward struct {
 	owed      []kit.Reply[struct{}] // answers for what is in the outbox, once it is on record
 	writing   []kit.Reply[struct{}] // the same, for what the task writes
 	ending    *ending
+
+	counted counted
 }
 
 // Receive implements kit.Actor.
 func (s *steward) Receive(c *kit.Context[stewardMsg], m stewardMsg) error {
+	err := s.receive(c, m)
+	s.count(s.counts())
+	return err
+}
+
+func (s *steward) receive(c *kit.Context[stewardMsg], m stewardMsg) error {
 	switch m := m.(type) {
 	case do:
 		s.do(c, m)
@@ -335,9 +352,11 @@ func (s *steward) Stopped(_ *kit.Context[stewardMsg], err error) {
 	if err == nil {
 		err = failure(sandbox.Unavailable, "runtime", s.order.Spec.ID, "its steward was stopped")
 	}
+	s.birth.end(err)
 	s.drop(err)
 	s.refuseWaiting(err)
 	if s.ending != nil {
 		s.ending.answer(err)
 	}
+	s.count(counted{})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/actors/kit"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
 )
@@ -15,12 +16,21 @@ import (
 // Started begins the activation: nothing is known before the lease is held.
 func (s *steward) Started(c *kit.Context[stewardMsg]) error {
 	s.now.Status = sandbox.StatusStopped
+	s.count(s.counts())
 	s.env = map[string]string{}
 	spec := s.order.Spec
 	s.secrets = slices.Concat(secretsOf(spec.Env), secretsOf(spec.Setup.Env), []string{spec.Setup.GitToken})
 	s.mask = newMasker(s.secrets)
 	s.opening = true
-	c.Task(s.activate)
+	s.birth.begin(s.cfg.Tracer, s.order.Span)
+	s.order.Span = nil // the next start is another's
+	ctx := s.birth.context(c.Context())
+	c.Task(func(context.Context) stewardMsg {
+		ctx, end := trace.Step(ctx, sandbox.PhaseLease)
+		m := s.activate(ctx)
+		end(m.err)
+		return m
+	})
 	return nil
 }
 
@@ -28,7 +38,7 @@ func (s *steward) Started(c *kit.Context[stewardMsg]) error {
 func (s *steward) Strategy() kit.Strategy { return s.cfg.Restart }
 
 // activate takes the lease and learns what earlier activations have left.
-func (s *steward) activate(ctx context.Context) stewardMsg {
+func (s *steward) activate(ctx context.Context) activated {
 	id, store := s.order.Spec.ID, s.cfg.Store
 	k, err := recall(ctx, store, id)
 	if err == nil {
@@ -119,17 +129,27 @@ func (s *steward) spawn(c *kit.Context[stewardMsg]) error {
 
 // Child hears what becomes of the runtime.
 func (s *steward) Child(c *kit.Context[stewardMsg], e kit.ChildEvent) error {
+	err := s.child(c, e)
+	s.count(s.counts())
+	return err
+}
+
+func (s *steward) child(c *kit.Context[stewardMsg], e kit.ChildEvent) error {
 	s.sandbox, s.flying = nil, false
 	s.gen++
 	switch e.What {
 	case kit.Up:
 		spec := s.order.Spec
 		spec.Epoch = s.lease.Epoch()
-		s.runtime.Tell(open{gen: s.gen, spec: spec, env: maps.Clone(s.env), building: s.now.Status == sandbox.StatusStopped, setUp: s.known.setUp})
+		s.birth.begin(s.cfg.Tracer, nil)
+		s.now.Phases = nil
+		s.runtime.Tell(open{birth: s.birth, gen: s.gen, spec: spec, env: maps.Clone(s.env), building: s.now.Status == sandbox.StatusStopped, setUp: s.known.setUp})
 	case kit.Died:
+		s.birth.end(e.Err)
 		s.record(c, journal.Record{Type: journal.TypeRestart, Body: restartBody(e)})
 		s.become(c, s.now.restarting(e.Err, e.Attempt, e.Of, e.Next))
 	case kit.Ended:
+		s.birth.end(e.Err)
 		s.runtime = kit.Ref[runtimeMsg]{}
 		if s.idle.phase == parting {
 			return s.restingGone(c)
@@ -166,6 +186,9 @@ func (s *steward) moved(c *kit.Context[stewardMsg], m moved) {
 func (s *steward) prepared(c *kit.Context[stewardMsg], m prepared) {
 	s.sandbox = m.sandbox
 	s.known.setUp = true
+	s.now.Phases = m.phases
+	s.cfg.Figures.started(s.order.Backend.Name(), m.phases)
+	s.birth.end(nil)
 	s.become(c, s.now.move(sandbox.StatusReady, ""))
 	s.idle.came()
 	s.answerWaiting()

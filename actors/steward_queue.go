@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/actors/kit"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
 )
@@ -19,9 +21,12 @@ type job struct {
 	asked    []kit.Reply[sandbox.Observation]
 	added    kit.Reply[struct{}] // of variables
 	body     []byte              // of an action, to tell it from another under the same id
+	wait     *trace.Active       // until its turn; nil if it is not traced
+	asking   time.Time           // since when; zero once its turn has come, and of what nobody here has asked for
 }
 
 func (j *job) answer(seen sandbox.Observation, err error) {
+	j.wait.Done(err)
 	for _, r := range j.asked {
 		if err != nil {
 			r.Err(err)
@@ -50,6 +55,7 @@ func (s *steward) do(c *kit.Context[stewardMsg], m do) {
 		return
 	}
 	j := &job{work: work{id: m.action.ID, action: m.action, named: m.named}, watchers: &audience{}}
+	j.span, j.wait, j.asking = m.span, m.wait, m.at
 	j.asked = append(j.asked, m.Reply)
 	j.watchers.add(m.tap)
 	s.jobs = append(s.jobs, j)
@@ -62,6 +68,7 @@ func (s *steward) join(j *job, m do) {
 		m.Err(failure(sandbox.Conflict, "runtime.Do", s.order.Spec.ID, fmt.Sprintf("another action has the id %q", j.id)))
 		return
 	}
+	m.wait.End() // the rest is told in the trace of who came first
 	j.asked = append(j.asked, m.Reply)
 	j.watchers.add(m.tap)
 }
@@ -111,6 +118,7 @@ func (s *steward) next(c *kit.Context[stewardMsg]) {
 	}
 	j := s.jobs[0]
 	s.flying = true
+	s.taken(j)
 	j.mask, j.out = s.mask, j.watchers.output
 	s.runtime.Tell(execute{s.gen, j.work})
 	// Until the runtime says otherwise it may have begun; and it is on record.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/transport"
 )
@@ -41,6 +42,8 @@ type Backend struct {
 	driver Driver
 	config Config
 	log    *slog.Logger
+
+	figures *Figures
 }
 
 // Open makes a backend of a driver. The backend owns the driver: Close closes it.
@@ -57,7 +60,11 @@ func Open(name string, d Driver, c Config) *Backend {
 	if r, ok := d.(Resident); !ok || !r.Resident() {
 		c.Admission = nil
 	}
-	b := &Backend{name: name, driver: d, config: c, log: c.Log.With("backend", name)}
+	b := &Backend{name: name, driver: d, config: c, log: c.Log.With("backend", name), figures: newFigures()}
+	if c.Transport.Figures != nil {
+		b.figures.Transport = c.Transport.Figures
+	}
+	b.config.Transport.Figures = b.figures.Transport
 	if c.Admission != nil {
 		c.Admission.know(name, func(ctx context.Context) ([]Listed, error) { return d.List(ctx, "") })
 	}
@@ -86,16 +93,26 @@ func (b *Backend) Supports(spec sandbox.Spec) error {
 // id, or a dead one revived. ctx bounds the start, not the life of the sandbox.
 // Codes: Invalid, Unsupported, Conflict, Denied, Exhausted, Unavailable, Canceled.
 func (b *Backend) Start(ctx context.Context, spec sandbox.Spec) (*Sandbox, error) {
+	begun := time.Now()
+	s, err := b.start(ctx, spec)
+	if b.figures.start.Add(err); err == nil {
+		b.figures.Starts.Since(begun)
+	}
+	return s, err
+}
+
+func (b *Backend) start(ctx context.Context, spec sandbox.Spec) (*Sandbox, error) {
 	if err := b.Supports(spec); err != nil {
 		return nil, err
 	}
 	begun := time.Now()
+	ctx, phases := noted(ctx)
 	fresh, err := b.admit(ctx, spec)
 	if err != nil {
 		return nil, b.wrap("Start", spec.ID, err)
 	}
 	s, err := retry(ctx, b.config.Attempts, b.retrying("Start", spec.ID), func() (*Sandbox, error) {
-		inst, err := b.begin(ctx, spec)
+		inst, by, err := b.begin(ctx, spec)
 		if err != nil {
 			return nil, err
 		}
@@ -103,6 +120,7 @@ func (b *Backend) Start(ctx context.Context, spec sandbox.Spec) (*Sandbox, error
 		if err != nil {
 			return nil, join(err, b.giveUp(ctx, inst, sandbox.CodeOf(err)))
 		}
+		by.Add(1)
 		return s, nil
 	})
 	if err != nil {
@@ -111,19 +129,31 @@ func (b *Backend) Start(ctx context.Context, spec sandbox.Spec) (*Sandbox, error
 		}
 		return nil, b.wrap("Start", spec.ID, b.canceled(ctx, err))
 	}
-	b.log.Info("sandbox started", "id", spec.ID, "epoch", spec.Epoch, "took", time.Since(begun))
+	s.phases = phases()
+	b.log.InfoContext(ctx, "sandbox started", "id", spec.ID, "epoch", spec.Epoch, "took", time.Since(begun))
 	return s, nil
 }
 
 // Attach gives a sandbox that was started earlier and lives, working for epoch from now on.
 // Codes: Invalid, NotFound, Conflict (a newer epoch holds it), Denied, Unavailable, Canceled.
 func (b *Backend) Attach(ctx context.Context, id sandbox.ID, epoch uint64) (*Sandbox, error) {
+	s, err := b.attach(ctx, id, epoch)
+	if b.figures.attach.Add(absent(err)); err == nil {
+		b.figures.Attached.Add(1)
+	}
+	return s, err
+}
+
+func (b *Backend) attach(ctx context.Context, id sandbox.ID, epoch uint64) (*Sandbox, error) {
 	if err := id.Check(); err != nil {
 		return nil, b.wrap("Attach", id, err)
 	}
+	ctx, phases := noted(ctx)
+	looking, looked := trace.Step(ctx, sandbox.PhaseAttach)
 	inst, err := retry(ctx, b.config.Attempts, b.retrying("Attach", id), func() (Instance, error) {
-		return b.driver.Attach(ctx, id)
+		return b.driver.Attach(looking, id)
 	})
+	looked(absent(err))
 	if l, ok := inst.(Labeler); ok && err == nil {
 		err = l.Relabel(ctx, epoch)
 	}
@@ -134,7 +164,8 @@ func (b *Backend) Attach(ctx context.Context, id sandbox.ID, epoch uint64) (*San
 	if err != nil {
 		return nil, b.wrap("Attach", id, b.canceled(ctx, err))
 	}
-	b.log.Info("sandbox attached", "id", id, "epoch", epoch)
+	s.phases = phases()
+	b.log.InfoContext(ctx, "sandbox attached", "id", id, "epoch", epoch)
 	return s, nil
 }
 
@@ -144,6 +175,7 @@ func (b *Backend) List(ctx context.Context, owner string) ([]Listed, error) {
 	l, err := retry(ctx, b.config.Attempts, b.retrying("List", ""), func() ([]Listed, error) {
 		return b.driver.List(ctx, owner)
 	})
+	b.figures.list.Add(err)
 	return l, b.wrap("List", "", b.canceled(ctx, err))
 }
 
@@ -156,6 +188,7 @@ func (b *Backend) Remove(ctx context.Context, id sandbox.ID, epoch uint64, grace
 	_, err := retry(ctx, b.config.Attempts, b.retrying("Remove", id), func() (struct{}, error) {
 		return struct{}{}, b.remove(ctx, id, epoch, grace)
 	})
+	b.figures.remove.Add(err)
 	if err == nil {
 		b.release(id)
 		b.log.Info("sandbox removed", "id", id)
@@ -203,7 +236,10 @@ func (b *Backend) admit(ctx context.Context, spec sandbox.Spec) (fresh bool, err
 	if b.config.Admission == nil {
 		return false, nil
 	}
-	return b.config.Admission.admit(ctx, b.name, spec, b.enforces())
+	ctx, end := trace.Step(ctx, sandbox.PhaseAdmit)
+	fresh, err = b.config.Admission.admit(ctx, b.name, spec, b.enforces())
+	end(err)
+	return fresh, err
 }
 
 // release gives back the room of a sandbox that is no more.

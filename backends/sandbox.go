@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/transport"
 )
@@ -18,6 +19,7 @@ type Sandbox struct {
 	backend    *Backend
 	instance   Instance
 	unenforced []string
+	phases     []sandbox.Phase
 }
 
 // connect makes the client of an instance, waits until it answers and makes it work for spec.Epoch.
@@ -38,7 +40,9 @@ func (b *Backend) connect(ctx context.Context, inst Instance, spec sandbox.Spec)
 		return nil, err
 	}
 	if served, ok := inst.(Served); !ok || !served.Served() { // else it was started for this epoch, and has said that it answers
-		if err := b.ready(ctx, inst, client, spec); err != nil {
+		waiting, ready := trace.Step(ctx, sandbox.PhaseReady)
+		err := b.ready(waiting, inst, client, spec)
+		if ready(err); err != nil {
 			return nil, join(err, client.Close())
 		}
 	}

@@ -3,8 +3,10 @@ package backends
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -79,13 +81,21 @@ func (c *counted) Stop(ctx context.Context, grace time.Duration) error {
 }
 
 // begin starts the sandbox of spec: with a blank, if there is one that fits, else from nothing or a snapshot.
-func (b *Backend) begin(ctx context.Context, spec sandbox.Spec) (Instance, error) {
+// by counts those that came about in the same way.
+func (b *Backend) begin(ctx context.Context, spec sandbox.Spec) (inst Instance, by *atomic.Uint64, err error) {
+	ctx, end := trace.Step(ctx, sandbox.PhasePlace)
+	defer func() { end(err) }()
 	if b.config.Claim != nil && spec.From == "" {
 		if shape, ok := b.Shape(spec); ok {
 			if blank := b.config.Claim(b.name, shape, spec); blank != nil {
-				return blank.Adopt(ctx, spec)
+				inst, err = blank.Adopt(ctx, spec)
+				return inst, &b.figures.Warm, err
 			}
 		}
 	}
-	return b.driver.Start(ctx, spec)
+	inst, err = b.driver.Start(ctx, spec)
+	if f, ok := inst.(Found); ok && err == nil && f.Found() {
+		return inst, &b.figures.Found, nil
+	}
+	return inst, &b.figures.Cold, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sandtree/sandtree/actors"
 	"github.com/sandtree/sandtree/actors/journal"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/transport"
 )
@@ -36,7 +37,19 @@ func (r *Runtime) Do(ctx context.Context, a sandbox.Action, out sandbox.Output) 
 	if a.Timeout == 0 && r.timeout > 0 {
 		a.Timeout = r.timeout
 	}
-	return r.steward.Do(ctx, a, out)
+	begun, span := time.Now(), r.s.cfg.Tracer.Begin(ctx, spanDo)
+	if span != nil {
+		span.Set("runtime", string(r.id))
+		if a.Args != nil {
+			span.Set("kind", string(a.Kind()))
+		}
+		ctx = trace.With(ctx, span)
+	}
+	seen, err := r.steward.Do(ctx, a, out)
+	span.Done(err)
+	r.s.actions.Since(begun)
+	r.s.ended.Add(err)
+	return seen, err
 }
 
 // Run performs one shell command in the runtime's session.

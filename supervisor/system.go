@@ -19,6 +19,8 @@ import (
 	"github.com/sandtree/sandtree/actors/journal"
 	"github.com/sandtree/sandtree/actors/kit"
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/figures"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -52,7 +54,9 @@ type Config struct {
 
 	// OnStatus hears of every change of status of the runtimes that are driven here, one at a time and in order.
 	OnStatus func(StatusChange)
-	Log      *slog.Logger // nil discards
+	// Tracer, if not nil, hears where the time goes; see NewTracer.
+	Tracer *Tracer
+	Log    *slog.Logger // nil discards
 }
 
 // StatusChange is one change of status, or one that was reported.
@@ -78,6 +82,10 @@ type System struct {
 	janitors []*actors.Janitor
 	pools    map[string]*actors.Pool // by backend
 
+	actions *figures.Histogram
+	ended   figures.Outcomes
+	counts  *actors.Figures
+
 	closing sync.Once
 	closed  error
 }
@@ -96,7 +104,8 @@ func Open(ctx context.Context, c Config) (*System, error) {
 	if err != nil {
 		return nil, errors.Join(err, closeDrivers(c.Drivers))
 	}
-	s := &System{cfg: c, owner: owner(), journal: j, backends: map[string]*backends.Backend{}}
+	s := &System{cfg: c, owner: owner(), journal: j, backends: map[string]*backends.Backend{},
+		actions: figures.NewHistogram(figures.Durations), counts: actors.NewFigures()}
 	if c.Backend.Claim == nil {
 		c.Backend.Claim = s.claim
 	}
@@ -126,7 +135,7 @@ func (s *System) grow() error {
 	restart.Fatal, restart.Spent = actors.Fatal, GiveUp
 	s.runtimes = actors.NewRuntimes(actors.Config{
 		Store: actors.Keep(s.journal), Owner: s.owner, TTL: c.LeaseTTL, Queue: c.Queue, Restart: OneForOne(restart),
-		Interval: c.Interval, Misses: c.Misses, Grace: c.Grace, Idle: c.Idle, Notify: notify, Log: c.Log,
+		Interval: c.Interval, Misses: c.Misses, Grace: c.Grace, Idle: c.Idle, Notify: notify, Tracer: c.Tracer, Figures: s.counts, Log: c.Log,
 	}, OneForOne(Restart{Fatal: actors.Fatal, Spent: GiveUp}))
 	up := make(chan struct{})
 	var once sync.Once
@@ -180,6 +189,9 @@ func (c Config) filled() (Config, error) {
 	c.ActionTimeout = cmp.Or(c.ActionTimeout, 10*time.Minute)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Tracer != nil {
+		c.Log = slog.New(trace.Handler(c.Log.Handler()))
 	}
 	c.Backend.Log = cmp.Or(c.Backend.Log, c.Log)
 	if c.Backend.Admission == nil {
@@ -272,6 +284,13 @@ func (s *System) Runtime(ctx context.Context, spec sandbox.Spec) (*Runtime, erro
 
 // OpenRuntime is Runtime with the name of the backend; "" is the one it has, or for a new one the default.
 func (s *System) OpenRuntime(ctx context.Context, backend string, spec sandbox.Spec) (*Runtime, error) {
+	span := s.cfg.Tracer.Begin(ctx, spanOpen)
+	rt, err := s.openRuntime(trace.With(ctx, span), backend, spec)
+	span.Done(err)
+	return rt, err
+}
+
+func (s *System) openRuntime(ctx context.Context, backend string, spec sandbox.Spec) (*Runtime, error) {
 	if spec.ID == "" {
 		spec.ID = sandbox.NewID()
 	}
@@ -285,7 +304,7 @@ func (s *System) OpenRuntime(ctx context.Context, backend string, spec sandbox.S
 	if err := cmp.Or(b.Supports(spec), b.CheckIdle(spec, s.resting(spec))); err != nil {
 		return nil, err
 	}
-	steward, _, err := s.runtimes.Open(ctx, actors.Order{Spec: spec, Backend: actors.Place(b)})
+	steward, _, err := s.runtimes.Open(ctx, actors.Order{Spec: spec, Backend: actors.Place(b), Span: trace.From(ctx)})
 	if err != nil {
 		return nil, err
 	}

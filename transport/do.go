@@ -7,7 +7,9 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"time"
 
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
 )
@@ -62,15 +64,22 @@ type pursuit struct {
 	heard bool   // the server has said that it knows the action
 	moved bool   // a frame has come in this try
 	seen  sandbox.Observation
+	traced
 
 	term
 }
 
 func (p *pursuit) run(ctx context.Context, op string) (sandbox.Observation, error) {
 	var t tries
+	p.span = trace.From(ctx)
+	figures, begun := p.c.config.Figures, time.Now()
+	defer func() { figures.Actions.Since(begun) }()
 	for {
+		p.attempt()
 		f := p.try(ctx)
+		p.attempted(f)
 		if f == nil {
+			figures.Ended.Add(nil)
 			return p.seen, nil
 		}
 		if f.code == sandbox.Conflict && p.sent && p.twoFold { // of the two bodies the server has the first
@@ -82,10 +91,12 @@ func (p *pursuit) run(ctx context.Context, op string) (sandbox.Observation, erro
 			t.progress()
 		}
 		if f = p.c.pause(ctx, &t, f); f != nil {
-			return sandbox.Observation{}, p.c.error(op, p.verdict(f))
+			f = p.verdict(f)
+			figures.Ended.AddCode(f.code)
+			return sandbox.Observation{}, p.c.error(op, f)
 		}
 		if p.heard {
-			p.c.counts.resumes.Add(1)
+			count(&p.c.counts.resumes, &p.c.config.Figures.Resumes)
 		}
 	}
 }
@@ -136,6 +147,9 @@ func (p *pursuit) request() *request {
 		r.method, r.body, r.form = "POST", p.body, p.version
 	}
 	r.control = r.method == "GET"
+	if p.now != nil {
+		r.extra = wire.HeaderTrace + ": " + p.now.Traceparent() + "\r\n"
+	}
 	return r
 }
 
@@ -173,6 +187,8 @@ func (p *pursuit) follow(ctx context.Context, k *conn, version int) *failure {
 				return p.c.cut(ctx, k, "read the observation", err)
 			}
 			return nil
+		case wire.FrameSpans:
+			p.took(frame.Payload)
 		case wire.FrameError:
 			return p.answered(said(wire.ParseError(frame.Payload, 0), true))
 		}

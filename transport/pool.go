@@ -86,7 +86,7 @@ func (c *Client) dial(ctx context.Context) (*conn, *failure) {
 	dialing, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
-	c.counts.dials.Add(1)
+	count(&c.counts.dials, &c.config.Figures.Dials)
 	begun := time.Now()
 	nc, err := c.dialer(dialing)
 	if err != nil {

@@ -155,7 +155,7 @@ func (t *tail) run(ctx context.Context, op string) (wire.Exit, error) {
 			return wire.Exit{}, t.c.error(op, t.verdict(f))
 		}
 		if t.heard {
-			t.c.counts.resumes.Add(1)
+			count(&t.c.counts.resumes, &t.c.config.Figures.Resumes)
 		}
 	}
 }

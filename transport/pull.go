@@ -52,7 +52,7 @@ func (c *Client) download(ctx context.Context, op string, p *pull) (err error) {
 			return c.error(op, p.verdict(f))
 		}
 		if p.written > 0 {
-			c.counts.resumes.Add(1)
+			count(&c.counts.resumes, &c.config.Figures.Resumes)
 		}
 	}
 }

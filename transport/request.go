@@ -57,7 +57,7 @@ func (c *Client) open(ctx context.Context, r *request) (k *conn, f *failure) {
 	if f := r.tooOld(); f != nil {
 		return nil, f
 	}
-	c.counts.requests.Add(1)
+	count(&c.counts.requests, &c.config.Figures.Requests)
 	if r.ready {
 		return c.exchange(ctx, r)
 	}

@@ -111,7 +111,7 @@ func (c *Client) pause(ctx context.Context, t *tries, f *failure) *failure {
 	if deadline, ok := ctx.Deadline(); ok && next.After(deadline) {
 		return f
 	}
-	c.counts.retries.Add(1)
+	count(&c.counts.retries, &c.config.Figures.Retries)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

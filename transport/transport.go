@@ -58,6 +58,8 @@ type Config struct {
 
 	// OnBreaker hears of the breaker's changes, as breaker.Config.OnChange does.
 	OnBreaker func(from, to breaker.State)
+	// Figures, if not nil, count what the client does, with others that share them.
+	Figures *Figures
 }
 
 const (
@@ -92,7 +94,8 @@ type Client struct {
 	idle   []*conn            // the one used last comes last
 	closed bool
 
-	counts struct{ requests, retries, resumes, dials atomic.Uint64 }
+	counts  struct{ requests, retries, resumes, dials atomic.Uint64 }
+	counted counted
 }
 
 // New makes a client; it does not connect. Code: Invalid, naming the field.
@@ -118,8 +121,9 @@ func New(d Dialer, c Config) (*Client, error) {
 	client.version.Store(wire.Version)
 	client.life, client.end = context.WithCancel(context.Background())
 	b := c.Breaker
-	b.Failed, b.Ignored, b.OnChange = countsAgainst, saysNothing, c.OnBreaker
+	b.Failed, b.Ignored, b.OnChange = countsAgainst, saysNothing, client.moved(c.OnBreaker)
 	client.breaker = breaker.New(b)
+	c.Figures.breakers[breaker.Closed].Add(1)
 	return client, nil
 }
 
@@ -154,6 +158,9 @@ func (c Config) withDefaults() Config {
 	or(&c.Margin, defaultMargin)
 	or(&c.Turn, defaultTurn)
 	c.Retry = c.Retry.withDefaults()
+	if c.Figures == nil {
+		c.Figures = NewFigures()
+	}
 	if c.MaxConns == 0 {
 		c.MaxConns = defaultMaxConns
 	}
@@ -182,6 +189,7 @@ func (c Config) headers(version int) string {
 func (c *Client) Close() error {
 	c.end()
 	c.breaker.Close()
+	c.uncount()
 	c.mu.Lock()
 	c.closed = true
 	conns := c.conns

@@ -61,6 +61,7 @@ type Journal struct {
 	side    side
 	subs    subscribers
 	checks  checkpoints
+	figures *Figures
 
 	closing chan struct{}
 	tasks   sync.WaitGroup
@@ -78,7 +79,7 @@ func Open(c Config) (*Journal, error) {
 	if c.Sync != SyncProcess && c.Sync != SyncFull {
 		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: op, Err: errors.New(`sync: want "" or "full"`)}
 	}
-	j := &Journal{path: c.Path, closing: make(chan struct{})}
+	j := &Journal{path: c.Path, closing: make(chan struct{}), figures: newFigures()}
 	if err := j.open(c.Sync); err != nil {
 		return nil, failure(op, "", c.Path, err)
 	}

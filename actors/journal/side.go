@@ -76,7 +76,11 @@ func (j *Journal) Log(ctx context.Context, id sandbox.ID, epoch uint64, recs ...
 	if err != nil {
 		return failure(op, id, j.path, err)
 	}
+	begun := time.Now()
 	entries, sure, err := j.logged(id, epoch, recs)
+	if entries != nil {
+		j.figures.Logs.Since(begun)
+	}
 	if err != nil {
 		return failure(op, id, j.path, err)
 	}

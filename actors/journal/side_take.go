@@ -18,13 +18,13 @@ func (w *writer) takeIn(name string, entries []*entry) ([]error, error) {
 		return nil, err
 	}
 	refusals := make([]error, len(entries))
-	last := done
+	last, known := done, ends{}
 	for i, e := range entries {
 		if e.n <= done {
 			continue
 		}
 		last = max(last, e.n)
-		refusals[i], err = w.takeOne(e)
+		refusals[i], err = w.takeOne(e, known)
 		if err != nil {
 			return nil, err
 		}
@@ -37,25 +37,47 @@ func (w *writer) takeIn(name string, entries []*entry) ([]error, error) {
 	return refusals, w.sideNote.run()
 }
 
+// ends are where the records of runtimes end, as far as a transaction has looked: nobody else changes that before it is over.
+type ends map[sandbox.ID]*end
+
+type end struct {
+	epoch uint64
+	key   int64 // of the last record
+}
+
+// end looks up where the records of a runtime end.
+func (w *writer) end(id sandbox.ID, known ends) (*end, error) {
+	if e := known[id]; e != nil {
+		return e, nil
+	}
+	num, epoch, err := w.runtime(id)
+	if err != nil {
+		return nil, err
+	}
+	key, err := w.lastKey(num)
+	if err != nil {
+		return nil, err
+	}
+	known[id] = &end{uint64(epoch), key}
+	return known[id], nil
+}
+
 // takeOne adds one entry, unless its epoch is not, or no more, that of the runtime.
-func (w *writer) takeOne(e *entry) (refusal, err error) {
-	num, have, err := w.runtime(e.Runtime)
+func (w *writer) takeOne(e *entry, known ends) (refusal, err error) {
+	at, err := w.end(e.Runtime, known)
 	if refused(err) { // the runtime was removed
 		return err, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if e.epoch != uint64(have) {
-		return refuse(sandbox.Conflict, "epoch %d is over: the runtime is at epoch %d, another process drives it", e.epoch, have), nil
+	if e.epoch != at.epoch {
+		return refuse(sandbox.Conflict, "epoch %d is over: the runtime is at epoch %d, another process drives it", e.epoch, at.epoch), nil
 	}
-	key, err := w.lastKey(num)
-	if err != nil {
+	if err := w.insert(at.key+1, &e.Record, e.epoch, e.Time); err != nil {
 		return nil, err
 	}
-	if err := w.insert(key+1, &e.Record, e.epoch, e.Time); err != nil {
-		return nil, err
-	}
+	at.key++
 	w.bytes += len(e.Body) + 2*pageSize
 	if n := len(w.touched); n == 0 || w.touched[n-1] != e.Runtime {
 		w.touched = append(w.touched, e.Runtime)
@@ -149,11 +171,12 @@ func (w *writer) takeOver(name string, entries []*entry, id sandbox.ID) error {
 	if err != nil {
 		return err
 	}
+	known := ends{}
 	for _, e := range entries {
 		if e.n <= done || e.Runtime != id {
 			continue
 		}
-		if _, err := w.takeOne(e); err != nil {
+		if _, err := w.takeOne(e, known); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -126,15 +127,22 @@ func (j *Journal) commit(batch []*write) {
 	j.connMu.Lock()
 	defer j.connMu.Unlock()
 	j.w.touched = j.w.touched[:0]
-	j.w.bytes = 0
+	j.w.bytes, j.w.records = 0, 0
+	begun := time.Now()
 	err := j.transact(batch)
+	j.figures.Commits.Since(begun)
 	if err != nil {
+		j.figures.Failures.Add(1)
 		for _, w := range batch {
 			if w.err == nil { // a refusal stands, whatever became of the others
 				w.err = err
 			}
 		}
 		return
+	}
+	if n := j.w.records; n > 0 {
+		j.figures.Events.Add(uint64(n))
+		j.figures.Records.Add(int64(n))
 	}
 	j.subs.wake(j.w.touched...)
 	j.checks.add(j.w.bytes)

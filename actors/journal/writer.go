@@ -24,6 +24,7 @@ type writer struct {
 
 	touched []sandbox.ID // runtimes with new records in this transaction
 	bytes   int          // about what they add to the log
+	records int          // how many they are
 }
 
 // stmt is a statement that returns to its start after each use.
@@ -132,5 +133,6 @@ func (w *writer) insert(key int64, r *Record, epoch uint64, now time.Time) error
 	} else {
 		w.add.BindBytes(6, r.Body)
 	}
+	w.records++
 	return w.add.run()
 }

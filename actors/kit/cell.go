@@ -47,9 +47,10 @@ type cell[M any] struct {
 func spawn[M any](s *System, lib actor.SpawnerContext, parent *link, name string, make func() Actor[M]) (*link, error) {
 	l := newLink(s, parent, name)
 	c := &cell[M]{link: l, parent: parent, make: make}
+	l.kind, l.waiting = kindOf[M](), c.mailbox.UserMessageCount
 	c.mailbox.dead = func(m any) {
 		if l, ok := m.(*letter[M]); ok && l.gen == 0 {
-			c.link.sys.dead(c.link.path, l.m)
+			c.link.sys.dead(c.link, l.m)
 		}
 	}
 	props := actor.PropsFromProducer(func() actor.Actor { return c }, actor.WithMailbox(func() actor.Mailbox { return &c.mailbox }))
@@ -160,7 +161,7 @@ func (c *cell[M]) letter(l *letter[M]) {
 	case l.gen != 0: // for this incarnation, which hears nothing any more
 		c.settle()
 	case c.final:
-		c.link.sys.dead(c.link.path, l.m)
+		c.link.sys.dead(c.link, l.m)
 	default:
 		c.kept = append(c.kept, l)
 	}
@@ -240,7 +241,7 @@ func (c *cell[M]) end() {
 		c.link.err = c.why
 	}
 	for _, l := range c.kept {
-		c.link.sys.dead(c.link.path, l.m)
+		c.link.sys.dead(c.link, l.m)
 	}
 	c.kept = nil
 	c.lib.Stop(c.lib.Self())

@@ -153,7 +153,7 @@ func (c *cell[M]) death(k *kid, why error) {
 		}
 		c.history = append(c.history, Restart{k.link.name, d.At})
 	}
-	c.link.sys.died(k.link.path, event, again)
+	c.link.sys.died(k.link, event, again)
 	c.supersede(p)
 	c.plans = append(c.plans, p)
 	if again {

@@ -16,7 +16,10 @@ type link struct {
 	name string
 	path string // "/runtimes/abc": names from the root
 	id   string // the name that the library knows: never used twice, so that no message finds the next of that name
+	kind string // of the actor; see Figures
 	pid  *actor.PID
+
+	waiting func() int // messages in its mailbox
 
 	halted atomic.Bool   // it has been told to end for good, and looks at this before each message
 	done   chan struct{} // closed when it has
@@ -34,6 +37,14 @@ type letter[M any] struct {
 // undelivered is how a dead letter shows its message to those who do not know M.
 func (l *letter[M]) undelivered() any { return l.m }
 
+func (l *letter[M]) kind() string { return kindOf[M]() }
+
+// undelivered is a dead letter to those who do not know M.
+type undelivered interface {
+	undelivered() any
+	kind() string
+}
+
 // IgnoreDeadLetterLogging keeps the library from logging it: we tell of dead letters ourselves. (Its log throttle also
 // leaves a goroutine behind for a second.)
 func (*letter[M]) IgnoreDeadLetterLogging() {}
@@ -46,7 +57,7 @@ func (r Ref[M]) Tell(m M) bool {
 	}
 	select {
 	case <-r.link.done:
-		r.link.sys.dead(r.link.path, m)
+		r.link.sys.dead(r.link, m)
 		return false
 	default:
 	}

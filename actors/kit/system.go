@@ -40,6 +40,8 @@ type System struct {
 
 	mu   sync.Mutex
 	live map[*link]struct{}
+
+	counts map[string]*Figures // by kind: what cannot be seen of those that live
 }
 
 // visit is a message to the root: what to do there.
@@ -59,14 +61,15 @@ func NewSystem(cfg Config) *System {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &System{cfg: cfg, log: cfg.Log, live: map[*link]struct{}{}, idle: make(chan func())}
+	s := &System{cfg: cfg, log: cfg.Log, live: map[*link]struct{}{}, counts: map[string]*Figures{}, idle: make(chan func())}
 	s.life, s.end = context.WithCancel(context.Background())
 	quiet := slog.New(slog.DiscardHandler) // what the library has to say is said by us, in our words
 	s.lib = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
 	s.lib.EventStream.Subscribe(func(e any) {
 		if d, ok := e.(*actor.DeadLetterEvent); ok {
-			if l, ok := d.Message.(interface{ undelivered() any }); ok {
-				s.dead(d.PID.Id, l.undelivered())
+			if l, ok := d.Message.(undelivered); ok {
+				s.count(l.kind(), func(f *Figures) { f.Dead++ })
+				s.deadAt(d.PID.Id, l.undelivered())
 			}
 		}
 	})
@@ -149,14 +152,28 @@ func (s *System) buried(l *link) {
 	delete(s.live, l)
 }
 
-func (s *System) dead(path string, m any) {
+func (s *System) dead(l *link, m any) {
+	s.count(l.kind, func(f *Figures) { f.Dead++ })
+	s.deadAt(l.path, m)
+}
+
+func (s *System) deadAt(path string, m any) {
 	s.log.Debug("dead letter", "actor", path, "message", fmt.Sprintf("%T", m))
 	if s.cfg.OnDeadLetter != nil {
 		s.cfg.OnDeadLetter(path, m)
 	}
 }
 
-func (s *System) died(path string, e ChildEvent, again bool) {
+func (s *System) died(l *link, e ChildEvent, again bool) {
+	path := l.path
+	s.count(l.kind, func(f *Figures) {
+		if e.Err != ErrNormal {
+			f.Failures++
+		}
+		if again {
+			f.Restarts++
+		}
+	})
 	if e.Err == ErrNormal {
 		s.log.Debug("an actor has ended", "actor", path)
 	} else {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sandtree/sandtree/backends/internal/homes"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -27,17 +28,19 @@ func (d *Driver) place(ctx context.Context, h homes.Home, l *label, spec sandbox
 	if err != nil {
 		return nil, err
 	}
+	_, spawned := trace.Step(ctx, sandbox.PhaseSpawn)
 	s, err := d.spawn(h, l, programs)
-	if err != nil {
+	if spawned(err); err != nil {
 		return nil, err
 	}
 	defer s.pipes().Close()
 	// The doors come before the first program, which could take their place.
 	err = d.homes.LetOut(ctx, h, l, s.process)
+	waiting, booted := trace.Step(ctx, sandbox.PhaseBoot)
 	if err == nil {
-		err = s.await(ctx, d.arguments(spec), d.tells(key, spec, l.Mark))
+		err = s.await(waiting, d.arguments(spec), d.tells(key, spec, l.Mark))
 	}
-	if err != nil {
+	if booted(err); err != nil {
 		s.process.Kill()
 		return nil, fmt.Errorf("%w%s", err, homes.LastWords(h.LogFile()))
 	}

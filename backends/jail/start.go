@@ -7,6 +7,7 @@ import (
 
 	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/internal/held"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -106,8 +107,9 @@ func (d *Driver) place(ctx context.Context, at homes.Home, l *label, spec sandbo
 	if err != nil {
 		return nil, err
 	}
+	_, spawned := trace.Step(ctx, sandbox.PhaseSpawn)
 	s, err := d.spawn(h, *l, program, d.arguments(spec))
-	if err != nil {
+	if spawned(err); err != nil {
 		return nil, err
 	}
 	return d.hand(ctx, h, *l, spec, s, key, l.InMemory) // of one that is revived in memory nothing is left, also not what it did
@@ -127,8 +129,9 @@ func (d *Driver) hand(ctx context.Context, h home, l label, spec sandbox.Spec, s
 	// Its doors are there before it serves, so they are waited for at the same time.
 	out := make(chan error, 1)
 	go func() { out <- d.homes.LetOut(ctx, h.Home, &l.Label, s.process) }()
-	err := s.await(ctx, key, append(d.programs(spec, l.Mark), whose(spec)...))
-	if err != nil {
+	waiting, booted := trace.Step(ctx, sandbox.PhaseBoot)
+	err := s.await(waiting, key, append(d.programs(spec, l.Mark), whose(spec)...))
+	if booted(err); err != nil {
 		s.process.Kill() // which ends the other waiting too
 		err = fmt.Errorf("%w%s", err, homes.LastWords(h.LogFile()))
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/sandtree/sandtree/backends/internal/homes"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -55,16 +56,18 @@ func (d *Driver) placeBy(ctx context.Context, h home, l *label, spec sandbox.Spe
 		return nil, err
 	}
 	// A program takes milliseconds before it looks for what it needs, and that is enough to make it.
+	_, spawned := trace.Step(ctx, sandbox.PhaseSpawn)
 	s, err := d.serve(h, *l, program, arguments(h, *l, spec, bound), b)
-	if err != nil {
+	if spawned(err); err != nil {
 		return nil, err
 	}
 	defer s.close()
+	ctx, booted := trace.Step(ctx, sandbox.PhaseBoot)
 	key, err := h.furnish(*l, bound)
 	if err == nil {
 		err = s.await(ctx, key, d.programs(h, spec, l.Mark))
 	}
-	if err != nil {
+	if booted(err); err != nil {
 		s.process.Kill()
 		return nil, fmt.Errorf("%w%s", err, homes.LastWords(h.LogFile()))
 	}

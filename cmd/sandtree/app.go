@@ -27,6 +27,7 @@ type app struct {
 
 	configFile, stateDir string
 	set                  []string
+	shown                shown
 
 	loaded  *config.Loaded
 	closers []func() error
@@ -76,7 +77,7 @@ func (a *app) settings() ([]config.Setting, error) {
 	if a.stateDir != "" {
 		out = append(out, config.Setting{Key: "state_dir", Value: a.stateDir, Flag: "--state-dir"})
 	}
-	return out, nil
+	return append(out, a.shown.settings()...), nil
 }
 
 // journal opens the journal alone, for commands that only look.

@@ -10,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/sandtree/sandtree/actors/journal"
+	"github.com/sandtree/sandtree/internal/plain"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
 )
@@ -155,7 +156,7 @@ func (l *listing) restart(body json.RawMessage) string {
 
 func indent(s string) string {
 	const margin = "        │ "
-	s = strings.TrimRight(harmless(s), "\n")
+	s = strings.TrimRight(plain.Text(s), "\n")
 	if s == "" {
 		return ""
 	}

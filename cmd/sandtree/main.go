@@ -98,7 +98,7 @@ and the signal's number if a signal ended it.`,
 	cmd.AddCommand(
 		runCommand(a), shellCommand(a), eventsCommand(a), lsCommand(a), rmCommand(a), cpCommand(a), gcCommand(a),
 		snapshotCommand(a), snapshotsCommand(a), forkCommand(a), restoreCommand(a), exportCommand(a), importCommand(a),
-		configCommand(a), doctorCommand(a), versionCommand(a),
+		configCommand(a), doctorCommand(a), benchCommand(a), versionCommand(a),
 	)
 	cmd.InitDefaultCompletionCmd(args...)
 	for _, c := range cmd.Commands() {

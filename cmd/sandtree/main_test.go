@@ -99,14 +99,14 @@ func (u *user) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-type result struct {
+type ended struct {
 	out, err string
 	code     int
 }
 
-func (u *user) run(args ...string) result { return u.runWith("", args...) }
+func (u *user) run(args ...string) ended { return u.runWith("", args...) }
 
-func (u *user) runWith(stdin string, args ...string) result {
+func (u *user) runWith(stdin string, args ...string) ended {
 	u.t.Helper()
 	cmd := u.command(args...)
 	var out, errs bytes.Buffer
@@ -114,16 +114,16 @@ func (u *user) runWith(stdin string, args ...string) result {
 	return u.finish(cmd, cmd.Run(), &out, &errs)
 }
 
-func (u *user) finish(cmd *exec.Cmd, err error, out, errs *bytes.Buffer) result {
+func (u *user) finish(cmd *exec.Cmd, err error, out, errs *bytes.Buffer) ended {
 	u.t.Helper()
 	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
 		u.t.Fatal(err)
 	}
-	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+	return ended{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 }
 
 // want checks an exit status, and that stdout has some words.
-func (r result) want(t *testing.T, code int, words ...string) result {
+func (r ended) want(t *testing.T, code int, words ...string) ended {
 	t.Helper()
 	if r.code != code {
 		t.Errorf("exit status %d, want %d\n%s\n%s", r.code, code, r.out, r.err)
@@ -137,7 +137,7 @@ func (r result) want(t *testing.T, code int, words ...string) result {
 }
 
 // wantErr checks what stderr says.
-func (r result) wantErr(t *testing.T, words ...string) result {
+func (r ended) wantErr(t *testing.T, words ...string) ended {
 	t.Helper()
 	for _, w := range words {
 		if !strings.Contains(r.err, w) {
@@ -195,13 +195,13 @@ func (r *running) until(words string) string {
 	}
 }
 
-func (r *running) wait() result {
+func (r *running) wait() ended {
 	r.t.Helper()
 	rest, _ := io.ReadAll(r.out)
 	if err := r.Wait(); err != nil && r.ProcessState == nil {
 		r.t.Fatal(err)
 	}
-	return result{string(rest), r.errs.String(), r.ProcessState.ExitCode()}
+	return ended{string(rest), r.errs.String(), r.ProcessState.ExitCode()}
 }
 
 // objects reads lines of JSON.

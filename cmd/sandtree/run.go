@@ -76,6 +76,7 @@ The exit status is that of the command; 124 if it did not end within --timeout; 
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // what follows the command is the command's
 	f.flags(flags)
+	a.shown.flags(flags)
 	flags.DurationVar(&f.timeout, "timeout", 0, "give up waiting for a command after this `duration`; 0 is action.timeout of the configuration, or never (for --trajectory: or 10m)")
 	flags.StringVar(&f.trajectory, "trajectory", "", "perform the actions of this `file`; - is stdin")
 	flags.StringVar(&f.export, "export", "", "write what --trajectory did as a trajectory to this `file`")

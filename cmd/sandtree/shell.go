@@ -51,6 +51,7 @@ or 125 if sandtree itself failed.`,
 		},
 	}
 	p.flags(cmd.Flags())
+	a.shown.flags(cmd.Flags())
 	return cmd
 }
 

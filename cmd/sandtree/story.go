@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sandtree/sandtree/internal/plain"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
 	"github.com/sandtree/sandtree/supervisor"
@@ -63,7 +64,7 @@ func (s *story) action(e wire.Event) {
 	s.printed = 0
 	fmt.Fprintln(s.w)
 	if t := thought(e); t != "" {
-		fmt.Fprintln(s.w, s.p.dim("# "+strings.ReplaceAll(harmless(strings.TrimSpace(t)), "\n", "\n# ")))
+		fmt.Fprintln(s.w, s.p.dim("# "+strings.ReplaceAll(plain.Text(strings.TrimSpace(t)), "\n", "\n# ")))
 	}
 	kind, about := summary(e)
 	fmt.Fprintln(s.w, s.p.cyan("▸ "+fmt.Sprintf("%-7s", kind))+" "+s.p.bold(about))
@@ -85,7 +86,7 @@ func (s *story) observation(e wire.Event, o sandbox.Observation, d time.Duration
 	defer s.mu.Unlock()
 	s.breakLine()
 	words, ok := outcome(o)
-	if text := harmless(strings.TrimRight(s.seen(o), "\n")); text != "" {
+	if text := plain.Text(strings.TrimRight(s.seen(o), "\n")); text != "" {
 		if _, err := fmt.Fprintln(s.w, text); err != nil {
 			return err
 		}

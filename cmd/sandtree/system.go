@@ -72,7 +72,7 @@ func systemConfig(c *config.Loaded, drivers map[string]backends.Driver, onStatus
 		Janitor:    supervisor.Janitor{Grace: c.Janitor.Grace, Interval: cmp.Or(c.Janitor.Interval, -1)},
 		Idle:       supervisor.Idle(c.Idle),
 		Pool:       pool,
-		Overcommit: c.Admission.Overcommit, ActionTimeout: c.Action.Timeout, OnStatus: onStatus, Log: a.log(),
+		Overcommit: c.Admission.Overcommit, ActionTimeout: c.Action.Timeout, OnStatus: onStatus, Tracer: a.shown.traces.Tracer(), Log: a.log(),
 	}
 }
 
@@ -82,6 +82,7 @@ const cleanup = 20 * time.Second
 // held is a runtime that a command drives.
 type held struct {
 	*supervisor.Runtime
+	app    *app
 	system *supervisor.System
 	id     sandbox.ID
 	end    bool // with the command
@@ -93,12 +94,21 @@ func (a *app) hold(ctx context.Context, p placement, onStatus func(supervisor.St
 	if err != nil {
 		return nil, err
 	}
-	system, err := a.system(ctx, onStatus, p.backend)
-	if err != nil {
+	if err := a.openTraces(); err != nil {
 		return nil, err
 	}
-	h := &held{system: system, id: spec.ID, end: !p.keep}
-	if err := h.open(ctx, p, spec); err != nil {
+	system, err := a.system(ctx, onStatus, p.backend)
+	if err != nil {
+		a.closeTraces(ctx)
+		return nil, err
+	}
+	h := &held{app: a, system: system, id: spec.ID, end: !p.keep}
+	if err = a.show(system); err == nil {
+		err = h.open(ctx, p, spec)
+	} else {
+		h.end = false // there is none yet
+	}
+	if err != nil {
 		if sandbox.CodeOf(err) == sandbox.Conflict {
 			h.end = false // it is another's
 		}
@@ -165,6 +175,10 @@ func (h *held) close(ctx context.Context) error {
 	var err error
 	if h.end {
 		err = h.kill(ctx)
+	}
+	defer h.app.closeTraces(ctx)
+	if hidden := h.app.hide(ctx); err == nil {
+		err = hidden
 	}
 	if closed := h.system.Close(ctx); err == nil {
 		err = closed

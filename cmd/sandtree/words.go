@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/sandtree/sandtree/internal/plain"
 )
 
 func cut(s string) (key, value string, ok bool) {
@@ -48,33 +50,12 @@ func took(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// harmless makes a text safe for a terminal: control characters but tab and newline are shown and not obeyed.
-func harmless(s string) string {
-	clean := func(r rune) bool { return r == '\t' || r == '\n' || r >= ' ' && r != 0x7f && (r < 0x80 || r > 0x9f) }
-	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range strings.ReplaceAll(s, "\r\n", "\n") {
-		switch {
-		case clean(r):
-			b.WriteRune(r)
-		case r < ' ':
-			b.WriteByte('^')
-			b.WriteByte(byte(r) + '@')
-		default:
-			fmt.Fprintf(&b, "\\x%02x", r)
-		}
-	}
-	return b.String()
-}
-
 // firstLine is the beginning of a text, for a line of its own.
 func firstLine(s string) string {
 	const most = 120 // characters
 	s = strings.TrimSpace(s)
 	line, rest, more := strings.Cut(s, "\n")
-	line = harmless(strings.TrimRight(line, "\r"))
+	line = plain.Text(strings.TrimRight(line, "\r"))
 	if runes := []rune(line); len(runes) > most {
 		line = string(runes[:most-1]) + "…"
 	}

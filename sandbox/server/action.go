@@ -18,6 +18,7 @@ type action struct {
 	frame   []byte        // the last one, FrameDone or FrameError; what the ledger keeps
 	dropped chan struct{} // closed to take it back before its turn
 	doing   performance
+	traced  traced
 
 	mu      sync.Mutex
 	out     ring
@@ -149,6 +150,8 @@ type reader struct {
 	a      *action
 	wake   chan struct{} // has room for one
 	native bool          // wants the observation in the native form
+
+	traces bool // wants the spans
 
 	performs bool // it is to perform the action, see swift
 

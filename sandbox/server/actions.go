@@ -53,7 +53,7 @@ func (s *Server) postAction(from asked, id string) {
 		return
 	}
 	a.ID = id
-	act, r, frame, err := s.admit(a, sha256.Sum256(body), from.epoch, offset)
+	act, r, frame, err := s.admit(a, sha256.Sum256(body), from.epoch, offset, tracedBy(ctx))
 	s.reply(ctx, native, act, r, frame, err)
 }
 
@@ -79,7 +79,7 @@ func (s *Server) reply(ctx *fasthttp.RequestCtx, native bool, act *action, r *re
 		if r.performs {
 			s.attempt(act)
 		}
-		r.native = native
+		r.native, r.traces = native, tracedBy(ctx).Sampled
 		s.answer(ctx, act, r)
 		return
 	}

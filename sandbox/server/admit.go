@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -18,8 +19,9 @@ const (
 
 // admit receives an action: it is begun if its id is new, else joined, or found done. The reader follows it from offset on;
 // if the output is no longer held the action is nil and the frame is all there is. epoch is that of the asker; 0 none.
+// by is the span that asks; zero if it is none.
 // Codes: Invalid, Conflict (fenced, or another body), Exhausted, Unavailable.
-func (s *Server) admit(a sandbox.Action, body [sha256.Size]byte, epoch, offset uint64) (*action, *reader, []byte, error) {
+func (s *Server) admit(a sandbox.Action, body [sha256.Size]byte, epoch, offset uint64, by trace.Parent) (*action, *reader, []byte, error) {
 	// One lock from the look at the epoch to the record: an action that a newer controller was told is unknown cannot
 	// be received after that from an older one.
 	s.mu.Lock()
@@ -45,6 +47,7 @@ func (s *Server) admit(a sandbox.Action, body [sha256.Size]byte, epoch, offset u
 		return nil, nil, frame, nil
 	}
 	act := newAction(a, entry, s.config.MaxOutput)
+	act.traced.begin(by)
 	act.place, _ = s.lanes.join(laneOf(a), 0) // here, for this is the order in which actions have come
 	r := act.follow(offset, plenty)
 	s.actions[a.ID] = act
@@ -120,6 +123,7 @@ func (s *Server) work(act *action) {
 // conclude ends an action with what came of it.
 func (s *Server) conclude(act *action, o sandbox.Observation, err error) {
 	act.place.leave()
+	s.tell(act, o, err)
 	printed := act.length()
 	frame := lastFrame(o, err, printed)
 	if err := act.entry.Done(recorded(o, err, frame, printed)); err != nil {

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -80,8 +81,15 @@ func inForm(frame []byte, native bool) []byte {
 	return append(wire.AppendFrameHeader(make([]byte, 0, wire.FrameHeader+len(got)), wire.FrameDone, offset, len(got)), got...)
 }
 
-// last is the action's last frame in the form that the reader wants. The action must be done.
-func (r *reader) last() []byte { return inForm(r.a.frame, r.native) }
+// last is the action's last frame in the form that the reader wants, after its spans if the reader wants those. The action must
+// be done.
+func (r *reader) last() []byte {
+	frame := inForm(r.a.frame, r.native)
+	if r.traces && len(r.a.traced.spans) > 0 {
+		return slices.Concat(r.a.traced.spans, frame)
+	}
+	return frame
+}
 
 func tooLarge() error {
 	return refused(sandbox.Exhausted, "observation", fmt.Sprintf("it has more than %d MiB; the action was performed", wire.MaxAnswer>>20))

@@ -68,8 +68,8 @@ func TestFigures(t *testing.T) {
 		{"sandboxd_actions_total", []string{"kind", "run", "outcome", "failed"}, 1},
 		{"sandboxd_actions_total", []string{"kind", "read", "outcome", "failed"}, 1},
 		{"sandboxd_action_duration_seconds", []string{"kind", "run"}, 3},
-		{"sandboxd_actions_running", nil, 0},
-		{"sandboxd_actions_waiting", nil, 0},
+		{"sandboxd_running_actions", nil, 0},
+		{"sandboxd_waiting_actions", nil, 0},
 		{"sandboxd_ledger_entries", nil, 2},
 		{"sandboxd_build_info", []string{"version", `v1 "x"\`}, 1},
 		{"sandboxd_sessions", nil, 1},
@@ -101,7 +101,7 @@ func TestWhileAnActionRuns(t *testing.T) {
 	b.native("make", run("mkfifo fifo"))
 	done := make(chan seen)
 	go func() { done <- b.native("long", run("read x < fifo; echo $x")) }()
-	for f := b.figures(); value(f["sandboxd_actions_running"]) != 1; f = b.figures() {
+	for f := b.figures(); value(f["sandboxd_running_actions"]) != 1; f = b.figures() {
 	}
 	if f := b.figures(); value(f["sandboxd_idle_seconds"]) != 0 {
 		t.Error("idle while an action runs")

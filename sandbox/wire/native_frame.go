@@ -21,6 +21,7 @@ const (
 	FrameResize    = 'z' // to a terminal: see AppendResize
 	FrameExit      = 'x' // from a terminal or a process: an Exit as JSON, the last frame; Offset is the length of the whole output
 	FrameStderr    = 'r' // bytes of a process' stderr; Offset counts them by themselves
+	FrameSpans     = 't' // what the server spent its time on, see AppendSpans; before the last frame, for who sent a HeaderTrace
 )
 
 const (

@@ -43,6 +43,8 @@ type Config struct {
 	Pool      Pool      `koanf:"pool"`
 	Git       Git       `koanf:"git"`
 	Log       Log       `koanf:"log"`
+	Metrics   Metrics   `koanf:"metrics"`
+	Traces    Traces    `koanf:"traces"`
 
 	// Env is given to every process in every runtime; values are secret.
 	Env map[string]string `koanf:"env" secret:"true"`
@@ -172,6 +174,7 @@ func defaults() Config {
 		Lease:   Lease{TTL: 3 * time.Second},
 		Restart: Restart{Intensity: 5, Window: time.Minute, Base: 200 * time.Millisecond, Cap: 30 * time.Second},
 		Log:     Log{Level: "error", Format: "text"},
+		Traces:  Traces{Sample: 1},
 
 		Admission: Admission{Overcommit: 1},
 		Janitor:   Janitor{Interval: time.Minute},
@@ -239,7 +242,10 @@ func (c Config) check() (string, error) {
 	if err := (sandbox.Idle(c.Idle)).Check(); err != nil {
 		return keyOf("idle", err)
 	}
-	return "", nil
+	if c.Metrics.Pprof && c.Metrics.Address == "" {
+		return "metrics.pprof", errors.New("want metrics.address too, where they are shown")
+	}
+	return c.Traces.check()
 }
 
 // keyOf splits what a Check says of a part into the key and the rest.

@@ -34,7 +34,7 @@ var build = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("SANDTREE_TEST_SANDBOXD"); path != "" {
 		return path, nil
 	}
-	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/sandtree/sandtree").Output() // by its name: the test may be in a module beside it
 	if err != nil {
 		return "", fmt.Errorf("find the module: %w", err)
 	}

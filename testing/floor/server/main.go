@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/sandtree/sandtree/testing/floor"
+	"github.com/sandtree/sandtree/internal/floor"
 )
 
 func main() {

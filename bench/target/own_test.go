@@ -1,0 +1,56 @@
+package target
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What another user could have put where temporary directories are is not taken for ours.
+func TestOnlyOwnStateDirectoriesAreCleared(t *testing.T) {
+	dirOf := func(name string, mode os.FileMode, content string) string {
+		dir := filepath.Join(t.TempDir(), ownPrefix+name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, ownFile), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	good := dirOf("good", 0o700, "{}")
+	link := filepath.Join(t.TempDir(), ownPrefix+"link")
+	if err := os.Symlink(good, link); err != nil {
+		t.Fatal(err)
+	}
+	pipe := dirOf("pipe", 0o700, "")
+	if err := os.Remove(filepath.Join(pipe, ownFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(filepath.Join(pipe, ownFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bad := map[string]string{"open to others": dirOf("open", 0o777, "{}"), "a link": link, "a pipe": pipe}
+	if os.Geteuid() == 0 {
+		bad["another's"] = dirOf("another", 0o700, "{}")
+		if err := os.Chown(bad["another's"], 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, dir := range bad {
+		if f, err := openOwn(dir); err == nil {
+			f.Close()
+			t.Errorf("%s: opened", name)
+		}
+	}
+	f, err := openOwn(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+}

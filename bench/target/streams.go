@@ -1,0 +1,81 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/sandbox"
+	"github.com/sandtree/sandtree/transport"
+)
+
+// Broadcast runs a command to which listeners join, each by a client of its own with a connection to the server in the
+// sandbox: an action that is asked for again under its id is joined.
+func (r *runtime) Broadcast(ctx context.Context, command string) (Listen, func(context.Context) error, error) {
+	instance, err := r.target.driver.Attach(ctx, r.Runtime.ID())
+	if err != nil {
+		return nil, nil, err
+	}
+	state, err := r.State(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	config := transport.Config{ID: r.Runtime.ID(), Epoch: state.Epoch, MaxConns: 1, ConnectMin: joining, ConnectMax: joining}
+	if keyed, ok := instance.(backends.Keyed); ok {
+		config.Key = keyed.Key()
+	}
+	// Its time is named, since who joins must ask for the same.
+	action := sandbox.Action{ID: sandbox.NewActionID(), Timeout: longest, Args: sandbox.RunArgs{Command: command, Blocking: true}}
+	ended := make(chan error, 1)
+	running := make(chan struct{}) // it prints, so who joins now joins
+	go func() {
+		first := true
+		_, err := r.Do(context.WithoutCancel(ctx), action, func(int64, []byte) {
+			if first {
+				first = false
+				close(running)
+			}
+		})
+		ended <- err
+	}()
+	listen := func(ctx context.Context, heard func(p []byte)) error {
+		return join(ctx, instance, config, action, heard)
+	}
+	stop := func(ctx context.Context) error {
+		err := r.Interrupt(ctx, action.ID)
+		if sandbox.CodeOf(err) == sandbox.NotFound {
+			err = nil // it has ended by itself
+		}
+		if err != nil {
+			return err
+		}
+		return <-ended
+	}
+	select {
+	case <-running:
+		return listen, stop, nil
+	case err := <-ended:
+		ended <- err
+		return nil, nil, errors.Join(errors.New("the command ended before it printed"), stop(ctx))
+	case <-ctx.Done():
+		return nil, nil, errors.Join(ctx.Err(), stop(context.WithoutCancel(ctx)))
+	}
+}
+
+// longest is how long a broadcast can last.
+const longest = 24 * time.Hour
+
+// joining is how long one of thousands that connect at once may wait for its turn.
+const joining = 30 * time.Second
+
+// join listens to an action that runs.
+func join(ctx context.Context, i backends.Instance, c transport.Config, a sandbox.Action, heard func([]byte)) error {
+	client, err := transport.New(i.Dial, c)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	_, err = client.Do(ctx, a, func(_ int64, p []byte) { heard(p) })
+	return err
+}

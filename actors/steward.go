@@ -336,6 +336,7 @@ func (s *steward) Stopped(_ *kit.Context[stewardMsg], err error) {
 		err = failure(sandbox.Unavailable, "runtime", s.order.Spec.ID, "its steward was stopped")
 	}
 	s.drop(err)
+	s.refuseOwed(err)
 	s.refuseWaiting(err)
 	if s.ending != nil {
 		s.ending.answer(err)

@@ -24,6 +24,7 @@ type memory struct {
 	rows   map[sandbox.ID]journal.RuntimeRow
 	leases map[sandbox.ID]*memLease
 	broken error         // what Append and Renew fail with, if set
+	hangs  chan struct{} // what Append waits for, if set
 	slow   time.Duration // how long Acquire takes
 }
 
@@ -85,6 +86,11 @@ func (m *memory) holder(id sandbox.ID) string {
 
 func (m *memory) Append(_ context.Context, id sandbox.ID, epoch uint64, recs ...journal.Record) (uint64, error) {
 	m.mu.Lock()
+	if hangs := m.hangs; hangs != nil {
+		m.mu.Unlock()
+		<-hangs // as a disk does, whoever has given up
+		m.mu.Lock()
+	}
 	defer m.mu.Unlock()
 	if m.broken != nil {
 		return 0, m.broken

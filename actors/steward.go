@@ -354,6 +354,7 @@ func (s *steward) Stopped(_ *kit.Context[stewardMsg], err error) {
 	}
 	s.birth.end(err)
 	s.drop(err)
+	s.refuseOwed(err)
 	s.refuseWaiting(err)
 	if s.ending != nil {
 		s.ending.answer(err)

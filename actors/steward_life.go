@@ -254,6 +254,7 @@ func (s *steward) fence(c *kit.Context[stewardMsg], why error) error {
 	s.outbox, s.sandbox = nil, nil
 	s.now.Cause = s.fenced
 	s.drop(s.fenced)
+	s.refuseOwed(s.fenced)
 	s.answerWaiting()
 	c.StopChild("runtime")
 	return s.end(c)

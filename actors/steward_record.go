@@ -111,7 +111,7 @@ func (s *steward) record(c *kit.Context[stewardMsg], r journal.Record) {
 }
 
 func (s *steward) flush(c *kit.Context[stewardMsg]) {
-	if s.recording || len(s.outbox) == 0 || s.lease == nil {
+	if s.recording || len(s.outbox) == 0 || s.lease == nil || s.fenced != nil {
 		return
 	}
 	recs := s.outbox
@@ -134,6 +134,10 @@ func (s *steward) note(c *kit.Context[stewardMsg], m note) {
 		m.Err(failure(sandbox.Unavailable, "runtime.Commit", s.order.Spec.ID, "its history cannot be written to now"))
 		return
 	}
+	if s.fenced != nil { // another's history is not ours to write
+		m.OK(struct{}{})
+		return
+	}
 	if m.durable {
 		s.owed = append(s.owed, m.Reply)
 	}
@@ -144,6 +148,14 @@ func (s *steward) note(c *kit.Context[stewardMsg], m note) {
 	if !m.durable {
 		m.OK(struct{}{})
 	}
+}
+
+// refuseOwed answers those who wait for what they told to be on record, as it may be nevertheless.
+func (s *steward) refuseOwed(err error) {
+	for _, r := range slices.Concat(s.writing, s.owed) {
+		r.Err(err)
+	}
+	s.writing, s.owed = nil, nil
 }
 
 func (s *steward) recorded(c *kit.Context[stewardMsg], m recorded) error {

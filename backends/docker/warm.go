@@ -277,8 +277,13 @@ func (b *blank) become(ctx context.Context, spec sandbox.Spec) (label, error) {
 }
 
 // hand tells the server whose it is, and gives the sandbox when it serves.
-func (b *blank) hand(ctx context.Context, l label, spec sandbox.Spec) (*instance, error) {
+func (b *blank) hand(ctx context.Context, l label, spec sandbox.Spec) (_ *instance, err error) {
 	defer b.hangUp()
+	defer func() {
+		if err != nil {
+			b.shut()
+		}
+	}()
 	d := b.d
 	if err := d.link(l); err != nil {
 		return nil, err
@@ -288,14 +293,11 @@ func (b *blank) hand(ctx context.Context, l label, spec sandbox.Spec) (*instance
 	out := make(chan error, 1)
 	go func() { out <- i.letOut() }() // which the container's end undoes
 	b.told.tell(d.told(b.key, spec))
-	err := b.told.await(ctx, b.told.ready)
+	err = b.told.await(ctx, b.told.ready)
 	if errors.Is(err, errEnded) {
 		err = d.early(ctx, b.run.id, b.told)
 	}
-	if err = errors.Join(err, <-out); err != nil {
-		b.shut()
-	}
-	return i, err
+	return i, errors.Join(err, <-out)
 }
 
 // link has the name that a sandbox's directory had before its sandbox was known lead to it, where it does not.

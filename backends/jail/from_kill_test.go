@@ -76,20 +76,40 @@ func TestKilledFork(t *testing.T) {
 		}
 	}
 	does("make", "1000")
-	for n, next := range []struct{ what, want string }{{"fork", "1000 1000 1"}, {"bare", "0 0 0"}} {
+	// killed kills one while what it copies is at a path, and says whether it was not too late, as on a machine that does much else.
+	killed := func(copying string) bool {
+		t.Helper()
 		cmd, said := begin("fork")
-		copying := filepath.Join(state, "jail/fork/.restoring", []string{"home", "workspace/f1"}[n%2])
-		for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(100 * time.Microsecond) {
-			if _, err := os.Lstat(copying); err == nil || cmd.ProcessState != nil {
+		over := make(chan error, 1)
+		go func() { over <- cmd.Wait() }()
+		for late := time.Now().Add(time.Minute); ; {
+			if _, err := os.Lstat(copying); err == nil || time.Now().After(late) {
 				break
+			}
+			select {
+			case err := <-over:
+				if err != nil {
+					t.Fatalf("%v, says %.2000s", err, said)
+				}
+				return false
+			case <-time.After(100 * time.Microsecond):
 			}
 		}
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if _, err := os.Lstat(filepath.Join(state, "jail/fork/label.json")); !errors.Is(err, fs.ErrNotExist) {
-			t.Logf("round %d: it was killed too late, %v, %s", n, err, said) // on a machine that does much else
-			does("remove", "")
-			does("make", "1000")
+		err := <-over
+		if _, there := os.Lstat(filepath.Join(state, "jail/fork/label.json")); errors.Is(there, fs.ErrNotExist) {
+			return err != nil
+		}
+		does("remove", "")
+		does("make", "1000")
+		return false
+	}
+	for n, next := range []struct{ what, want string }{{"fork", "1000 1000 1"}, {"bare", "0 0 0"}} {
+		copying := filepath.Join(state, "jail/fork/.restoring", []string{"home", "workspace/f1"}[n%2])
+		for tries := 1; !killed(copying); tries++ {
+			if tries == 20 {
+				t.Fatalf("none of %d was killed while it copied to %s", tries, copying)
+			}
 		}
 		does(next.what, next.want)
 	}

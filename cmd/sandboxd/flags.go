@@ -80,7 +80,8 @@ Without one the server answers over TCP only who calls it by address, by a name 
 Flags:
 `
 
-// parse reads the command line. Code of errors: Invalid.
+// parse reads the command line. It asks for nothing of the file system, which may not be there yet: the jail is made meanwhile.
+// Code of errors: Invalid.
 func parse(args []string, environ []string) (*flags, error) {
 	f := &flags{set: pflag.NewFlagSet("sandboxd", pflag.ContinueOnError), readyFD: -1}
 	s := f.set

@@ -94,7 +94,8 @@ func (c Config) scenarios() ([]Scenario, error) {
 		all = append(all, s)
 	}
 	if len(unknown) > 0 {
-		return nil, &sandbox.Error{Code: sandbox.NotFound, Op: "scenario", Err: fmt.Errorf("the set %s has none of the name %s; see --list", c.Set.Name, strings.Join(unknown, ", "))}
+		err := fmt.Errorf("the set %s has none of the name %s; see --list", c.Set.Name, strings.Join(unknown, ", "))
+		return nil, &sandbox.Error{Code: sandbox.NotFound, Op: "scenario", Err: err}
 	}
 	if len(all) == 0 {
 		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "bench", Err: errors.New("there is no scenario to play")}

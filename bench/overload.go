@@ -70,11 +70,25 @@ func (s *scene) flood(ctx context.Context, t target.Target, round int) error {
 		return err
 	}
 	s.put("capacity", "1/s", "more", round, capacity)
+	served, all := s.offer(ctx, once, tally, capacity, round)
+	s.put("served", "percent", "more", round, 100*float64(served)/float64(max(1, all)))
+	s.count("served", int64(served))
+	if err := tally.settle(ctx, once); err != nil {
+		return err
+	}
+	lost, repeated, err := tally.compare(ctx, rt)
+	s.count("lost", lost)
+	s.count("repeated", repeated)
+	return err
+}
+
+// offer asks for commands at a rate that is more than the capacity, whatever becomes of them, and tells how many were served of how many.
+func (s *scene) offer(ctx context.Context, once target.Once, tally *tally, capacity float64, round int) (served, all int) {
 	begun := time.Now()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	served, all := 0, 0
-	for due := time.Duration(0); due < time.Duration(s.Duration) && ctx.Err() == nil; due = time.Duration(float64(all) / (s.Factor * capacity) * float64(time.Second)) {
+	every := float64(time.Second) / (s.Factor * capacity)
+	for due := time.Duration(0); due < time.Duration(s.Duration) && ctx.Err() == nil; due = time.Duration(float64(all) * every) {
 		if wait := due - time.Since(begun); wait > 0 {
 			time.Sleep(wait)
 		}
@@ -98,15 +112,7 @@ func (s *scene) flood(ctx context.Context, t target.Target, round int) error {
 		})
 	}
 	wg.Wait()
-	s.put("served", "percent", "more", round, 100*float64(served)/float64(max(1, all)))
-	s.count("served", int64(served))
-	if err := tally.settle(ctx, once); err != nil {
-		return err
-	}
-	lost, repeated, err := tally.compare(ctx, rt)
-	s.count("lost", lost)
-	s.count("repeated", repeated)
-	return err
+	return served, all
 }
 
 // capacity is how many commands a second it does for a few clients.

@@ -139,29 +139,12 @@ func (s *scene) ramp(ctx context.Context, clients []func(context.Context) error)
 	for round := range s.Rounds {
 		least, knee, found := 0.0, 0.0, false
 		for rate := s.Rate; !s.late() && ctx.Err() == nil; rate *= growth {
-			began := time.Since(s.began)
-			all := open(ctx, clients, rate, time.Duration(s.Duration))
-			var times []float64
-			inTime := 0
-			for _, d := range all {
-				if d.err != nil {
-					s.count("errors", 1)
-					continue
-				}
-				times = append(times, float64(d.took))
-				if d.at <= time.Duration(s.Duration) {
-					inTime++
-				}
-			}
-			p := result.Summarize([][]float64{times})
-			achieved := float64(inTime) / time.Duration(s.Duration).Seconds()
-			s.out.Timeline = append(s.out.Timeline, result.Point{At: int64(began),
-				Figures: map[string]float64{"offered": rate, "throughput": achieved, "p50": p.P50, "p99": p.P99}})
+			achieved, p50 := s.rise(ctx, clients, rate)
 			s.tell((float64(round)+0.5)/float64(s.Rounds), result.Figure(rate, "1/s")+" offered")
 			if least == 0 {
-				least = p.P50
+				least = p50
 			}
-			if found = achieved < follow*rate || p.P50 > slow*least; found {
+			if found = achieved < follow*rate || p50 > slow*least; found {
 				break
 			}
 			knee = rate
@@ -180,6 +163,28 @@ func (s *scene) ramp(ctx context.Context, clients []func(context.Context) error)
 		return fmt.Errorf("it does not follow even the first rate, %s", result.Figure(s.Rate, "1/s"))
 	}
 	return ctx.Err()
+}
+
+// rise is one step of a ramp: how many operations a second were done in time, and their median. It is a point of the timeline.
+func (s *scene) rise(ctx context.Context, clients []func(context.Context) error, rate float64) (achieved, p50 float64) {
+	began := time.Since(s.began)
+	var times []float64
+	inTime := 0
+	for _, d := range open(ctx, clients, rate, time.Duration(s.Duration)) {
+		if d.err != nil {
+			s.count("errors", 1)
+			continue
+		}
+		times = append(times, float64(d.took))
+		if d.at <= time.Duration(s.Duration) {
+			inTime++
+		}
+	}
+	p := result.Summarize([][]float64{times})
+	achieved = float64(inTime) / time.Duration(s.Duration).Seconds()
+	s.out.Timeline = append(s.out.Timeline, result.Point{At: int64(began),
+		Figures: map[string]float64{"offered": rate, "throughput": achieved, "p50": p.P50, "p99": p.P99}})
+	return achieved, p.P50
 }
 
 // bursts has all clients ask at once, again and again.

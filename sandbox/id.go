@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -61,15 +62,12 @@ func NewID() ID { return ID(RandomHex(8)) }
 
 // NewActionID makes a fresh action id of 24 hexadecimal digits: the time in milliseconds, which comes again after 34 years, and
 // 56 random bits. Ids that are made one after another so lie together in an index: with random ones each action would
-// write a page of the journal's of its own.
+// dirty a page of the journal's of its own.
 func NewActionID() string {
-	const random = 7
-	b := make([]byte, 0, 5+random)
-	ms := time.Now().UnixMilli()
-	b = append(b, byte(ms>>32), byte(ms>>24), byte(ms>>16), byte(ms>>8), byte(ms))
-	b = b[:cap(b)]
-	rand.Read(b[len(b)-random:]) // never fails: crypto/rand ends the program instead
-	return hex.EncodeToString(b)
+	var b [12]byte
+	binary.BigEndian.PutUint64(b[:], uint64(time.Now().UnixMilli())<<24)
+	rand.Read(b[5:]) // never fails: crypto/rand ends the program instead
+	return hex.EncodeToString(b[:])
 }
 
 // RandomHex is n random bytes of the system's secure source in hexadecimal.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strings"
 
 	"github.com/sandtree/sandtree/bench/result"
 	"github.com/sandtree/sandtree/internal/plain"
@@ -190,7 +189,10 @@ func (r Row) chance() string {
 	if r.Verdict == Unsure {
 		return fmt.Sprintf("n=%d", min(r.Before.N, r.After.N))
 	}
-	return strings.TrimSuffix(fmt.Sprintf("%.3f", r.P), "0")
+	if r.P < 0.001 {
+		return "<0.001"
+	}
+	return fmt.Sprintf("%.3f", r.P)
 }
 
 func (g Geomean) text() string {

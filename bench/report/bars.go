@@ -53,7 +53,7 @@ func barPlot(id, title, note, unit string, bars []bar, one string) plot {
 			c.line(along.at(b.low), y+21, along.at(b.low), y+29, "l whisker")
 			c.line(along.at(b.high), y+21, along.at(b.high), y+29, "l whisker")
 		}
-		c.text(left, y+13, "start", "label strong halo", fit(b.name, 360))
+		c.text(left, y+13, "start", "label strong halo", fit(b.name, 300))
 		c.text(right, y+13, "end", "label strong halo", value)
 		p.Rows = append(p.Rows, []string{b.name, value, result.Figure(b.low, b.unit) + " – " + result.Figure(b.high, b.unit)})
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/sandtree/sandtree/testing/need"
 )
@@ -48,6 +49,8 @@ func startChromium(t *testing.T) *chromium {
 	events[1].Close()
 	c := &chromium{t: t, w: commands[1], r: bufio.NewReaderSize(events[0], 1<<20)}
 	t.Cleanup(func() {
+		hung := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+		defer hung.Stop()
 		c.session = ""
 		c.call("Browser.close", nil, nil)
 		if _, err := io.Copy(io.Discard, c.r); err != nil { // until all of it has ended

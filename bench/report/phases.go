@@ -115,7 +115,7 @@ func (c *canvas) phased(s result.Scenario, colours palette, along scale, y float
 		row[1+slices.Index(colours.names, p.Name)] = figure
 		c.rect(from, y+18, along.at(sum)-from, 14, "f "+colours.of(p.Name), p.Name+": "+figure)
 	}
-	c.text(along.from, y+13, "start", "label strong halo", fit(s.Name, 360))
+	c.text(along.from, y+13, "start", "label strong halo", fit(s.Name, 300))
 	c.text(along.to, y+13, "end", "label strong halo", result.Figure(sum, "ns"))
 	return row
 }

@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/sandtree/sandtree/backends"
@@ -27,39 +28,45 @@ func (r *runtime) Broadcast(ctx context.Context, command string) (Listen, func(c
 	}
 	// Its time is named, since who joins must ask for the same.
 	action := sandbox.Action{ID: sandbox.NewActionID(), Timeout: longest, Args: sandbox.RunArgs{Command: command, Blocking: true}}
-	ended := make(chan error, 1)
-	running := make(chan struct{}) // it prints, so who joins now joins
-	go func() {
-		first := true
-		_, err := r.Do(context.WithoutCancel(ctx), action, func(int64, []byte) {
-			if first {
-				first = false
-				close(running)
-			}
-		})
-		ended <- err
-	}()
+	running, ended := r.begin(ctx, action)
 	listen := func(ctx context.Context, heard func(p []byte)) error {
 		return join(ctx, instance, config, action, heard)
 	}
-	stop := func(ctx context.Context) error {
-		err := r.Interrupt(ctx, action.ID)
-		if sandbox.CodeOf(err) == sandbox.NotFound {
-			err = nil // it has ended by itself
-		}
-		if err != nil {
-			return err
-		}
-		return <-ended
-	}
+	stop := func(ctx context.Context) error { return r.interrupt(ctx, action.ID, ended) }
 	select {
 	case <-running:
 		return listen, stop, nil
 	case err := <-ended:
-		ended <- err
-		return nil, nil, errors.Join(errors.New("the command ended before it printed"), stop(ctx))
+		return nil, nil, errors.Join(errors.New("the command ended before it printed"), err)
 	case <-ctx.Done():
 		return nil, nil, errors.Join(ctx.Err(), stop(context.WithoutCancel(ctx)))
+	}
+}
+
+// begin performs an action. running is closed when it has printed something, so that who asks for it then joins it.
+func (r *runtime) begin(ctx context.Context, a sandbox.Action) (running chan struct{}, ended chan error) {
+	running, ended = make(chan struct{}), make(chan error, 1)
+	go func() {
+		once := sync.OnceFunc(func() { close(running) })
+		_, err := r.Do(context.WithoutCancel(ctx), a, func(int64, []byte) { once() })
+		ended <- err
+	}()
+	return running, ended
+}
+
+// interrupt ends an action, and waits for its end as long as it takes to end a runtime.
+func (r *runtime) interrupt(ctx context.Context, id string, ended chan error) error {
+	err := r.Interrupt(ctx, id)
+	if err != nil && sandbox.CodeOf(err) != sandbox.NotFound { // else it has ended by itself
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, ending)
+	defer cancel()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return &sandbox.Error{Code: sandbox.Internal, Op: "interrupt", ID: r.Runtime.ID(), Err: errors.New("the command does not end")}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,7 @@ type walker struct {
 	visit func(l *level, name string) (below *level, err error) // below is gone into, and closed
 	leave func(l *level) error                                  // all that is in l has been visited; nil does nothing
 	stack []*level
+	kept  []*level // that were found again by their names, and are open so that those below them need not be found from further up
 	buf   []byte
 }
 
@@ -111,7 +113,7 @@ func (w *walker) walk(top *level) error {
 	w.stack = append(w.stack, top)
 	w.buf = make([]byte, readAhead)
 	defer func() {
-		for _, l := range w.stack {
+		for _, l := range slices.Concat(w.stack, w.kept) {
 			l.close()
 		}
 	}()
@@ -170,7 +172,7 @@ func (w *walker) where(err error, name string) error {
 func (w *walker) pop() error {
 	last := len(w.stack) - 1
 	l := w.stack[last]
-	if last > 0 && w.stack[last-1].src.f == nil {
+	if last > 0 && !w.stack[last-1].isOpen() {
 		if err := w.reopen(last - 1); err != nil {
 			return err
 		}
@@ -183,44 +185,6 @@ func (w *walker) pop() error {
 	l.close()
 	w.stack = w.stack[:last]
 	return nil
-}
-
-// reopen opens level n, from the one below, or else from the last one that was never closed.
-func (w *walker) reopen(n int) error {
-	of := func(p func(l *level) *place) error {
-		at := p(w.stack[n])
-		if at.take(p(w.stack[n+1]).fd(), "..") == nil {
-			return nil
-		}
-		way := *p(w.stack[openLevels-1])
-		for i := openLevels; i <= n; i++ {
-			next := place{id: p(w.stack[i]).id}
-			err := next.take(way.fd(), w.stack[i].name)
-			if i > openLevels {
-				way.close()
-			}
-			if err != nil {
-				if gone(err) {
-					err = ErrMoved
-				}
-				return err
-			}
-			way = next
-		}
-		*at = way
-		return nil
-	}
-	l := w.stack[n]
-	if err := of(func(l *level) *place { return &l.src }); err != nil {
-		return err
-	}
-	if l.dst.id != (inode{}) {
-		if err := of(func(l *level) *place { return &l.dst }); err != nil {
-			return err
-		}
-	}
-	_, err := l.src.f.Seek(l.offset, 0)
-	return err
 }
 
 // next gives the next name in a directory that is open, "" if there is none.

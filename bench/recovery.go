@@ -185,7 +185,7 @@ func (s *scene) killController(ctx context.Context, t target.Target, round int) 
 		return err
 	}
 	tally := newTally()
-	if err := s.driven(orders{controlled.Order(), rt.ID(), 1}, tally); err != nil {
+	if err := s.driven(ctx, orders{controlled.Order(), rt.ID(), 1}, tally); err != nil {
 		return err
 	}
 	begun := time.Now()
@@ -207,8 +207,8 @@ func (s *scene) killController(ctx context.Context, t target.Target, round int) 
 }
 
 // driven has a controller of its own process drive a runtime, and kills it while it is at work.
-func (s *scene) driven(o orders, t *tally) error {
-	cmd := exec.Command(s.config.Program[0], append(s.config.Program[1:len(s.config.Program):len(s.config.Program)], PartController)...)
+func (s *scene) driven(ctx context.Context, o orders, t *tally) error {
+	cmd := exec.CommandContext(ctx, s.config.Program[0], append(s.config.Program[1:len(s.config.Program):len(s.config.Program)], PartController)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

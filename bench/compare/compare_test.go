@@ -75,7 +75,7 @@ func tally(c *Comparison, statistic string) (n map[Verdict]int) {
 
 func TestTwoRunsOfTheSameThingAgree(t *testing.T) {
 	for rounds, most := range map[int]int{3: 3, 5: 2, 10: 1} { // runs that may fail by chance
-		const runs, scenarios = 25, 8
+		const runs, scenarios = 15, 8
 		differ, failed := 0, 0
 		for i := range runs {
 			m := newMachine(uint64(100*rounds + i))
@@ -98,7 +98,7 @@ func TestTwoRunsOfTheSameThingAgree(t *testing.T) {
 
 func TestSlowdownIsFound(t *testing.T) {
 	for rounds, percent := range map[int]int{3: 80, 5: 95, 10: 95} {
-		const runs, scenarios = 8, 8
+		const runs, scenarios = 5, 8
 		found := map[float64]int{}
 		for i := range runs {
 			for _, factor := range []float64{1.2, 1 / 1.2} {

@@ -93,8 +93,8 @@ var hostile = []string{
 	"]]>-->", "\x00", "\u2028\u2029",
 }
 
-// poisoned puts one string wherever a report has one.
-func poisoned(t testing.TB, s string) *result.Report {
+// small is the sample with a few samples of each series, as JSON.
+func small(t testing.TB) []byte {
 	t.Helper()
 	r := sample()
 	for i := range r.Scenarios {
@@ -109,11 +109,17 @@ func poisoned(t testing.TB, s string) *result.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b
+}
+
+// poisoned puts one string wherever a report has one.
+func poisoned(t testing.TB, clean []byte, s string) *result.Report {
+	t.Helper()
 	var tree any
-	if err := json.Unmarshal(b, &tree); err != nil {
+	if err := json.Unmarshal(clean, &tree); err != nil {
 		t.Fatal(err)
 	}
-	b, err = json.Marshal(poison(tree, s))
+	b, err := json.Marshal(poison(tree, s))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,8 +184,9 @@ func harmless(t *testing.T, r *result.Report) {
 }
 
 func TestTextsAreNotTrusted(t *testing.T) {
+	clean := small(t)
 	for _, s := range hostile {
-		harmless(t, poisoned(t, s))
+		harmless(t, poisoned(t, clean, s))
 	}
 }
 

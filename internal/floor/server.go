@@ -97,7 +97,9 @@ func Serve(path, kind string, in io.Reader, out io.Writer) error {
 	go func() { served <- server.Serve(l) }()
 	_, err = out.Write([]byte{'\n'})
 	_, _ = io.Copy(io.Discard, in)
-	return errors.Join(err, shells.close(), l.Close(), <-served)
+	err = errors.Join(err, shells.close(), l.Close(), <-served)
+	_ = os.Remove(filepath.Dir(path)) // if nothing else is there: whoever made it may have been killed
+	return err
 }
 
 // shells are the bashes of a server by path.

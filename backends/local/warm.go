@@ -119,9 +119,10 @@ func (s *spawned) end() {
 	}
 }
 
-// serve gives the server of a home: the blank if there is one, else a new one.
+// serve gives the server of a home: the blank if there is one, else a new one. One that is revived keeps the mark it had, and so gets the
+// server without the shell, whose environment has another.
 func (d *Driver) serve(h home, l label, program string, args []string, b *blank) (*spawned, error) {
-	if b != nil && b.mark == l.Mark && b.Alive() && b.used.CompareAndSwap(false, true) {
+	if b != nil && b.Alive() && b.used.CompareAndSwap(false, true) {
 		s, err := d.tell(h, b.s, args)
 		if err == nil {
 			return s, nil

@@ -60,6 +60,11 @@ func (b *bash) aim() target {
 	b.mu.Lock()
 	earlier := b.earlier
 	b.mu.Unlock()
+	if to.group == b.pid && b.reading() { // and yet it executes something, or nobody would ask
+		if job := b.job(); job > 0 {
+			to.group = job
+		}
+	}
 	switch {
 	case to.group <= 0 || to.group == b.pid:
 	case to.group == earlier || errors.Is(unix.Kill(-to.group, 0), unix.ESRCH):
@@ -251,26 +256,39 @@ func (b *bash) signal(s unix.Signal) {
 // There is no event for that change, hence the pauses; but to be there before bash has read a command, one must be very
 // quick, or the command very long.
 func (b *bash) executing() bool {
-	stdin := "/proc/" + strconv.Itoa(b.pid) + "/fd/0"
-	for until := time.Now().Add(readingLimit); time.Now().Before(until); time.Sleep(time.Millisecond) {
+	begun := time.Now()
+	for time.Since(begun) < readingLimit {
 		b.mu.Lock()
 		waiting := b.waiting && !b.dead && !b.leave
 		b.mu.Unlock()
 		if !waiting {
 			return false
 		}
-		if target, err := os.Readlink(stdin); err != nil || target != b.stdin {
+		if !b.reading() {
 			return true
 		}
 		if group := b.foreground(); group != b.pid && group > 0 && unix.Kill(-group, 0) == nil {
 			return true
 		}
+		if time.Since(begun) > mute && b.job() > 0 {
+			return true
+		}
 		b.poll() // what is not read yet may be the report
+		time.Sleep(time.Millisecond)
 	}
 	return false
 }
 
-const readingLimit = 10 * time.Second // 5 MB take bash one or two
+// reading says whether bash's standard input is where commands come from.
+func (b *bash) reading() bool {
+	from, err := os.Readlink("/proc/" + strconv.Itoa(b.pid) + "/fd/0")
+	return err == nil && from == b.stdin
+}
+
+const (
+	readingLimit = 10 * time.Second       // 5 MB take bash one or two
+	mute         = 100 * time.Millisecond // by then bash has read a command that is no longer than most
+)
 
 // foreground is the process group that the terminal's signals go to; 0 if there is none.
 func (b *bash) foreground() int {

@@ -3,6 +3,7 @@
 package figures
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -78,14 +79,13 @@ func (o *Outcomes) Add(err error) {
 	o.AddCode(sandbox.CodeOf(err))
 }
 
-// AddCode counts one that failed with a code.
+// AddCode counts one that failed with a code. One that there is not, as a sandbox may say, counts as internal.
 func (o *Outcomes) AddCode(code sandbox.Code) {
-	for i, c := range sandbox.Codes {
-		if c == code {
-			o.codes[i].Add(1)
-			return
-		}
+	i := slices.Index(sandbox.Codes, code)
+	if i < 0 {
+		i = slices.Index(sandbox.Codes, sandbox.Internal)
 	}
+	o.codes[i].Add(1)
 }
 
 // Each tells of every outcome that there has been: "" is those that ended well.

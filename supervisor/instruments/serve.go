@@ -80,6 +80,9 @@ func Serve(address string, s Shown) (*Server, error) {
 	if err != nil {
 		return fail(listenCode(err), err)
 	}
+	if at, ok := ln.Addr().(*net.TCPAddr); s.Profiles && (!ok || !at.IP.IsLoopback()) { // whatever this host calls localhost
+		return fail(sandbox.Invalid, errors.Join(fmt.Errorf("it is %s, and profiles are shown at a loopback address only", ln.Addr()), ln.Close()))
+	}
 	v := &Server{ln: ln, ended: make(chan struct{}), http: &http.Server{
 		Handler: Handler(s), MaxHeaderBytes: maxHead,
 		ReadHeaderTimeout: scrapeTime, ReadTimeout: scrapeTime, WriteTimeout: longestProfile + scrapeTime, IdleTimeout: 2 * time.Minute,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -243,14 +244,20 @@ func (m *machine) arguments(t *testing.T) []string {
 	return append(args, m.more...)
 }
 
+// freeAddress is one that nobody listens at, of a port that the kernel gives to nobody who asks for any: whoever does so while
+// sandboxd starts would have got a free one of those.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", "0.0.0.0:"+strconv.Itoa(12_000+rand.IntN(18_000)))
+		if err == nil {
+			_, port, _ := net.SplitHostPort(l.Addr().String())
+			l.Close()
+			return "127.0.0.1:" + port
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("there is no free port")
+	return ""
 }
 
 // stop ends the sandboxd in good order.

@@ -64,14 +64,9 @@ func Run(ctx context.Context, c Config) (report result.Report, err error) {
 	watch := watchMachine()
 	f := newFloors(c.Program)
 	defer func() { err = errors.Join(err, f.close()) }()
-	for i, sc := range scenarios {
-		watch.look()
-		s := &scene{Scenario: sc, config: c, target: c.Target, floors: f, index: i, of: len(scenarios), began: time.Now()}
-		report.Scenarios = append(report.Scenarios, s.play(ctx))
-		if ctx.Err() != nil {
-			err = &sandbox.Error{Code: sandbox.Canceled, Op: "bench", Err: context.Cause(ctx)}
-			break
-		}
+	report.Scenarios = c.playAll(ctx, scenarios, f, watch.look)
+	if ctx.Err() != nil {
+		err = &sandbox.Error{Code: sandbox.Canceled, Op: "bench", Err: context.Cause(ctx)}
 	}
 	report.Floors = f.series()
 	report.Disturbed = append(watch.findings(), f.drift()...)

@@ -133,8 +133,8 @@ samples = 1
 name = "true"
 kind = "latency"
 op = "true"
-rounds = 3
-samples = 60
+rounds = 4
+samples = 45
 [[scenario]]
 name = "output"
 kind = "latency"

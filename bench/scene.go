@@ -21,6 +21,8 @@ type scene struct {
 	began     time.Time
 	out       result.Scenario
 	cleanups  []func(context.Context) error
+
+	before, share float64 // what of the scenario has been played before, and is played here
 }
 
 // play plays it to its end, and ends what it started.
@@ -53,7 +55,6 @@ func (s *scene) play(ctx context.Context) result.Scenario {
 	if s.out.Unsupported == "" {
 		judge(s.Scenario, &s.out)
 	}
-	s.hear(Event{Done: 1, Result: &s.out})
 	return s.out
 }
 
@@ -106,7 +107,9 @@ func (s *scene) value(key string) string {
 }
 
 // tell says how far it is.
-func (s *scene) tell(done float64, text string) { s.hear(Event{Done: done, Text: text}) }
+func (s *scene) tell(done float64, text string) {
+	s.hear(Event{Done: s.before + s.share*done, Text: text})
+}
 
 func (s *scene) hear(e Event) {
 	if s.config.Listener == nil {

@@ -196,7 +196,7 @@ func (p pair) row(alpha float64) Row {
 	test := benchmath.AssumeNothing.Compare(a, b)
 	r.P = test.P
 	switch {
-	case len(p.before) < fewest || len(p.after) < fewest:
+	case len(p.before) < fewest || len(p.after) < fewest, p.once:
 		r.Verdict = Unsure
 	case test.P >= alpha || apart(r) <= p.noise:
 	case (r.Delta > 0) == p.more:
@@ -210,7 +210,7 @@ func (p pair) row(alpha float64) Row {
 // far says whether something is so much worse, by half or to the double, that it counts however few samples there are: a number of
 // runtimes is measured once.
 func far(r Row) bool {
-	return r.Verdict == Unsure && r.Before.Center > 0 && (r.Delta > 0) != r.more && (r.After.Center <= 0 || apart(r) >= 1)
+	return r.Verdict == Unsure && min(r.Before.N, r.After.N) < fewest && r.Before.Center > 0 && (r.Delta > 0) != r.more && (r.After.Center <= 0 || apart(r) >= 1)
 }
 
 // apart is by what part the greater is above the less, so that twice as fast is as much as half as fast.

@@ -21,13 +21,14 @@ type pair struct {
 	more            bool // is better
 	before, after   []float64
 	noise           float64 // part below which no change counts
+	once            bool    // of one round, which tells nothing of how rounds differ
 }
 
 // pairsOf are the statistics that both series can give.
 func pairsOf(a, b result.Series, ratios bool) (all []pair) {
 	more := a.Better == "more"
 	if ratios && a.Floor != "" && a.Floor == b.Floor && len(a.Ratios) > 0 && len(b.Ratios) > 0 {
-		return []pair{{"p50", "ratio", more, a.Ratios, b.Ratios, noise(a.Ratios, b.Ratios)}}
+		return []pair{{"p50", "ratio", more, a.Ratios, b.Ratios, noise(a.Ratios, b.Ratios), false}}
 	}
 	ra, rb := rounds(a), rounds(b)
 	if len(ra) == 0 || len(rb) == 0 {
@@ -41,10 +42,10 @@ func pairsOf(a, b result.Series, ratios bool) (all []pair) {
 	if len(mb) == 1 {
 		mb = wb
 	}
-	all = append(all, pair{"p50", a.Unit, more, wa, wb, noise(ma, mb)})
+	all = append(all, pair{"p50", a.Unit, more, wa, wb, noise(ma, mb), min(len(ra), len(rb)) == 1})
 	if least(ra) >= tailed && least(rb) >= tailed && min(len(ra), len(rb)) >= manyRounds {
 		ta, tb := each(ra, p99), each(rb, p99)
-		all = append(all, pair{"p99", a.Unit, more, ta, tb, tail * noise(ta, tb)})
+		all = append(all, pair{"p99", a.Unit, more, ta, tb, tail * noise(ta, tb), false})
 	}
 	return all
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
+	"syscall"
 
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -14,7 +16,7 @@ import (
 func (ks *Kernels) launch(ctx context.Context, language string, env []string, cwd string) (*process, error) {
 	dir, id, err := ks.place()
 	if err != nil {
-		return nil, &sandbox.Error{Code: sandbox.Unavailable, Op: "kernel.Start", Err: fmt.Errorf("no directory for its sockets: %w", err)}
+		return nil, &sandbox.Error{Code: placeCode(err), Op: "kernel.Start", Err: fmt.Errorf("no directory for its sockets, as /tmp that its user can write to: %w", err)}
 	}
 	l := &launch{dir: dir, id: id, env: env, cwd: cwd, skills: ks.config.Skills, config: ks.config.Child}
 	var p *process
@@ -35,6 +37,17 @@ func (ks *Kernels) launch(ctx context.Context, language string, env []string, cw
 		return nil, stopping()
 	}
 	return nil, unstarted(language, err)
+}
+
+// placeCode says whether it would help to try again: where there is no place that its user may write to, it would not, and whoever
+// waits would wait in vain.
+func placeCode(err error) sandbox.Code {
+	for _, lasting := range []error{fs.ErrPermission, fs.ErrNotExist, syscall.EROFS} {
+		if errors.Is(err, lasting) {
+			return sandbox.Unsupported
+		}
+	}
+	return sandbox.Unavailable
 }
 
 // unstarted is the error for a kernel that begin could not start.

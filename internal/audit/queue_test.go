@@ -64,17 +64,24 @@ func TestNobodyListens(t *testing.T) {
 
 const long4 = 8 << 10 // bytes: more than one record has
 
-// Several controllers come one after the other: each is told what those before have not acknowledged, and what was acknowledged is not told twice.
-func TestServe(t *testing.T) {
-	leak.Check(t)
+// serving is a queue that tells whoever connects, until ended is closed; wg is waited for then.
+func serving(t *testing.T) (q *queue, at *net.UnixListener, ended chan struct{}, wg *sync.WaitGroup) {
+	t.Helper()
 	at, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := newQueue(sandbox.MaxAuditRate)
-	ended := make(chan struct{})
-	var wg sync.WaitGroup
+	q = newQueue(sandbox.MaxAuditRate)
+	ended = make(chan struct{})
+	wg = &sync.WaitGroup{}
 	wg.Go(func() { q.serve(at, ended) })
+	return q, at, ended, wg
+}
+
+// Several controllers come one after the other: each is told what those before have not acknowledged, and what was acknowledged is not told twice.
+func TestServe(t *testing.T) {
+	leak.Check(t)
+	q, at, ended, wg := serving(t)
 	put := func(from, to int) {
 		for i := from; i < to; i++ {
 			q.put(sandbox.AuditRecord{Kind: sandbox.AuditExec, Path: fmt.Sprint(i)})
@@ -148,14 +155,7 @@ func TestServe(t *testing.T) {
 // What nobody takes is not acknowledged: the next connection is told of it.
 func TestUntaken(t *testing.T) {
 	leak.Check(t)
-	at, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := newQueue(sandbox.MaxAuditRate)
-	ended := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() { q.serve(at, ended) })
+	q, at, ended, wg := serving(t)
 	const all = 3 * together
 	for i := range all {
 		q.put(sandbox.AuditRecord{Kind: sandbox.AuditExec, Path: fmt.Sprint(i)})

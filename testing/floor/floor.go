@@ -60,11 +60,6 @@ func Client(dial DialFunc) (run func(command string) (string, error), close func
 	return floor.Client(dial)
 }
 
-// ClientAt is Client for a path of the server.
-func ClientAt(dial DialFunc, path string) (run func(command string) (string, error), close func()) {
-	return floor.ClientAt(dial, path)
-}
-
 // StartPipe starts a bash on pipes and gives what runs a command in it and returns its output.
 func StartPipe(tb testing.TB) (run func(command string) (string, error), close func()) {
 	tb.Helper()

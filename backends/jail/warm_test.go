@@ -175,8 +175,9 @@ func first(lines []string, from, n int) []string {
 	return lines[min(from, len(lines)):min(from+n, len(lines))]
 }
 
-// random is what is so in each jail, or counts up.
-var random = regexp.MustCompile(`x \d+ nobody|(_PID|Pid|Tgid|NSpid|NStgid|NSpgid|NSsid|PPID|SHLVL|SigQ|SessionID|min_flt|nonvoluntary_ctxt_switches)[=:].*|[0-9a-f]{24,}|\d{4,}|pts/\d+|loop\d+|\d+:\d\d(:\d\d)?(\.\d+)?`)
+// random is what is so in each jail, or counts up, and how wide a column of such figures is: that of links to /proc grows
+// with the machine's processes.
+var random = regexp.MustCompile(`x +\d+ nobody|(_PID|Pid|Tgid|NSpid|NStgid|NSpgid|NSsid|PPID|SHLVL|SigQ|SessionID|min_flt|nonvoluntary_ctxt_switches)[=:].*| +|[0-9a-f]{24,}|\d{4,}|pts/\d+|loop\d+|\d+:\d\d(:\d\d)?(\.\d+)?`)
 
 func look(t *testing.T, driver backends.Driver, dir string, spec sandbox.Spec) string {
 	t.Helper()

@@ -53,27 +53,35 @@ func (c *stdio) watch() {
 // ended says whether the program has ended the connection.
 func (c *stdio) ended() bool { return within(0, c.eof) }
 
+// pump hands on what the program sends. That its output has ended is known before anybody can be told of it.
 func (c *stdio) pump() {
-	defer close(c.eof)
+	err := c.pass()
+	close(c.eof)
+	select {
+	case c.in <- incoming{err: err}:
+	case <-c.gone:
+	}
+}
+
+// pass hands on messages until there are no more, and returns why.
+func (c *stdio) pass() error {
 	r := bufio.NewReader(c.p.stdout)
 	for {
 		line, err := readLine(r, maxMessage)
-		var messages []jsonrpc.Message
-		if err == nil {
-			if messages = decode(line); messages == nil {
-				if len(bytes.TrimSpace(line)) > 0 {
-					_, _ = c.p.errors.Write(append(line[:min(len(line), 200)], '\n'))
-				}
-				continue
+		if err != nil {
+			return err
+		}
+		messages := decode(line)
+		if messages == nil {
+			if len(bytes.TrimSpace(line)) > 0 {
+				_, _ = c.p.errors.Write(append(line[:min(len(line), 200)], '\n'))
 			}
+			continue
 		}
 		select {
-		case c.in <- incoming{messages, err}:
+		case c.in <- incoming{messages: messages}:
 		case <-c.gone:
-			return
-		}
-		if err != nil {
-			return
+			return io.EOF
 		}
 	}
 }

@@ -138,7 +138,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			return nil
 		}
 		<-s.ready // it could not start, and is about to say why
-		return s.failed
+		return s.failure()
 	}
 	s.listeners = append(s.listeners, ln)
 	s.mu.Unlock()
@@ -148,8 +148,8 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Unlock()
 	select {
 	case <-s.ready:
-		if s.failed != nil {
-			return s.failed
+		if err := s.failure(); err != nil {
+			return err
 		}
 	default:
 	}
@@ -157,6 +157,14 @@ func (s *Server) Serve(ln net.Listener) error {
 		return nil
 	}
 	return err
+}
+
+// failure is why the server could not start, if it was not stopped before that. Only once it is ready.
+func (s *Server) failure() error {
+	if errors.Is(s.failed, errStopping) {
+		return nil
+	}
+	return s.failed
 }
 
 // answerGrace is how long answers under way are waited for at the end: their actions have ended, so only a slow client

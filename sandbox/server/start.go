@@ -102,13 +102,23 @@ func (s *Server) start(begun <-chan shells) {
 		}
 	}
 	if b.err != nil {
-		s.failed = b.err
+		s.failed = s.whyFailed(b.err)
 		close(s.ready)    // first, so that Serve finds why
 		s.stopAccepting() // which ends it
 		return
 	}
 	s.contact.note()
 	close(s.ready)
+}
+
+// whyFailed is err, unless a Shutdown came first, which ends a shell that is starting: then that is what it is.
+func (s *Server) whyFailed(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return errStopping
+	}
+	return err
 }
 
 // awaitPlugins returns when every plugin that was asked for is ready, or is known not to come. Code: Unavailable.

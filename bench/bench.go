@@ -86,6 +86,9 @@ func (c Config) scenarios() ([]Scenario, error) {
 		if c.Runtimes > 0 && s.Runtimes > 1 {
 			s.Runtimes = c.Runtimes
 		}
+		if rules, ok := s.ThresholdsFor[c.Target.About().Name]; ok {
+			s.Thresholds = rules
+		}
 		all = append(all, s)
 	}
 	if len(unknown) > 0 {

@@ -13,19 +13,30 @@ func TestPassesAreTheWholeScenario(t *testing.T) {
 		s    Scenario
 		want []int
 	}{
-		{Scenario{Kind: "latency", Rounds: 5}, []int{3, 2}}, {Scenario{Kind: "startup", Rounds: 4}, []int{2, 2}},
+		{Scenario{Kind: "latency", Rounds: 5}, []int{1, 1, 1, 1, 1}}, {Scenario{Kind: "startup", Rounds: 4}, []int{1, 1, 1, 1}},
 		{Scenario{Kind: "latency", Rounds: 3}, []int{3}}, {Scenario{Kind: "throughput", Mode: "ramp", Rounds: 9}, []int{9}},
-		{Scenario{Kind: "throughput", Mode: "open", Rounds: 5}, []int{3, 2}}, {Scenario{Kind: "density", Rounds: 5}, []int{5}},
+		{Scenario{Kind: "throughput", Mode: "open", Rounds: 12}, []int{3, 3, 2, 2, 2}}, {Scenario{Kind: "density", Rounds: 5}, []int{5}},
 	} {
-		c.s.Limit = Duration(time.Minute)
 		var rounds []int
-		limit := Duration(0)
 		for _, p := range c.s.passes() {
-			rounds, limit = append(rounds, p.Rounds), limit+p.Limit
+			rounds = append(rounds, p.Rounds)
 		}
-		if !slices.Equal(rounds, c.want) || limit != c.s.Limit {
-			t.Errorf("%+v: %v, %v", c.s, rounds, limit)
+		if !slices.Equal(rounds, c.want) {
+			t.Errorf("%+v: %v", c.s, rounds)
 		}
+	}
+}
+
+func TestPassesShareTheLimit(t *testing.T) {
+	left := Duration(time.Minute)
+	for pass := range 5 { // none of which is over before its time is
+		had := share(left, pass, 5)
+		if left -= had; had < Duration(3*time.Second) || left < 0 {
+			t.Errorf("pass %d has %v, and %v are left", pass, had, left)
+		}
+	}
+	if left != 0 {
+		t.Errorf("%v are left", left)
 	}
 }
 
@@ -38,7 +49,12 @@ func TestPassesAreJoined(t *testing.T) {
 			Verdicts: []result.Verdict{{Rule: "lost == 0", Held: true}}}
 	}
 	to := part(10, 0, "")
-	join(&to, part(30, 1, "it broke"), Scenario{Kind: "latency", Thresholds: []string{"lost == 0"}})
+	join(&to, part(30, 1, "it broke"), Scenario{Kind: "latency", Thresholds: []string{"lost == 0"}}, 1)
+	join(&to, result.Scenario{Failed: nothingInTime, Settings: map[string]string{"stopped at": "1s"}},
+		Scenario{Kind: "latency", Limit: Duration(3 * time.Second), Thresholds: []string{"lost == 0"}}, 2)
+	if to.Settings["stopped at"] != "3s" {
+		t.Errorf("%+v", to.Settings)
+	}
 	x := to.Series[0]
 	if len(to.Series) != 1 || len(x.Rounds) != 4 || len(x.Ratios) != 4 || x.Ratio != 20 || x.Summary.Count != 8 || x.Summary.Medians[2] != 30 {
 		t.Errorf("%+v", to.Series)

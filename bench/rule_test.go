@@ -1,10 +1,12 @@
 package bench
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	"github.com/sandtree/sandtree/bench/result"
+	"github.com/sandtree/sandtree/bench/target"
 )
 
 // measured is a scenario with figures that are easy to tell apart.
@@ -110,3 +112,23 @@ func TestCountsOfNothingDoNotHold(t *testing.T) {
 		t.Errorf("%+v", s.Verdicts)
 	}
 }
+
+func TestThresholdsForATarget(t *testing.T) {
+	set, err := Parse("x", []byte("[[scenario]]\nname='a'\nkind='latency'\nop='true'\nthresholds=['p50 < 1s']\nthresholds_for={docker=['p50 < 2s']}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"docker": "p50 < 2s", "jail": "p50 < 1s"} {
+		all, err := Config{Set: set, Target: named(name)}.scenarios()
+		if err != nil || all[0].Thresholds[0] != want {
+			t.Errorf("%s: %v, %v", name, all, err)
+		}
+	}
+}
+
+// A named target is nothing but its name.
+type named string
+
+func (n named) About() target.About                                      { return target.About{Name: string(n)} }
+func (named) Start(context.Context, target.Wish) (target.Runtime, error) { return nil, nil }
+func (named) Close(context.Context) error                                { return nil }

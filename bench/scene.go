@@ -25,6 +25,9 @@ type scene struct {
 	before, share float64 // what of the scenario has been played before, and is played here
 }
 
+// nothingInTime is what a scenario failed of that its target is too slow for.
+const nothingInTime = "its limit was over before anything was measured"
+
 // play plays it to its end, and ends what it started.
 func (s *scene) play(ctx context.Context) result.Scenario {
 	s.out = result.Scenario{Name: s.Name, Kind: s.Kind, Title: s.Title, Settings: s.settings()}
@@ -47,7 +50,7 @@ func (s *scene) play(ctx context.Context) result.Scenario {
 		s.out.Failed = err.Error()
 	}
 	if err == nil && s.samples() == 0 { // or its counts of what must not be would say that all is well
-		s.out.Failed = "its limit was over before anything was measured"
+		s.out.Failed = nothingInTime
 	}
 	for i := range s.out.Series {
 		s.out.Series[i].Summary = result.Summarize(s.out.Series[i].Rounds)

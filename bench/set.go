@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,7 +50,8 @@ type Scenario struct {
 	Duration Duration `toml:"duration"` // of a round, where that is not a number of samples
 	Limit    Duration `toml:"limit"`    // of the whole scenario, after which it goes with what it has; default 1 minute
 
-	Thresholds []string `toml:"thresholds"` // see ParseRule
+	Thresholds    []string            `toml:"thresholds"`     // see ParseRule
+	ThresholdsFor map[string][]string `toml:"thresholds_for"` // by the name of a target, instead of Thresholds
 }
 
 // Duration is a time as TOML has it: "3s", "1m30s".
@@ -167,9 +169,11 @@ func (s *Scenario) settle() error {
 	if err := k.check(s); err != nil {
 		return err
 	}
-	for _, rule := range s.Thresholds {
-		if _, err := ParseRule(rule); err != nil {
-			return fmt.Errorf("threshold %q: %w", rule, err)
+	for _, rules := range append(slices.Collect(maps.Values(s.ThresholdsFor)), s.Thresholds) {
+		for _, rule := range rules {
+			if _, err := ParseRule(rule); err != nil {
+				return fmt.Errorf("threshold %q: %w", rule, err)
+			}
 		}
 	}
 	return nil

@@ -41,6 +41,9 @@ func (c *Comparison) note(before, after *result.Report, differ string, ratios bo
 	if ratios {
 		add("ratios to the floors of the same rounds are compared where there are some")
 	}
+	if said := c.control.note(); said != "" {
+		add("%s", said)
+	}
 	if before.Program.Go != after.Program.Go {
 		add("the programs were built with %s and %s", before.Program.Go, after.Program.Go)
 	}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -75,7 +76,7 @@ func (s Status) Error() string { return "exit status " + strconv.Itoa(int(s)) }
 
 // Main runs a program with what the process was given and returns its exit status: 0 for nil and for flag.ErrHelp, what
 // a Status says, 128 plus the signal's number if a signal ended it, else that of ExitStatus, after the error was
-// printed behind name. A second signal ends the process at once: whoever sends two means it. The further signals end ctx
+// printed behind name. A second signal ends the process at once: whoever sends two means it (see echo). The further signals end ctx
 // too, as SIGQUIT should for a program that has something to clean up and needs no dump of its goroutines.
 func Main(name string, run Run, further ...os.Signal) int {
 	return runWith(name, run, Call{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}, further...)
@@ -105,6 +106,20 @@ type signaled struct{ syscall.Signal }
 
 func (s signaled) Error() string { return s.Signal.String() }
 
+// echo is how long after a signal the same one is no second: timeout(1) sends it to the process and to its group.
+const echo = 200 * time.Millisecond
+
+// A stop is the signal that ended the context.
+type stop struct {
+	by syscall.Signal
+	at time.Time
+}
+
+// means says whether whoever sent one more signal wants the process to end at once.
+func (s stop) means(next syscall.Signal, at time.Time) bool {
+	return next != s.by || at.Sub(s.at) > echo
+}
+
 func signalContext(i *interrupts, further []os.Signal) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
@@ -116,18 +131,21 @@ func signalContext(i *interrupts, further []os.Signal) (context.Context, func())
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for first := true; ; {
+		var first *stop
+		for {
 			select {
 			case s := <-signals:
 				if i.handOn(s) {
 					continue
 				}
 				sig := s.(syscall.Signal) // all of them are, on Unix
-				if !first {
+				switch now := time.Now(); {
+				case first == nil:
+					first = &stop{sig, now}
+					cancel(signaled{sig})
+				case first.means(sig, now):
 					os.Exit(128 + int(sig))
 				}
-				first = false
-				cancel(signaled{sig})
 			case <-done:
 				return
 			}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -110,5 +111,22 @@ func TestInterruptsCanBeTaken(t *testing.T) {
 	}
 	if (Call{}).Interrupts() != nil {
 		t.Error("a call that nobody made has interrupts")
+	}
+}
+
+// timeout(1) sends its signal twice, to the process and to its group: that is one wish.
+func TestAnEchoIsNoSecondSignal(t *testing.T) {
+	began := time.Now()
+	s := stop{syscall.SIGTERM, began}
+	for _, c := range []struct {
+		next  syscall.Signal
+		after time.Duration
+		want  bool
+	}{
+		{syscall.SIGTERM, time.Millisecond, false}, {syscall.SIGTERM, time.Second, true}, {syscall.SIGINT, time.Millisecond, true},
+	} {
+		if got := s.means(c.next, began.Add(c.after)); got != c.want {
+			t.Errorf("%v after %v: %v", c.next, c.after, got)
+		}
 	}
 }

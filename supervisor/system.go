@@ -364,12 +364,11 @@ func (s *System) RecordConnection(id sandbox.ID, c sandbox.Connection) {
 }
 
 // RecordAudit puts on record, as events of type "audit", what programs in a runtime's sandbox did. It is what drivers want as their
-// backends.Options.OnAudit: it returns nil when all of it is durable, and an error if it may not be, which whoever told it has to
-// tell again. Codes: NotFound, if the runtime is not driven here; Unavailable, if its history cannot be written to now; those of
-// journal.Append; Canceled, after five seconds.
+// backends.Options.OnAudit: it returns nil when all of it is durable, and an error if it is not, which whoever told it has to
+// tell again. So it waits for the journal however long that takes: records told again that came through after all would be there twice.
+// Codes: NotFound, if the runtime is not driven here; Unavailable, if its history cannot be written to now; those of
+// journal.Append; Canceled, if the runtime is not found within five seconds.
 func (s *System) RecordAudit(id sandbox.ID, records []sandbox.AuditRecord) error {
-	ctx, cancel := context.WithTimeout(context.Background(), recording)
-	defer cancel()
 	bodies := make([][]byte, len(records))
 	for i, r := range records {
 		var err error
@@ -377,11 +376,13 @@ func (s *System) RecordAudit(id sandbox.ID, records []sandbox.AuditRecord) error
 			return &sandbox.Error{Code: sandbox.Internal, Op: "supervisor.RecordAudit", ID: id, Err: err}
 		}
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), recording)
+	defer cancel()
 	rt, err := s.Find(ctx, id)
 	if err != nil {
 		return err
 	}
-	return rt.steward.Commit(ctx, journal.TypeAudit, bodies...)
+	return rt.steward.Commit(context.WithoutCancel(ctx), journal.TypeAudit, bodies...) // the steward answers, or ends
 }
 
 // Listed is a runtime as the journal and its backend know it.

@@ -3,6 +3,7 @@ package jail_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -257,5 +258,40 @@ func TestAuditStopped(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(tries); strings.Count(string(text), "try") > 10 {
 		t.Errorf("there were %d keepers", strings.Count(string(text), "try"))
+	}
+}
+
+// TestAuditKeeperEndsAtTheStart kills whoever watches while the shell reads its user's file: the start begins anew, and waits for nothing.
+func TestAuditKeeperEndsAtTheStart(t *testing.T) {
+	b := audited(t, t.TempDir(), newHeard())
+	defer b.Close()
+	work := t.TempDir()
+	rc := ": >reached; until [ -e killed ]; do :; done; /bin/true\n"
+	if err := errors.Join(os.WriteFile(filepath.Join(work, ".bashrc"), []byte(rc), 0o644), os.Chmod(work, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			if _, err := os.Stat(filepath.Join(work, "reached")); err == nil || t.Context().Err() != nil {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		for _, pid := range keepers(t) {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		os.WriteFile(filepath.Join(work, "killed"), nil, 0o644)
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s, err := b.Start(ctx, sandbox.Spec{ID: "x", Workspace: work, Env: map[string]string{"HOME": "/workspace"}, Audit: sandbox.Audit{Exec: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, s, "/bin/echo on"); got != "on" {
+		t.Errorf("it said %q", got)
+	}
+	if err := s.Stop(t.Context(), 0); err != nil {
+		t.Error(err)
 	}
 }

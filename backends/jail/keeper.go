@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -149,6 +150,32 @@ func (d *Driver) keeper(h home) (*held.Process, error) {
 		return nil, err
 	}
 	return d.homes.Hold(id, h.keeperFile())
+}
+
+// guard ends a server whose keeper ends before anybody attends to it: what it starts would wait for an answer for ever.
+func (d *Driver) guard(h home, l label, server *held.Process) (stop func()) {
+	if !asks(l.Audit) {
+		return func() {}
+	}
+	keeper, err := d.keeper(h)
+	if err != nil { // it has ended already
+		d.log.Warn("the keeper of the audit is not there", "id", l.ID, "err", err)
+		server.Kill()
+		return func() {}
+	}
+	var watching sync.WaitGroup
+	served := make(chan struct{})
+	watching.Go(func() {
+		select {
+		case <-keeper.Done():
+			server.Kill()
+		case <-served:
+		}
+	})
+	return func() {
+		close(served)
+		watching.Wait()
+	}
 }
 
 // auditConfig says what a keeper looks for.

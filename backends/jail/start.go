@@ -126,6 +126,7 @@ func (d *Driver) beginFresh(ctx context.Context, h home, l *label, spec sandbox.
 // hand tells a server that waits what it is to be, and gives the sandbox when it serves; anew says that nothing was there before.
 func (d *Driver) hand(ctx context.Context, h home, l label, spec sandbox.Spec, s *spawned, key string, anew bool) (*homes.Instance[label], error) {
 	defer s.close()
+	defer d.guard(h, l, s.process)()
 	// Its doors are there before it serves, so they are waited for at the same time.
 	out := make(chan error, 1)
 	go func() { out <- d.homes.LetOut(ctx, h.Home, &l.Label, s.process) }()

@@ -81,7 +81,11 @@ func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) 
 		stage.Mount{Kind: stage.Tmpfs, Target: "/var/tmp", Size: share, Mode: 0o1777},
 		stage.Mount{Kind: stage.Tmpfs, Target: "/run", Size: share})
 	if dir := g.Dir(cgroup.Memory); dir != "" { // its own alone, so that it sees how near the end is
-		s.Mounts = append(s.Mounts, stage.Mount{Source: dir, Target: "/sys/fs/cgroup/memory", Optional: true})
+		at := "/sys/fs/cgroup/memory"
+		if homes.Tree().Unified(cgroup.Memory) {
+			at = "/sys/fs/cgroup"
+		}
+		s.Mounts = append(s.Mounts, stage.Mount{Source: dir, Target: at, Optional: true})
 	}
 	s.Mounts = append(s.Mounts, o.mounts...)
 	return s, nil

@@ -75,3 +75,20 @@ func TestLiftedDisk(t *testing.T) {
 		t.Errorf("with 200 processes it says %q", got)
 	}
 }
+
+// TestMemoryShown looks for the group's own bound where programs look for it, with either version of control groups: a runtime sizes
+// its heap by it, and the server sees there what the kernel has killed.
+func TestMemoryShown(t *testing.T) {
+	need.Root(t)
+	need.Jail(t)
+	need.Cgroup(t)
+	b := backends.Open("jail", open(t, t.TempDir()), backends.Config{})
+	ends(t, b, "m")
+	s := began(t, b, sandbox.Spec{ID: "m", Limits: sandbox.Limits{Memory: 256 << 20}})
+	if got := run(t, s, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null"); got != "268435456" {
+		t.Errorf("its memory's bound is %q", got)
+	}
+	if got := run(t, s, "cat /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events 2>/dev/null | grep -c '^oom_kill '"); got != "1" {
+		t.Errorf("of what the kernel has killed it sees %q", got)
+	}
+}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -197,20 +195,6 @@ func (d *Driver) mountLayers(l label, parts ...string) (files []*os.File, err er
 	return files, nil
 }
 
-// privately runs f in a mount namespace of its own: layers can only be laid over each other where they are mounted, which is nobody's
-// business but that of the thread that does it.
-func privately(f func() error) error {
-	return apart(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			return os.NewSyscallError("unshare", err)
-		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			return os.NewSyscallError("mount", err)
-		}
-		return f()
-	})
-}
-
 // lay does it, in such a namespace; upper is the directory of the uppermost layer.
 func (d *Driver) lay(l label, upper string, parts []string) ([]*os.File, error) {
 	var closing []*os.File
@@ -242,51 +226,6 @@ func (d *Driver) lay(l label, upper string, parts []string) ([]*os.File, error) 
 		options = append(options, option, fdPath(f))
 	}
 	return overlay(upper, options, parts)
-}
-
-// readOnly and writable are the options of overlays. What is renamed is one directory in either; nothing is waited for to be on
-// the disk.
-var (
-	readOnly = []string{"redirect_dir", "follow", "metacopy", "off"}
-	writable = []string{"redirect_dir", "on", "index", "off", "metacopy", "off", "volatile", ""}
-)
-
-// overlay mounts one at a directory and gives mounts of parts of it.
-func overlay(at string, options, parts []string) (files []*os.File, err error) {
-	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return nil, os.NewSyscallError("fsopen", err)
-	}
-	defer unix.Close(fs)
-	for i := 0; i < len(options); i += 2 {
-		if options[i+1] == "" {
-			err = unix.FsconfigSetFlag(fs, options[i])
-		} else {
-			err = unix.FsconfigSetString(fs, options[i], options[i+1])
-		}
-		if err != nil {
-			return nil, fmt.Errorf("overlay: option %s: %w", options[i], err)
-		}
-	}
-	if err := unix.FsconfigCreate(fs); err != nil {
-		return nil, fmt.Errorf("overlay: %w", err)
-	}
-	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
-	if err != nil {
-		return nil, os.NewSyscallError("fsmount", err)
-	}
-	defer unix.Close(fd)
-	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return nil, os.NewSyscallError("move_mount", err)
-	}
-	for _, part := range parts {
-		tree, err := unix.OpenTree(fd, part, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
-		if err != nil {
-			return files, &os.PathError{Op: "open_tree", Path: part, Err: err}
-		}
-		files = append(files, os.NewFile(uintptr(tree), part))
-	}
-	return files, nil
 }
 
 // openLayer gives a directory of a layer below the uppermost of l. Files that have another sandbox's numbers are shown with those of l's.
@@ -332,23 +271,6 @@ func openPath(dir string) (*os.File, error) {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
 	return os.NewFile(uintptr(fd), dir), nil
-}
-
-func fdPath(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
-
-// apart runs f on a thread of its own, which ends with it, and with it what f has done to the thread's namespaces.
-func apart(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // for good, so that the thread ends with this function
-		if unix.Gettid() == unix.Getpid() {
-			done <- apart(f) // the first thread of a process cannot end before it
-			runtime.UnlockOSThread()
-			return
-		}
-		done <- f()
-	}()
-	return <-done
 }
 
 // noSnapshot gives the error of what is not there another one that says what to do.

@@ -74,7 +74,9 @@ func join(to *result.Scenario, second result.Scenario, sc Scenario) {
 	if stopped := second.Settings["stopped at"]; stopped != "" {
 		to.Settings["stopped at"] = stopped
 	}
-	to.Failed = second.Failed
+	if second.Failed != tooLate || samples(*to) == 0 { // what the first pass has measured stands, with fewer rounds
+		to.Failed = second.Failed
+	}
 	for _, x := range second.Series {
 		i := slices.IndexFunc(to.Series, func(y result.Series) bool { return y.Name == x.Name && y.Unit == x.Unit })
 		if i < 0 {

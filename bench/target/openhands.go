@@ -94,10 +94,14 @@ const (
 func (s *server) alive(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	var why error // the last that is not the end of our patience
 	for {
-		why := s.ask(ctx)
-		if why == nil || sandbox.CodeOf(why) == sandbox.Denied { // which does not change by itself
-			return why
+		err := s.ask(ctx)
+		if err == nil || sandbox.CodeOf(err) == sandbox.Denied { // which does not change by itself
+			return err
+		}
+		if ctx.Err() == nil || why == nil {
+			why = err
 		}
 		select {
 		case <-time.After(glance):

@@ -78,6 +78,11 @@ Ctrl-C, which ends what was started and writes what there is.`,
 	flags.BoolVar(&f.list, "list", false, "list the scenarios of the set, and play none")
 	flags.IntVar(&f.runtimes, "runtimes", 0, "how many `runtimes` at the same time, in scenarios of several")
 	f.target.flags(flags)
+	f.target.completes(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("set", cobra.FixedCompletions(bench.Sets(), cobra.ShellCompDirectiveDefault)) // or a file
+	_ = cmd.RegisterFlagCompletionFunc("scenario", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return scenarioNames(f.sets), cobra.ShellCompDirectiveNoFileComp
+	})
 	cmd.AddCommand(benchReportCommand(a), benchCompareCommand(a), benchPartCommand(a))
 	return cmd
 }
@@ -174,6 +179,21 @@ func (a *app) setName(given []string) (string, error) {
 		}
 	}
 	return cmp.Or(name, "quick"), nil
+}
+
+// scenarioNames are those of the set that is named, for the shell to complete; of one that cannot be read there are none.
+func scenarioNames(sets []string) (names []string) {
+	name := "quick"
+	for _, s := range sets { // which cobra reads twice when it completes
+		if !strings.Contains(s, "=") {
+			name = s
+		}
+	}
+	set, _ := bench.Load(name)
+	for _, s := range set.Scenarios {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 // good says whether all went well and all thresholds held.

@@ -135,6 +135,16 @@ func TestBenchRefuses(t *testing.T) {
 	}
 }
 
+func TestBenchCompletes(t *testing.T) {
+	u := bencher(t, shortSet)
+	for _, c := range []struct{ flags, want string }{
+		{"--backend", "jail"}, {"--target", "openhands"}, {"--set", "soak"}, {"--scenario", "start-cold"}, {"--set mine.toml --scenario", "short"},
+	} {
+		args := append([]string{"__complete", "bench"}, strings.Fields(c.flags)...)
+		u.run(append(args, "")...).want(t, 0, c.want+"\n")
+	}
+}
+
 func TestBenchIsInterrupted(t *testing.T) {
 	u := bencher(t, shortSet+`
 [[scenario]]

@@ -11,10 +11,8 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sandtree/sandtree/bench/result"
@@ -50,10 +48,14 @@ type Event struct {
 }
 
 // Run measures. The report is good also when there is an error, as far as it goes: the scenario that ctx ended says so, and
-// those after it are not in it. Codes: Invalid, NotFound (a scenario of Only), Canceled.
+// those after it are not in it. Codes: Invalid, NotFound (a scenario of Only), Canceled; those of a target that is there already and does
+// not answer.
 func Run(ctx context.Context, c Config) (report result.Report, err error) {
 	scenarios, err := c.scenarios()
 	if err != nil {
+		return report, err
+	}
+	if err := reach(ctx, c.Target); err != nil {
 		return report, err
 	}
 	about := c.Target.About()
@@ -74,15 +76,27 @@ func Run(ctx context.Context, c Config) (report result.Report, err error) {
 	return report, err
 }
 
+// reach tries a target that is there already: one that cannot be reached is told once, and not by every scenario, each after its patience.
+func reach(ctx context.Context, t target.Target) error {
+	if _, ok := t.(target.Standing); !ok {
+		return nil
+	}
+	rt, err := t.Start(ctx, target.Wish{})
+	if err != nil {
+		return err
+	}
+	_, err = rt.Run(ctx, "true")
+	return errors.Join(err, rt.Stop(ctx))
+}
+
 // scenarios are those that are asked for.
 func (c Config) scenarios() ([]Scenario, error) {
+	set, err := c.Set.Only(c.Only)
+	if err != nil {
+		return nil, err
+	}
 	var all []Scenario
-	unknown := slices.Clone(c.Only)
-	for _, s := range c.Set.Scenarios {
-		if len(c.Only) > 0 && !slices.Contains(c.Only, s.Name) {
-			continue
-		}
-		unknown = slices.DeleteFunc(unknown, func(name string) bool { return name == s.Name })
+	for _, s := range set.Scenarios {
 		if c.Runtimes > 0 && s.Runtimes > 1 {
 			s.Runtimes = c.Runtimes
 		}
@@ -90,10 +104,6 @@ func (c Config) scenarios() ([]Scenario, error) {
 			s.Thresholds = rules
 		}
 		all = append(all, s)
-	}
-	if len(unknown) > 0 {
-		err := fmt.Errorf("the set %s has none of the name %s; see --list", c.Set.Name, strings.Join(unknown, ", "))
-		return nil, &sandbox.Error{Code: sandbox.NotFound, Op: "scenario", Err: err}
 	}
 	if len(all) == 0 {
 		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "bench", Err: errors.New("there is no scenario to play")}

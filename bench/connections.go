@@ -70,7 +70,7 @@ func playConnections(ctx context.Context, s *scene) error {
 
 // hold opens the streams, listens, and notes what came of it.
 func (s *scene) hold(ctx context.Context, listens []target.Listen) error {
-	own, theirs := resident(), s.using(ctx).memory
+	own, theirs := live(), s.using(ctx).memory
 	all := make([]listener, s.Streams)
 	held, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -90,7 +90,7 @@ func (s *scene) hold(ctx context.Context, listens []target.Listen) error {
 		}
 	}
 	if own > 0 {
-		s.put("memory here per connection", "bytes", "less", 0, max(0, float64(resident()-own))/float64(s.Streams))
+		s.put("memory here per connection", "bytes", "less", 0, max(0, float64(live()-own))/float64(s.Streams))
 	}
 	if now := s.using(ctx).memory; theirs > 0 && now > 0 {
 		s.put("memory there per connection", "bytes", "less", 0, max(0, float64(now-theirs))/float64(s.Streams))

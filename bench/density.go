@@ -37,7 +37,7 @@ func playDensity(ctx context.Context, s *scene) error {
 		return &sandbox.Error{Code: sandbox.Unsupported, Op: s.Name, Err: errors.New(standing.Standing())}
 	}
 	s.series("runtimes", "1", "more")
-	own := resident()
+	own := live()
 	var all []target.Runtime
 	s.cleanup(func(ctx context.Context) error { return stopAll(ctx, all) })
 	why := ""
@@ -67,7 +67,7 @@ func playDensity(ctx context.Context, s *scene) error {
 	if len(all) == 0 {
 		return errors.New("there is no room for a single one: " + why)
 	}
-	s.put("memory of the controller per runtime", "bytes", "less", 0, max(0, float64(resident()-own))/float64(len(all)))
+	s.put("memory of the controller per runtime", "bytes", "less", 0, max(0, float64(live()-own))/float64(len(all)))
 	if err := s.idle(ctx, all); err != nil {
 		return err
 	}

@@ -174,12 +174,12 @@ func (f *floors) startServer() error {
 
 func (f *floors) file(name string) (func() error, error) {
 	if f.dir == "" {
-		dir, err := os.MkdirTemp("", "st-floor-")
+		dir, release, err := floorDir()
 		if err != nil {
 			return nil, err
 		}
 		f.dir = dir
-		f.closers = append(f.closers, func() error { return os.RemoveAll(dir) })
+		f.closers = append(f.closers, release)
 	}
 	size := 10_000
 	if name == floorWriteMB || name == floorReadMB {

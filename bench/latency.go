@@ -39,6 +39,7 @@ func (s *scene) inTurn(ctx context.Context, name, floor string, do func(context.
 			return err
 		}
 	}
+	s.ready()
 	var ratios []float64
 	for round := range s.Rounds {
 		has := s.floors.begin(floor)

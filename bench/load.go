@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,7 +106,19 @@ func (s *scene) startMany(ctx context.Context, t target.Target, n int) ([]target
 	errs := make([]error, n)
 	inParallel(n, starting, func(i int) { all[i], errs[i] = t.Start(ctx, target.Wish{}) })
 	s.cleanup(func(ctx context.Context) error { return stopAll(ctx, all) })
-	return all, errors.Join(errs...)
+	return all, joined(errs)
+}
+
+// joined joins errors, of those that say the same the first.
+func joined(errs []error) error {
+	seen := map[string]bool{}
+	return errors.Join(slices.DeleteFunc(errs, func(err error) bool {
+		if err == nil || seen[err.Error()] {
+			return true
+		}
+		seen[err.Error()] = true
+		return false
+	})...)
 }
 
 func stopAll(ctx context.Context, all []target.Runtime) error {
@@ -115,7 +128,7 @@ func stopAll(ctx context.Context, all []target.Runtime) error {
 			errs[i] = all[i].Stop(ctx)
 		}
 	})
-	return errors.Join(errs...)
+	return joined(errs)
 }
 
 // inParallel calls f with 0 to n-1, some at a time.

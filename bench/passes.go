@@ -57,7 +57,7 @@ func (c Config) playAll(ctx context.Context, scenarios []Scenario, f *floors, lo
 			s := &scene{Scenario: part, config: c, target: c.Target, floors: f, index: i, of: len(scenarios), began: time.Now(),
 				share: 1 / float64(len(parts)), before: float64(pass) / float64(len(parts))}
 			out := s.play(ctx)
-			used[i] += Duration(min(time.Since(s.began), time.Duration(part.Limit)))
+			used[i] += s.spent()
 			if pass == 0 {
 				out.Settings = withRounds(out.Settings, sc.Rounds)
 				all = append(all, out)
@@ -90,7 +90,7 @@ func join(to *result.Scenario, next result.Scenario, sc Scenario, before int) {
 	if next.Settings["stopped at"] != "" {
 		to.Settings["stopped at"] = sc.Limit.String()
 	}
-	if next.Failed != nothingInTime { // the passes before have measured something
+	if next.Failed != tooLate || samples(*to) == 0 { // what the passes before have measured stands, with fewer rounds
 		to.Failed = next.Failed
 	}
 	for _, x := range next.Series {

@@ -50,7 +50,7 @@ func TestPassesAreJoined(t *testing.T) {
 	}
 	to := part(10, 0, "")
 	join(&to, part(30, 1, "it broke"), Scenario{Kind: "latency", Thresholds: []string{"lost == 0"}}, 1)
-	join(&to, result.Scenario{Failed: nothingInTime, Settings: map[string]string{"stopped at": "1s"}},
+	join(&to, result.Scenario{Failed: tooLate, Settings: map[string]string{"stopped at": "1s"}},
 		Scenario{Kind: "latency", Limit: Duration(3 * time.Second), Thresholds: []string{"lost == 0"}}, 2)
 	if to.Settings["stopped at"] != "3s" {
 		t.Errorf("%+v", to.Settings)

@@ -63,11 +63,24 @@ func ParseRule(text string) (Rule, error) {
 		return r, fmt.Errorf("%q compares nothing; want <, <=, >, >= or ==", r.Compare)
 	}
 	if r.Figure == "" || strings.ContainsAny(r.Figure, " \t\n\"") {
-		return r, fmt.Errorf("%q is no figure; want p50, p90, p95, p99, p99.9, min, mean, max, ratio, noise, samples or a count", r.Figure)
+		return r, fmt.Errorf("%q is no figure; want %s or a count", r.Figure, figureNames)
 	}
 	var err error
-	r.Value, r.unit, err = parseValue(value)
+	if r.Value, r.unit, err = parseValue(value); err != nil {
+		return r, err
+	}
+	if figures[r.Figure] == nil && (r.unit != "" || percentile(r.Figure)) { // a count of that name would never be told
+		err = fmt.Errorf("%q is no figure; want %s, or a count, which is a number alone", r.Figure, figureNames)
+	}
 	return r, err
+}
+
+const figureNames = "p50, p90, p95, p99, p99.9, min, mean, max, ratio, noise, samples"
+
+// percentile says whether a word is meant to be one: p and a number.
+func percentile(word string) bool {
+	_, err := strconv.ParseFloat(strings.TrimPrefix(word, "p"), 64)
+	return err == nil && strings.HasPrefix(word, "p")
 }
 
 // parseValue reads a number with its unit.

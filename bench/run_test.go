@@ -399,6 +399,25 @@ op = "true"
 	}
 }
 
+// A system that cannot be reached is told once, and at once.
+func TestRunOfWhatDoesNotAnswer(t *testing.T) {
+	need.Tool(t, "false")
+	set, err := bench.Load("quick")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]string{"false {command}": "exit code 1", "echo {command}": "a shell", "/no/such/program": "no such file"} {
+		template, err := target.Template(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := bench.Run(t.Context(), bench.Config{Set: set, Target: template})
+		if sandbox.CodeOf(err) != sandbox.Unavailable || !strings.Contains(err.Error(), want) || len(report.Scenarios) > 0 {
+			t.Errorf("%s: %v, %d scenarios; want Unavailable with %q, and none", line, err, len(report.Scenarios), want)
+		}
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	set, err := bench.Load("quick")
 	if err != nil {

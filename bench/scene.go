@@ -19,19 +19,18 @@ type scene struct {
 	floors    *floors
 	index, of int
 	began     time.Time
+	due       time.Time // when its limit is over
 	out       result.Scenario
 	cleanups  []func(context.Context) error
 
 	before, share float64 // what of the scenario has been played before, and is played here
 }
 
-// nothingInTime is what a scenario failed of that its target is too slow for.
-const nothingInTime = "its limit was over before anything was measured"
-
 // play plays it to its end, and ends what it started.
 func (s *scene) play(ctx context.Context) result.Scenario {
 	s.out = result.Scenario{Name: s.Name, Kind: s.Kind, Title: s.Title, Settings: s.settings()}
 	s.tell(0, "")
+	s.ready()
 	within, cancel := context.WithTimeout(ctx, time.Duration(s.Limit)+grace)
 	err := kinds()[s.Kind]().play(within, s)
 	cancel()
@@ -50,7 +49,7 @@ func (s *scene) play(ctx context.Context) result.Scenario {
 		s.out.Failed = err.Error()
 	}
 	if err == nil && s.samples() == 0 { // or its counts of what must not be would say that all is well
-		s.out.Failed = nothingInTime
+		s.out.Failed = tooLate
 	}
 	for i := range s.out.Series {
 		s.out.Series[i].Summary = result.Summarize(s.out.Series[i].Rounds)
@@ -61,9 +60,14 @@ func (s *scene) play(ctx context.Context) result.Scenario {
 	return s.out
 }
 
+// tooLate is why a scenario failed whose limit was over too soon.
+const tooLate = "its limit was over before anything was measured: give it a longer one, or a machine that has less to do"
+
 // samples is how many there are.
-func (s *scene) samples() (n int) {
-	for _, x := range s.out.Series {
+func (s *scene) samples() int { return samples(s.out) }
+
+func samples(of result.Scenario) (n int) {
+	for _, x := range of.Series {
 		for _, round := range x.Rounds {
 			n += len(round)
 		}
@@ -122,9 +126,18 @@ func (s *scene) hear(e Event) {
 	s.config.Listener.Hear(e)
 }
 
+// ready has the limit count from now on: it is of what is measured, not of the runtimes and interpreters that must be there before, which a
+// machine that is at something else starts in seconds.
+func (s *scene) ready() { s.due = time.Now().Add(time.Duration(s.Limit)) }
+
+// spent is how much of the limit is over.
+func (s *scene) spent() Duration {
+	return s.Limit - Duration(min(max(time.Until(s.due), 0), time.Duration(s.Limit)))
+}
+
 // late says whether the limit is over: what is measured by then is what there is.
 func (s *scene) late() bool {
-	if time.Since(s.began) < time.Duration(s.Limit) {
+	if time.Now().Before(s.due) {
 		return false
 	}
 	s.out.Settings["stopped at"] = s.Limit.String()

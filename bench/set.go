@@ -54,6 +54,23 @@ type Scenario struct {
 	ThresholdsFor map[string][]string `toml:"thresholds_for"` // by the name of a target, instead of Thresholds
 }
 
+// Only is the set with the scenarios of these names alone; of none, the whole. Code: NotFound.
+func (s Set) Only(names []string) (Set, error) {
+	if len(names) == 0 {
+		return s, nil
+	}
+	named := func(name string) bool {
+		return slices.ContainsFunc(s.Scenarios, func(sc Scenario) bool { return sc.Name == name })
+	}
+	for _, name := range names {
+		if !named(name) {
+			return Set{}, &sandbox.Error{Code: sandbox.NotFound, Op: "scenario", Err: fmt.Errorf("the set %s has none of the name %q; see --list", s.Name, name)}
+		}
+	}
+	s.Scenarios = slices.DeleteFunc(slices.Clone(s.Scenarios), func(sc Scenario) bool { return !slices.Contains(names, sc.Name) })
+	return s, nil
+}
+
 // Duration is a time as TOML has it: "3s", "1m30s".
 type Duration time.Duration
 
@@ -154,6 +171,8 @@ func (s *Scenario) settle() error {
 		return errors.New("it needs a name of letters, digits, '-', '_' and '.'")
 	case !ok:
 		return fmt.Errorf("kind is %q; want one of %s", s.Kind, strings.Join(Kinds(), ", "))
+	case short(s.Limit) || short(s.Duration): // TOML's numbers get here as nanoseconds
+		return errors.New("a limit or duration is below a millisecond; want a text with its unit, such as \"3s\" or \"1m30s\"")
 	case min(s.Rounds, s.Samples, s.Warmup, s.Clients, s.Runtimes, s.Queue, s.Streams) < 0 || s.Rate < 0 || s.Factor < 0:
 		return errors.New("a number is negative")
 	case max(s.Rounds, s.Clients, s.Runtimes, s.Streams) > 100_000 || max(s.Samples, s.Warmup, s.Queue) > 10_000_000 || s.Rate > 1e7 || s.Factor > 1e6:
@@ -178,6 +197,9 @@ func (s *Scenario) settle() error {
 	}
 	return nil
 }
+
+// short says whether a time that is given is none that anybody means.
+func short(d Duration) bool { return d != 0 && time.Duration(d) < time.Millisecond }
 
 // given says which of the keys that not every kind has are set.
 func (s *Scenario) given() map[string]bool {

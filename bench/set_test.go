@@ -74,13 +74,17 @@ func TestParseRefuses(t *testing.T) {
 		"a huge number":          {scenario(`kind = "density"`, `runtimes = 1000000000`), "larger than any machine"},
 		"a bad time":             {scenario(`kind = "connections"`, `streams = 3`, `duration = "3 parsecs"`), "line 5"},
 		"a time of nothing":      {scenario(`kind = "connections"`, `streams = 3`, `duration = "0s"`), "want a time"},
+		"a time as a number":     {scenario(`kind = "latency"`, `op = "true"`, `limit = 3`), `such as "3s"`},
+		"a negative one":         {scenario(`kind = "connections"`, `streams = 3`, `duration = -3`), `such as "3s"`},
+		"an unknown figure":      {scenario(`kind = "latency"`, `op = "true"`, `thresholds = ["p97 < 3"]`), "p99.9"},
+		"a count in time":        {scenario(`kind = "latency"`, `op = "true"`, `thresholds = ["lost < 3ms"]`), "a number alone"},
 		"open without rate":      {scenario(`kind = "throughput"`, `op = "true"`, `mode = "open"`), "rate"},
 		"closed with a rate":     {scenario(`kind = "throughput"`, `op = "true"`, `mode = "closed"`, `rate = 3`), "rate"},
 		"edits that race":        {scenario(`kind = "throughput"`, `op = "edit"`, `mode = "closed"`), "depend on each other"},
 		"too little to ask":      {scenario(`kind = "overload"`, `factor = 0.5`), "more than 1"},
 		"no streams":             {scenario(`kind = "connections"`), "streams"},
-		"a bad one for a target": {scenario(`kind = "latency"`, `op = "true"`, `thresholds_for = {docker = ["p99 ~ 3ms"]}`), "p99 ~ 3ms"},
 		"a bad threshold":        {scenario(`kind = "latency"`, `op = "true"`, `thresholds = ["p99 ~ 3ms"]`), "p99 ~ 3ms"},
+		"a bad one for a target": {scenario(`kind = "latency"`, `op = "true"`, `thresholds_for = {docker = ["p99 ~ 3ms"]}`), "p99 ~ 3ms"},
 	} {
 		_, err := bench.Parse("x.toml", []byte(c.text))
 		if sandbox.CodeOf(err) != sandbox.Invalid || !strings.Contains(err.Error(), c.want) {

@@ -36,6 +36,7 @@ func playStartup(ctx context.Context, s *scene) error {
 			return err
 		}
 	}
+	s.ready()
 	var ratios []float64
 	p := &phases{}
 	for round := range s.Rounds {

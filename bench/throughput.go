@@ -56,6 +56,7 @@ func playThroughput(ctx context.Context, s *scene) error {
 			return err
 		}
 	}
+	s.ready()
 	switch s.Mode {
 	case "ramp":
 		return s.ramp(ctx, clients)

@@ -23,6 +23,9 @@ func (d *Driver) Isolation() (string, error) {
 func (d *Driver) Check(ctx context.Context) error {
 	b, err := d.binaries()
 	if err == nil {
+		err = d.config.shown().Present("gvisor")
+	}
+	if err == nil {
 		err = d.try(ctx, b)
 	}
 	if err != nil {

@@ -12,6 +12,9 @@ import (
 // place starts a companion and gives the server what it needs.
 func (d *Driver) place(ctx context.Context, h homes.Home, l *label, spec sandbox.Spec, _ bool) (*homes.Instance[label], error) {
 	programs, err := d.binaries()
+	if err == nil {
+		err = d.config.shown().Present("gvisor")
+	}
 	if err != nil {
 		return nil, err
 	}

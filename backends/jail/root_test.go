@@ -85,6 +85,40 @@ func TestRootThatLeadsAway(t *testing.T) {
 	}, "No such file")
 }
 
+// What cannot be had here is refused in a sentence, and not tried again and again.
+func TestWhatIsNotThere(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	none := filepath.Join(dir, "none")
+	for want, c := range map[string]jail.Config{
+		"backends.jail.root: stat":                {Root: none},
+		"backends.jail.root: " + file + " is not": {Root: file},
+		"backends.jail.paths: lstat " + none:      {Paths: []string{none}},
+	} {
+		b := opened(t, c)
+		if _, err := b.Start(t.Context(), sandbox.Spec{ID: "absent"}); sandbox.CodeOf(err) != sandbox.Invalid || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want Invalid with %q", err, want)
+		}
+	}
+}
+
+func TestLimitsThatNoMachineHas(t *testing.T) {
+	need.Root(t)
+	need.Cgroup(t)
+	b := opened(t, jail.Config{})
+	for want, l := range map[string]sandbox.Limits{
+		"limits.memory: absent: want at least 4194304 bytes, have 1000": {Memory: 1000}, "has no CPU 8191": {Affinity: "0,8191"},
+	} {
+		_, err := b.Start(t.Context(), sandbox.Spec{ID: "absent", Limits: l})
+		if sandbox.CodeOf(err) != sandbox.Invalid || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want Invalid with %q", err, want)
+		}
+	}
+}
+
 func TestRefusedConfig(t *testing.T) {
 	for _, c := range []jail.Config{{}, {StateDir: "x", Root: "relative"}, {StateDir: "x", Overlay: true}, {StateDir: "x", User: "somebody"},
 		{StateDir: "x", Least: "most"}, {StateDir: "x", Paths: []string{"relative"}}} {

@@ -39,8 +39,12 @@ func (d *Driver) bounded() error {
 	return homes.Unbounded()
 }
 
-// suffices refuses where the machine cannot give what the configuration asks for: the least tier, and images. Code: Unsupported.
+// suffices refuses where the machine cannot give what the configuration asks for: what is to be shown, the least tier, and images.
+// Codes: Invalid, Denied, Unsupported.
 func (d *Driver) suffices() error {
+	if err := d.config.shown().Present("jail"); err != nil {
+		return err
+	}
 	if d.config.Storage == storageImage {
 		if err := canImage(); err != nil {
 			return homes.Coded(sandbox.Unsupported, fmt.Errorf("backends.jail.storage is %q: %w", storageImage, err))

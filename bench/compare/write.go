@@ -196,7 +196,7 @@ func (r Row) chance() string {
 }
 
 func (g Geomean) text() string {
-	name := map[string]string{"ns": "times", "bytes": "sizes", "1/s": "rates", "ratio": "ratios to floors", "percent": "percentages"}[g.Unit]
+	name := map[string]string{"ns": "times", "bytes": "sizes", "1/s": "rates", "ratio": "ratios to floors", "percent": "percentages", "1": "counts"}[g.Unit]
 	if name == "" {
 		name = g.Unit
 	}

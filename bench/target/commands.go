@@ -2,6 +2,7 @@ package target
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,10 +82,14 @@ func (c *Commands) Start(ctx context.Context, w Wish) (Runtime, error) {
 	if w != (Wish{}) {
 		return nil, unsupported("start", c.about.Name+" has no runtimes that rest, nor snapshots")
 	}
-	out, _, err := c.run(ctx, "mktemp -d", nil)
+	out, code, err := c.run(ctx, "mktemp -d", nil)
 	dir := strings.TrimSpace(string(out))
-	if err == nil && !strings.HasPrefix(dir, "/") {
-		err = fmt.Errorf("mktemp -d said %.200q", dir)
+	switch {
+	case err != nil:
+	case code != 0:
+		err = fmt.Errorf("it cannot run \"mktemp -d\": exit code %d: %.200s", code, cmp.Or(dir, "it printed nothing"))
+	case !strings.HasPrefix(dir, "/"):
+		err = fmt.Errorf("it was to run \"mktemp -d\", which prints the path of a directory, and printed %.200q: it must hand the command to a shell", dir)
 	}
 	if err != nil {
 		return nil, &sandbox.Error{Code: sandbox.Unavailable, Op: c.about.Name, Err: err}

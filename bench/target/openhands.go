@@ -94,10 +94,14 @@ const (
 func (s *server) alive(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	var why error // the last that is not the end of our patience
 	for {
-		why := s.ask(ctx)
-		if why == nil {
-			return nil
+		err := s.ask(ctx)
+		if err == nil || sandbox.CodeOf(err) == sandbox.Denied { // which does not change by itself
+			return err
+		}
+		if ctx.Err() == nil || why == nil {
+			why = err
 		}
 		select {
 		case <-time.After(glance):
@@ -121,10 +125,13 @@ func (s *server) ask(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16))
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.New(resp.Status)
+	switch {
+	case err != nil || resp.StatusCode == http.StatusOK:
+		return err
+	case refusal(resp.StatusCode) == sandbox.Denied:
+		return &sandbox.Error{Code: sandbox.Denied, Op: "alive", Err: fmt.Errorf("%s: %s: %w", s.base, resp.Status, errKey)}
 	}
-	return err
+	return errors.New(resp.Status)
 }
 
 // server is a runtime.
@@ -173,8 +180,12 @@ func (s *server) execute(ctx context.Context, args sandbox.Args) (sandbox.Observ
 	if err != nil {
 		return failed(sandbox.Lost, err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return failed(refusal(resp.StatusCode), fmt.Errorf("%s: %.200s", resp.Status, answer))
+	switch code := refusal(resp.StatusCode); {
+	case resp.StatusCode == http.StatusOK:
+	case code == sandbox.Denied:
+		return failed(code, fmt.Errorf("%s: %.200s: %w", resp.Status, answer, errKey))
+	default:
+		return failed(code, fmt.Errorf("%s: %.200s", resp.Status, answer))
 	}
 	o, err := wire.ParseObservation(answer)
 	if err != nil {
@@ -185,6 +196,8 @@ func (s *server) execute(ctx context.Context, args sandbox.Args) (sandbox.Observ
 	}
 	return o, nil
 }
+
+var errKey = errors.New("it wants another key than it was given: the sandtree command takes it from SESSION_API_KEY")
 
 // refusal is what a status says. The protocol's servers have 500 for what they cannot do.
 func refusal(status int) sandbox.Code {

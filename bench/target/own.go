@@ -1,10 +1,10 @@
 package target
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/supervisor"
 )
 
@@ -25,7 +26,8 @@ const (
 // makeOwn makes a temporary state directory. The lock ends with the file.
 func makeOwn(c Config) (dir string, lock *os.File, err error) {
 	if dir, err = os.MkdirTemp("", ownPrefix); err != nil {
-		return "", nil, err
+		err = fmt.Errorf("%w: TMPDIR names a directory for what it needs in between", err)
+		return "", nil, &sandbox.Error{Code: sandbox.Invalid, Op: "temporary state directory", Err: err}
 	}
 	lock, err = os.OpenFile(filepath.Join(dir, ownFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err == nil {
@@ -39,8 +41,8 @@ func makeOwn(c Config) (dir string, lock *os.File, err error) {
 	return dir, lock, nil
 }
 
-// clearStale ends what was left in temporary state directories whose process was killed, of the same backend with the same values. It does
-// what it can: what is still there is ended by itself, when nobody has asked for it for long enough. Anybody may make a directory of such a
+// clearStale ends what was left in temporary state directories whose process was killed, of the same backend, with the values that it had
+// there: another image or engine is no reason to leave it. It does what it can: what is still there is ended by itself, when nobody has asked for it for long enough. Anybody may make a directory of such a
 // name where temporary ones are, so only those are touched that we have made and nobody else could have written to.
 func clearStale(ctx context.Context, c Config) {
 	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), ownPrefix+"*"))
@@ -49,10 +51,12 @@ func clearStale(ctx context.Context, c Config) {
 		if err != nil {
 			continue
 		}
-		want, err := json.Marshal(Order{Backend: c.Backend, Values: c.Values})
-		if err == nil && unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			if has, err := io.ReadAll(io.LimitReader(f, 1<<20)); err == nil && bytes.Equal(bytes.TrimSpace(has), want) {
-				clearOne(ctx, c, dir)
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			var left Order
+			if json.NewDecoder(io.LimitReader(f, 1<<20)).Decode(&left) == nil && left.Backend == c.Backend {
+				stale := c
+				stale.Values = left.Values
+				clearOne(ctx, stale, dir)
 			}
 		}
 		f.Close()

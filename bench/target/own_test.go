@@ -1,11 +1,18 @@
 package target
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/sandbox"
 )
 
 // What another user could have put where temporary directories are is not taken for ours.
@@ -53,4 +60,38 @@ func TestOnlyOwnStateDirectoriesAreCleared(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
+}
+
+// What a killed run has left is ended with the values that it had, whatever those of the next one are.
+func TestStaleOfOtherValues(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	left := func(backend, image string) (dir string, lock *os.File) {
+		dir, lock, err := makeOwn(Config{Backend: backend, Values: map[string]any{"image": image}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir, lock
+	}
+	killed, lock := left("docker", "one")
+	lock.Close()
+	_, other := left("jail", "one")
+	other.Close()
+	_, alive := left("docker", "three")
+	defer alive.Close()
+	var found []string
+	open := func(o backends.Options) (backends.Driver, error) {
+		found = append(found, o.StateDir, fmt.Sprint(o.Values["image"]))
+		return nil, errors.New("no more is needed")
+	}
+	clearStale(t.Context(), Config{Backend: "docker", Values: map[string]any{"image": "two"}, Driver: open})
+	if want := []string{killed, "one"}; !slices.Equal(found, want) {
+		t.Errorf("%q, want %q", found, want)
+	}
+}
+
+func TestNoPlaceForTemporaryFiles(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "none"))
+	if _, _, err := makeOwn(Config{}); sandbox.CodeOf(err) != sandbox.Invalid || !strings.Contains(err.Error(), "TMPDIR") {
+		t.Errorf("%v", err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,7 +63,12 @@ Ctrl-C, which ends what was started and writes what there is.`,
   sandtree bench --target command --command 'ssh host {command}'
   sandtree bench --target openhands --url http://localhost:3000`,
 		Args: wants(0, 0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.bench(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("runtimes") && f.runtimes < 1 {
+				return misuse(cmd, "--runtimes: want at least 1, have %d", f.runtimes)
+			}
+			return a.bench(cmd.Context(), f)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.sets, "set", nil, "`name` of a set of scenarios ("+strings.Join(bench.Sets(), ", ")+"; default quick), or a file that ends in .toml; "+
@@ -72,6 +78,11 @@ Ctrl-C, which ends what was started and writes what there is.`,
 	flags.BoolVar(&f.list, "list", false, "list the scenarios of the set, and play none")
 	flags.IntVar(&f.runtimes, "runtimes", 0, "how many `runtimes` at the same time, in scenarios of several")
 	f.target.flags(flags)
+	f.target.completes(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("set", cobra.FixedCompletions(bench.Sets(), cobra.ShellCompDirectiveDefault)) // or a file
+	_ = cmd.RegisterFlagCompletionFunc("scenario", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return scenarioNames(f.sets), cobra.ShellCompDirectiveNoFileComp
+	})
 	cmd.AddCommand(benchReportCommand(a), benchCompareCommand(a), benchPartCommand(a))
 	return cmd
 }
@@ -95,13 +106,17 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 	if err != nil {
 		return err
 	}
+	if set, err = set.Only(f.scenarios); err != nil {
+		return err
+	}
+	if _, err := a.config(); err != nil { // also where another system is measured: what was said by --set is not ignored
+		return err
+	}
 	if f.list {
 		return a.listScenarios(set)
 	}
-	if f.out != "" { // before minutes are spent
-		if err := os.MkdirAll(f.out, 0o755); err != nil {
-			return &sandbox.Error{Code: sandbox.Invalid, Op: "--out", Err: err}
-		}
+	if err := canWrite(f.out); err != nil {
+		return err
 	}
 	t, err := a.target(ctx, f.target)
 	if err != nil {
@@ -113,7 +128,7 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 	}
 	live := a.benchLive(t.About())
 	report, err := bench.Run(ctx, bench.Config{
-		Set: set, Only: f.scenarios, Target: t, Program: []string{program, "bench", "part"}, Version: version,
+		Set: set, Target: t, Program: []string{program, "bench", "part"}, Version: version,
 		Runtimes: f.runtimes, Listener: live,
 	})
 	err = errors.Join(err, t.Close(context.WithoutCancel(ctx)))
@@ -130,11 +145,31 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 	return err
 }
 
+// canWrite makes the directory of --out and tries to write into it, before minutes are spent.
+func canWrite(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		var f *os.File
+		if f, err = os.CreateTemp(dir, ".sandtree-*"); err == nil {
+			err = errors.Join(f.Close(), os.Remove(f.Name()))
+		}
+	}
+	if err != nil {
+		return &sandbox.Error{Code: sandbox.Invalid, Op: "--out", Err: err}
+	}
+	return nil
+}
+
 // setName is the one of --set that names a set. The others are configuration.
 func (a *app) setName(given []string) (string, error) {
 	name := ""
 	for _, s := range given {
 		switch {
+		case s == "":
+			return "", &sandbox.Error{Code: sandbox.Invalid, Op: "--set", Err: errors.New("want the name of a set, a file that ends in .toml, or key=value")}
 		case strings.Contains(s, "="):
 			a.set = append(a.set, s)
 		case name != "":
@@ -146,6 +181,21 @@ func (a *app) setName(given []string) (string, error) {
 	return cmp.Or(name, "quick"), nil
 }
 
+// scenarioNames are those of the set that is named, for the shell to complete; of one that cannot be read there are none.
+func scenarioNames(sets []string) (names []string) {
+	name := "quick"
+	for _, s := range sets { // which cobra reads twice when it completes
+		if !strings.Contains(s, "=") {
+			name = s
+		}
+	}
+	set, _ := bench.Load(name)
+	for _, s := range set.Scenarios {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 // good says whether all went well and all thresholds held.
 func good(r result.Report) bool {
 	return !slices.ContainsFunc(r.Scenarios, func(s result.Scenario) bool {
@@ -153,29 +203,25 @@ func good(r result.Report) bool {
 	})
 }
 
-// tellBench writes a report where it was asked for.
-func (a *app) tellBench(r result.Report, dir string) error {
+// tellBench writes a report where it was asked for. Where files cannot be written, as on a full disk, the rest is shown all the same:
+// it took minutes to find.
+func (a *app) tellBench(r result.Report, dir string) (err error) {
 	if dir != "" {
-		err := writeFiles(r, dir)
-		if err != nil {
-			return err
+		if err = writeFiles(r, dir); err == nil {
+			fmt.Fprintf(a.call.Stderr, "sandtree: the report is in %s\n", dir)
 		}
-		fmt.Fprintf(a.call.Stderr, "sandtree: the report is in %s\n", dir)
 	}
 	if a.json {
-		return writeJSON(a.call.Stdout, r)
+		return errors.Join(err, writeJSON(a.call.Stdout, r))
 	}
-	return benchreport.Terminal(a.call.Stdout, &r, bool(a.paint(a.call.Stdout)))
+	return errors.Join(err, benchreport.Terminal(a.call.Stdout, &r, bool(a.paint(a.call.Stdout))))
 }
 
-// writeFiles writes the forms that a report has as a file.
+// writeFiles writes the forms that a report has as a file, each whole or not at all: what an earlier run has left stays until then.
 func writeFiles(r result.Report, dir string) (err error) {
-	for name, write := range reportFiles {
-		f, failed := os.Create(filepath.Join(dir, name))
-		if failed == nil {
-			failed = errors.Join(write(f, r), f.Close())
-		}
-		err = errors.Join(err, failed)
+	for _, name := range slices.Sorted(maps.Keys(reportFiles)) {
+		write := reportFiles[name]
+		err = errors.Join(err, writeWhole(filepath.Join(dir, name), func(w io.Writer) error { return write(w, r) }))
 	}
 	return err
 }

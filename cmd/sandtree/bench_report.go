@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	benchreport "github.com/sandtree/sandtree/bench/report"
 	"github.com/sandtree/sandtree/bench/result"
@@ -73,12 +74,18 @@ func (a *app) readReport(path string) (*result.Report, error) {
 	return r, nil
 }
 
-// writeWhole writes a file, whole or not at all.
+// writeWhole writes a file, whole or not at all. Codes: Invalid, Exhausted (the disk is full).
 func writeWhole(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".sandtree-report-*")
-	if err != nil {
-		return &sandbox.Error{Code: sandbox.Invalid, Op: "report", Err: err}
+	if err == nil {
+		err = write(f)
+		err = errors.Join(err, finish(f, path, err == nil))
 	}
-	err = write(f)
-	return errors.Join(err, finish(f, path, err == nil))
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return &sandbox.Error{Code: sandbox.Exhausted, Op: "report", Err: err}
+	}
+	return &sandbox.Error{Code: sandbox.Invalid, Op: "report", Err: err}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/sandtree/sandtree/backends/standard"
@@ -26,6 +27,13 @@ func (t *targetFlags) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&t.urls, "url", nil, "`URL` of a server, for --target openhands; several are as many runtimes")
 	f.StringVar(&t.command, "command", "", "`command line` in which {command} is replaced, for --target command")
 	f.StringVar(&t.container, "container", "", "`name` of a container that runs, for --target docker")
+}
+
+// completes tells the shell what the flags of bench can be.
+func (t *targetFlags) completes(cmd *cobra.Command) {
+	for flag, values := range map[string][]string{"backend": backendNames(), "target": targetKinds} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flags are there
+	}
 }
 
 var targetKinds = []string{"backend", "exec", "docker", "openhands", "command"}

@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sandtree/sandtree/bench/result"
+	"github.com/sandtree/sandtree/testing/need"
 )
 
 // bencher is a user whose temporary files are where nothing must be left.
@@ -75,6 +78,25 @@ func TestBenchOfAnotherSystem(t *testing.T) {
 	u.run("bench", "--set", "mine.toml", "--target", "command", "--command", "bash -c {command}").want(t, 0, "short")
 }
 
+// The disk is full when minutes have been spent: what was found is shown all the same, and what was there stays.
+func TestBenchOnAFullDisk(t *testing.T) {
+	need.Root(t)
+	u := bencher(t, shortSet)
+	out := filepath.Join(u.home, "found")
+	if err := os.Mkdir(out, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", out, "tmpfs", 0, "size=4096"); err != nil {
+		t.Skipf("no file system can be mounted: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(out, unix.MNT_DETACH) })
+	r := u.run("bench", "--set", "mine.toml", "--target", "exec", "--scenario", "short", "--out", "found").want(t, 6, "short", "targets held")
+	r.wantErr(t, "no space left")
+	if left, _ := os.ReadDir(out); len(left) > 1 || len(left) == 1 && left[0].Name() != "report.json" { // which is short
+		t.Errorf("left: %v", left)
+	}
+}
+
 func TestBenchRefuses(t *testing.T) {
 	u := bencher(t, shortSet+"sampels = 3\n")
 	for _, c := range []struct {
@@ -93,6 +115,14 @@ func TestBenchRefuses(t *testing.T) {
 		{[]string{"--target", "exec", "--backend", "local"}, 2, "--backend"},
 		{[]string{"part", "moon"}, 2, "moon"},
 		{[]string{"more"}, 2, "no arguments"},
+		{[]string{"--runtimes", "0"}, 2, "at least 1"},
+		{[]string{"--runtimes", "-3", "--list"}, 2, "at least 1"},
+		{[]string{"--runtimes", "many"}, 2, "--runtimes: want a whole number"},
+		{[]string{"--list", "--scenario", "dance"}, 3, "--list"},
+		{[]string{"--set", ""}, 2, "key=value"},
+		{[]string{"--target", "exec", "--set", "moon=1", "--list"}, 2, "moon"},
+		{[]string{"--target", "command", "--command", "false {command}"}, 7, "exit code 1"},
+		{[]string{"--out", "mine.toml/x"}, 2, "--out"},
 	} {
 		u.run(append([]string{"bench"}, c.args...)...).wantErr(t, c.want)
 		if r := u.run(append([]string{"bench"}, c.args...)...); r.code != c.code {
@@ -100,6 +130,19 @@ func TestBenchRefuses(t *testing.T) {
 		}
 	}
 	u.run("bench", "--list", "--set", "full").want(t, 0, "streams-5000", "connections", "5,000 held streams")
+	if r := u.run("bench", "--list", "--set", "full", "--scenario", "true").want(t, 0, "true"); strings.Contains(r.out, "echo") {
+		t.Errorf("listed besides: %s", r.out)
+	}
+}
+
+func TestBenchCompletes(t *testing.T) {
+	u := bencher(t, shortSet)
+	for _, c := range []struct{ flags, want string }{
+		{"--backend", "jail"}, {"--target", "openhands"}, {"--set", "soak"}, {"--scenario", "start-cold"}, {"--set mine.toml --scenario", "short"},
+	} {
+		args := append([]string{"__complete", "bench"}, strings.Fields(c.flags)...)
+		u.run(append(args, "")...).want(t, 0, c.want+"\n")
+	}
 }
 
 func TestBenchIsInterrupted(t *testing.T) {

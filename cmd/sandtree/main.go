@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sandtree/sandtree/internal/cli"
 	"github.com/sandtree/sandtree/sandbox"
@@ -93,7 +94,7 @@ and the signal's number if a signal ended it.`,
 	cmd.SetIn(a.call.Stdin)
 	cmd.SetOut(a.call.Stdout)
 	cmd.SetErr(a.call.Stderr)
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misuse(cmd, "%w", err) })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misuse(cmd, "%w", plainFlag(err)) })
 	a.flags(cmd.PersistentFlags())
 	cmd.AddCommand(
 		runCommand(a), shellCommand(a), eventsCommand(a), lsCommand(a), rmCommand(a), cpCommand(a), gcCommand(a),
@@ -121,6 +122,20 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 		hint = fmt.Sprintf("did you mean %q?", near[0])
 	}
 	return &sandbox.Error{Code: sandbox.Invalid, Op: "command", Err: fmt.Errorf("there is no command %q; %s", name, hint)}
+}
+
+// plainFlag says what a flag wants, where pflag tells how Go failed to read it.
+func plainFlag(err error) error {
+	e, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	want := map[string]string{"int": "a whole number", "int64": "a whole number", "uint64": "a whole number, 0 or more", "bool": "true or false",
+		"duration": "a duration such as 30s or 1m30s"}[e.GetFlag().Value.Type()]
+	if want == "" {
+		return err
+	}
+	return fmt.Errorf("--%s: want %s, have %q", e.GetFlag().Name, want, e.GetValue())
 }
 
 // misuse is the error of a command line that makes no sense.

@@ -3,9 +3,12 @@ package homes
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/sandbox"
 )
 
 // Shown is what a configuration says that sandboxes see of the host, and as whom.
@@ -35,6 +38,33 @@ func (s Shown) Check() error {
 		}
 	}
 	return nil
+}
+
+// Present says what of it is not there now, before anything is made of it. Codes: Invalid, Denied.
+func (s Shown) Present(backend string) error {
+	if s.Root != "" {
+		info, err := os.Stat(s.Root)
+		if err == nil && !info.IsDir() {
+			err = fmt.Errorf("%s is not a directory", s.Root)
+		}
+		if err != nil {
+			return missing("backends."+backend+".root", err)
+		}
+	}
+	for _, p := range s.Paths {
+		if _, err := os.Lstat(p); err != nil {
+			return missing("backends."+backend+".paths", err)
+		}
+	}
+	return nil
+}
+
+func missing(key string, err error) error {
+	code := sandbox.Invalid
+	if errors.Is(err, fs.ErrPermission) {
+		code = sandbox.Denied
+	}
+	return Coded(code, fmt.Errorf("%s: %w", key, err))
 }
 
 // CheckHidden refuses what no sandbox of that backend may see. Code: Invalid.

@@ -57,6 +57,11 @@ func (e *Homes[L]) Admits(spec sandbox.Spec) error {
 			}
 		}
 	}
+	if e.kind.Confined {
+		if err := checkBounds(spec); err != nil {
+			return err
+		}
+	}
 	if e.kind.Check == nil {
 		return nil
 	}

@@ -124,29 +124,23 @@ func (s *scanner) key() error {
 }
 
 func (s *scanner) text() error {
-	b, i := s.b, s.i+1
-	for i < len(b) {
-		c := b[i]
-		if plain[c] || c >= utf8.RuneSelf {
-			i++
-			continue
-		}
-		s.i = i
-		if c == '"' {
+	s.i++
+	for {
+		s.i = verbatim(s.b, s.i, true)
+		switch s.peek() {
+		case '"':
 			s.i++
 			return nil
-		}
-		if c != '\\' {
+		case '\\':
+			s.i++
+			if err := s.escape(); err != nil {
+				return err
+			}
+			s.i++
+		default:
 			return s.unexpected()
 		}
-		s.i++
-		if err := s.escape(); err != nil {
-			return err
-		}
-		i = s.i + 1
 	}
-	s.i = i
-	return s.unexpected()
 }
 
 func (s *scanner) escape() error {

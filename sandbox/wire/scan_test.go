@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -104,6 +105,25 @@ func TestLiterals(t *testing.T) {
 	for _, in := range []string{``, `{`, `{'a'}`, `{'a': }`, `{'a': 'x}`, `{'a': 'x'`, `{1: 2}`, `{'a': f()}`, `{'a': 1} 2`, `{'a': 'x` + "\n" + `'}`, `{'a': '\`, `{'a': '\xZZ'}`, `{'a': 1e}`, `{'a': +1}`} {
 		if got, err := literalJSON(in); err == nil {
 			t.Errorf("%s reads as %s", in, got)
+		}
+	}
+}
+
+// TestEightAtATime holds the loops over words against the table: every byte, at every place, among bytes that may lend to it.
+func TestEightAtATime(t *testing.T) {
+	for c := range 256 {
+		for _, around := range []string{"a", "\x1f", "\"", "\\", "\x7f", "\x80", "\xff", " ", "!", "[", "]", "#"} {
+			for at := range 20 {
+				b := []byte(strings.Repeat("a", at) + string([]byte{byte(c)}) + strings.Repeat(around, 9))
+				want := slices.IndexFunc(b, func(c byte) bool { return !plain[c] })
+				if got := verbatim(string(b), 0, false); got != want && (want >= 0 || got != len(b)) {
+					t.Fatalf("verbatim of %q gives %d, want %d", b, got, want)
+				}
+				want = slices.IndexFunc(b, func(c byte) bool { return !plain[c] && c < utf8.RuneSelf })
+				if got := verbatim(b, 0, true); got != want && (want >= 0 || got != len(b)) {
+					t.Fatalf("verbatim of UTF-8 in %q gives %d, want %d", b, got, want)
+				}
+			}
 		}
 	}
 }

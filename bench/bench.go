@@ -11,6 +11,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -30,6 +31,7 @@ type Config struct {
 	Program  []string
 	Version  string // of this program
 	Runtimes int    // overrides that of scenarios, other than those of one
+	Rounds   int    // overrides that of all scenarios, whose limits grow with it
 	Listener Listener
 }
 
@@ -72,6 +74,9 @@ func Run(ctx context.Context, c Config) (report result.Report, err error) {
 	}
 	report.Floors = f.series()
 	report.Disturbed = append(watch.findings(), f.drift()...)
+	if ctx.Err() != nil {
+		report.Disturbed = append(report.Disturbed, interruptedRun(report.Scenarios, len(scenarios)))
+	}
 	report.Took = int64(time.Since(report.Began))
 	return report, err
 }
@@ -89,6 +94,18 @@ func reach(ctx context.Context, t target.Target) error {
 	return errors.Join(err, rt.Stop(ctx))
 }
 
+// interruptedRun says how much of a run there is. Since rounds are played in passes over all scenarios, those that did not
+// fail may not be whole.
+func interruptedRun(played []result.Scenario, of int) string {
+	whole := 0
+	for _, s := range played {
+		if s.Failed == "" {
+			whole++
+		}
+	}
+	return fmt.Sprintf("it was interrupted: %d of %d scenarios ended early or were not begun, and the others may lack some of their rounds", of-whole, of)
+}
+
 // scenarios are those that are asked for.
 func (c Config) scenarios() ([]Scenario, error) {
 	set, err := c.Set.Only(c.Only)
@@ -96,9 +113,16 @@ func (c Config) scenarios() ([]Scenario, error) {
 		return nil, err
 	}
 	var all []Scenario
+	if c.Rounds < 0 || c.Runtimes < 0 || c.Rounds > 100_000 {
+		return nil, &sandbox.Error{Code: sandbox.Invalid, Op: "bench", Err: errors.New("rounds and runtimes are numbers from 1 on")}
+	}
 	for _, s := range set.Scenarios {
 		if c.Runtimes > 0 && s.Runtimes > 1 {
 			s.Runtimes = c.Runtimes
+		}
+		if c.Rounds > 0 {
+			s.Limit = max(s.Limit, s.Limit*Duration(c.Rounds)/Duration(s.Rounds))
+			s.Rounds = c.Rounds
 		}
 		if rules, ok := s.ThresholdsFor[c.Target.About().Name]; ok {
 			s.Thresholds = rules

@@ -59,7 +59,7 @@ func (s *scene) flood(ctx context.Context, t target.Target, round int) error {
 	if err != nil {
 		return err
 	}
-	defer rt.Stop(ctx)
+	defer rt.Stop(context.WithoutCancel(ctx))
 	once, err := ability[target.Once](s, rt, "has no commands that run once")
 	if err != nil {
 		return err

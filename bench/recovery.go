@@ -60,7 +60,7 @@ func (s *scene) kill(ctx context.Context, t target.Target, round int) error {
 	if err != nil {
 		return err
 	}
-	defer rt.Stop(ctx)
+	defer rt.Stop(context.WithoutCancel(ctx))
 	killer, err := ability[target.Killer](s, rt, "has nothing that could be killed here")
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (s *scene) killController(ctx context.Context, t target.Target, round int) 
 	if err != nil {
 		return err
 	}
-	defer func() { rt.Stop(ctx) }()
+	defer func() { rt.Stop(context.WithoutCancel(ctx)) }()
 	leaver, err := ability[target.Leaver](s, rt, "lets go of no runtime")
 	if err == nil {
 		err = leaver.Leave(ctx)

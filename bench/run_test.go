@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -416,6 +417,64 @@ func TestRunOfWhatDoesNotAnswer(t *testing.T) {
 			t.Errorf("%s: %v, %d scenarios; want Unavailable with %q, and none", line, err, len(report.Scenarios), want)
 		}
 	}
+}
+
+// What is cut off by whoever interrupts is no error of the target, and the time after it none in which nothing was done.
+func TestALoadThatIsInterruptedHasNoErrors(t *testing.T) {
+	leak.Check(t)
+	part, sandboxd := program(t)
+	set, err := bench.Parse("x.toml", []byte(`
+[[scenario]]
+name = "load"
+kind = "throughput"
+op = "true"
+mode = "closed"
+clients = 2
+rounds = 1
+duration = "1h"
+limit = "2h"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	tg := &untilBusy{Target: openLocal(t, sandboxd), after: 50, stop: cancel}
+	r, err := bench.Run(ctx, bench.Config{Set: set, Target: tg, Program: part})
+	if sandbox.CodeOf(err) != sandbox.Canceled || len(r.Scenarios) != 1 {
+		t.Fatalf("%v: %+v", err, r.Scenarios)
+	}
+	if s := r.Scenarios[0]; s.Counts["errors"] != 0 || s.Failed == "" || len(s.Timeline) != 0 {
+		t.Errorf("%+v", s)
+	}
+	if !slices.ContainsFunc(r.Disturbed, func(s string) bool { return strings.Contains(s, "1 of 1 scenarios") }) {
+		t.Errorf("it does not say that it is not whole: %q", r.Disturbed)
+	}
+}
+
+// untilBusy is a target whose runtimes call stop when so many commands have been asked for.
+type untilBusy struct {
+	target.Target
+	after int64
+	stop  func()
+	asked atomic.Int64
+}
+
+func (u *untilBusy) Start(ctx context.Context, w target.Wish) (target.Runtime, error) {
+	rt, err := u.Target.Start(ctx, w)
+	return busyRuntime{rt, u}, err
+}
+
+type busyRuntime struct {
+	target.Runtime
+	of *untilBusy
+}
+
+func (b busyRuntime) Run(ctx context.Context, line string) (target.Seen, error) {
+	if b.of.asked.Add(1) == b.of.after {
+		b.of.stop()
+	}
+	return b.Runtime.Run(ctx, line)
 }
 
 func TestRunRefuses(t *testing.T) {

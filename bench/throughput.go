@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/bench/result"
+	"github.com/sandtree/sandtree/sandbox"
 )
 
 // throughput is many clients, of one runtime or of several: as fast as they can (closed), at a rate (open), at a rate that rises until the
@@ -82,8 +83,8 @@ func (s *scene) sustain(ctx context.Context, clients []func(context.Context) err
 			all = closed(ctx, clients, time.Duration(s.Duration))
 		}
 		peak := most()
-		s.used(round, before, s.using(ctx), peak)
-		if err := s.took(all, round, began); err != nil {
+		peak = s.used(round, before, s.using(ctx), peak)
+		if err := s.took(ctx, all, round, began, peak); err != nil {
 			return err
 		}
 		s.tell(float64(round+1)/float64(s.Rounds), result.Figure(s.roundMedian("throughput", round), "1/s"))
@@ -94,14 +95,22 @@ func (s *scene) sustain(ctx context.Context, clients []func(context.Context) err
 // steps is how many points a round has on the timeline.
 const steps = 10
 
-// took notes the operations of a round: rates and times, and a point of the timeline for each step. An operation that failed is an error of
-// the scenario if all of them did.
-func (s *scene) took(all []done, round int, began time.Duration) error {
+// took notes the operations of a round: rates and times, and a point of the timeline for each step, with the most memory of the round if that
+// is known. An operation that failed is an error of the scenario if all of them did.
+func (s *scene) took(ctx context.Context, all []done, round int, began time.Duration, memory int64) error {
 	step := max(time.Duration(s.Duration)/steps, 50*time.Millisecond)
 	n := int((time.Duration(s.Duration) + step - 1) / step)
+	if ctx.Err() != nil { // what was to come after that is not a time in which nothing was done
+		if n = min(n, int((time.Since(s.began)-began)/step)); n == 0 {
+			return ctx.Err()
+		}
+	}
 	byStep := make([][]float64, n)
 	var failure error
 	for _, d := range all {
+		if cutOff(ctx, d) {
+			continue
+		}
 		if d.err != nil {
 			s.count("errors", 1)
 			failure = d.err
@@ -118,13 +127,22 @@ func (s *scene) took(all []done, round int, began time.Duration) error {
 			s.put("latency", "ns", "less", round, took)
 		}
 		p := result.Summarize([][]float64{times})
-		s.out.Timeline = append(s.out.Timeline, result.Point{At: int64(began + time.Duration(i)*step),
-			Figures: map[string]float64{"throughput": float64(len(times)) / step.Seconds(), "p50": p.P50, "p99": p.P99}})
+		figures := map[string]float64{"throughput": float64(len(times)) / step.Seconds(), "p50": p.P50, "p99": p.P99}
+		if memory > 0 {
+			figures["memory"] = float64(memory)
+		}
+		s.out.Timeline = append(s.out.Timeline, result.Point{At: int64(began + time.Duration(i)*step), Figures: figures})
 	}
+	s.thin("latency", round)
 	if s.out.Counts["errors"] > 0 && s.roundMedian("latency", round) == 0 {
 		return fmt.Errorf("all operations failed: %w", failure)
 	}
 	return nil
+}
+
+// cutOff says whether an operation is no failure of the target: whoever asked has ended it.
+func cutOff(ctx context.Context, d done) bool {
+	return ctx.Err() != nil && d.err != nil && sandbox.CodeOf(d.err) == sandbox.Canceled
 }
 
 // A ramp's steps grow by this factor, and it is beyond the knee where less than follow of the rate is done, or the median has grown by more than slow.
@@ -141,6 +159,9 @@ func (s *scene) ramp(ctx context.Context, clients []func(context.Context) error)
 		least, knee, found := 0.0, 0.0, false
 		for rate := s.Rate; !s.late() && ctx.Err() == nil; rate *= growth {
 			achieved, p50 := s.rise(ctx, clients, rate)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			s.tell((float64(round)+0.5)/float64(s.Rounds), result.Figure(rate, "1/s")+" offered")
 			if least == 0 {
 				least = p50
@@ -172,6 +193,9 @@ func (s *scene) rise(ctx context.Context, clients []func(context.Context) error,
 	var times []float64
 	inTime := 0
 	for _, d := range open(ctx, clients, rate, time.Duration(s.Duration)) {
+		if cutOff(ctx, d) {
+			continue
+		}
 		if d.err != nil {
 			s.count("errors", 1)
 			continue
@@ -197,6 +221,9 @@ func (s *scene) bursts(ctx context.Context, clients []func(context.Context) erro
 			all := burst(ctx, clients)
 			last := time.Duration(0)
 			for _, d := range all {
+				if cutOff(ctx, d) {
+					continue
+				}
 				if d.err != nil {
 					s.count("errors", 1)
 					continue
@@ -204,7 +231,7 @@ func (s *scene) bursts(ctx context.Context, clients []func(context.Context) erro
 				last = max(last, d.at)
 				s.put("latency", "ns", "less", round, float64(d.took))
 			}
-			if last > 0 {
+			if last > 0 && ctx.Err() == nil {
 				s.put("burst", "ns", "less", round, float64(last))
 				s.put("throughput", "1/s", "more", round, float64(len(all))/last.Seconds())
 			}

@@ -65,14 +65,15 @@ func (s *scene) watchMemory(ctx context.Context) (most func() int64) {
 	return func() int64 { stop(); return <-found }
 }
 
-// used notes what was used between two moments of a round, and the most memory that was seen meanwhile.
-func (s *scene) used(round int, from, to use, peak int64) {
+// used notes what was used between two moments of a round, and the most memory that was seen meanwhile, which it gives; 0 is not known.
+func (s *scene) used(round int, from, to use, peak int64) int64 {
 	s.out.Settings["cpu"] = to.whose
 	of := float64(to.at.Sub(from.at)) * float64(runtime.NumCPU())
 	s.put("cpu", "percent", "less", round, min(100, 100*max(0, float64(to.cpu-from.cpu))/of))
 	if peak = max(peak, to.memory); peak > 0 {
 		s.put("memory", "bytes", "less", round, float64(peak))
 	}
+	return peak
 }
 
 // ownCPU is the CPU time that this process has had.

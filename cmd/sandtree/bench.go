@@ -30,6 +30,7 @@ type benchFlags struct {
 	out       string
 	list      bool
 	runtimes  int
+	rounds    int
 	target    targetFlags
 }
 
@@ -57,6 +58,7 @@ Ctrl-C, which ends what was started and writes what there is.`,
   sandtree bench --backend jail --out jail/
   sandtree bench --list --set full
   sandtree bench --scenario true --scenario start-cold
+  sandtree bench --set soak --rounds 240
   sandtree bench --set mine.toml --json | jq '.scenarios[].verdicts'
   sandtree bench compare before/ after/
   sandtree bench --target docker --container web
@@ -77,6 +79,7 @@ Ctrl-C, which ends what was started and writes what there is.`,
 	flags.StringVar(&f.out, "out", "", "write report.json, report.html and report.md into this `directory`")
 	flags.BoolVar(&f.list, "list", false, "list the scenarios of the set, and play none")
 	flags.IntVar(&f.runtimes, "runtimes", 0, "how many `runtimes` at the same time, in scenarios of several")
+	flags.IntVar(&f.rounds, "rounds", 0, "play each scenario in so many `rounds`; more may take more time than its limit; a round of the set soak is one minute")
 	f.target.flags(flags)
 	f.target.completes(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("set", cobra.FixedCompletions(bench.Sets(), cobra.ShellCompDirectiveDefault)) // or a file
@@ -129,7 +132,7 @@ func (a *app) bench(ctx context.Context, f benchFlags) error {
 	live := a.benchLive(t.About())
 	report, err := bench.Run(ctx, bench.Config{
 		Set: set, Target: t, Program: []string{program, "bench", "part"}, Version: version,
-		Runtimes: f.runtimes, Listener: live,
+		Runtimes: f.runtimes, Rounds: f.rounds, Listener: live,
 	})
 	err = errors.Join(err, t.Close(context.WithoutCancel(ctx)))
 	live.end()

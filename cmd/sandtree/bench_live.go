@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"text/tabwriter"
+	"time"
 
 	"golang.org/x/term"
 
@@ -14,20 +15,25 @@ import (
 	"github.com/sandtree/sandtree/bench/target"
 )
 
-// benchLive is the progress of a run on a terminal: a line for the scenario that is played, which is written over, and one
-// that stays for each that has ended. Elsewhere there is none.
+// benchLive is the progress of a run: on a terminal a line for the scenario that is played, which is written over, and one that
+// stays for each that has ended. Elsewhere, as in the log of a CI, the lines that stay, and one in every half a minute that says how far it is.
 type benchLive struct {
-	mu    sync.Mutex
-	w     io.Writer // nil: nothing is shown
-	fd    int
-	paint paint
-	shown bool // there is a line to be written over
+	mu       sync.Mutex
+	w        io.Writer // nil: nothing is shown
+	terminal bool
+	fd       int
+	paint    paint
+	shown    bool      // there is a line to be written over
+	last     time.Time // when a line was written that stays
 }
 
+const sayAgain = 30 * time.Second
+
 func (a *app) benchLive(about target.About) *benchLive {
-	l := &benchLive{paint: a.paint(a.call.Stderr)}
-	if fd, ok := terminal(a.call.Stderr); ok && !a.json {
-		l.w, l.fd = a.call.Stderr, fd
+	l := &benchLive{paint: a.paint(a.call.Stderr), last: time.Now()}
+	if !a.json {
+		l.w = a.call.Stderr
+		l.fd, l.terminal = terminal(a.call.Stderr)
 		fmt.Fprintf(l.w, "measuring %s\n", l.paint.bold(about.Name))
 		if about.Name == "local" && about.Kind == "backend" {
 			fmt.Fprintln(l.w, l.paint.dim(unisolated))
@@ -46,6 +52,12 @@ func (l *benchLive) Hear(e bench.Event) {
 	head := fmt.Sprintf("%2d/%d  %-16s ", e.Index+1, e.Of, e.Scenario)
 	if e.Result != nil {
 		l.line(head+l.outcome(*e.Result), true)
+		return
+	}
+	if !l.terminal {
+		if time.Since(l.last) >= sayAgain {
+			l.line(fmt.Sprintf("%s%3.0f %%  %s", head, 100*e.Done, e.Text), true)
+		}
 		return
 	}
 	const width = 20
@@ -89,6 +101,7 @@ func (l *benchLive) line(text string, stays bool) {
 	l.shown = !stays
 	if stays {
 		fmt.Fprintln(l.w)
+		l.last = time.Now()
 	}
 }
 

@@ -55,7 +55,10 @@ thresholds = ["p50 < 1ns"]
 `)
 	r := u.run("bench", "--set", "mine.toml", "--out", "found", "--scenario", "short").want(t, 0, "short", "all 2 targets held")
 	if strings.Contains(r.err, "\x1b") || strings.Contains(r.err, "█") {
-		t.Errorf("there is progress where there is no terminal: %q", r.err)
+		t.Errorf("there is a bar where there is no terminal: %q", r.err)
+	}
+	if !strings.Contains(r.err, " 1/1  short ") {
+		t.Errorf("what has ended is not told: %q", r.err)
 	}
 	for _, name := range []string{"report.json", "report.html", "report.md"} {
 		if info, err := os.Stat(filepath.Join(u.home, "found", name)); err != nil || info.Size() == 0 {
@@ -108,6 +111,7 @@ func TestBenchRefuses(t *testing.T) {
 		{[]string{"--set", "swift"}, 3, "quick"},
 		{[]string{"--set", "quick", "--set", "full"}, 2, "one set"},
 		{[]string{"--scenario", "dance"}, 3, "--list"},
+		{[]string{"--rounds", "-1"}, 2, "from 1 on"},
 		{[]string{"--backend", "moon"}, 2, "jail"},
 		{[]string{"--target", "moon"}, 2, "openhands"},
 		{[]string{"--target", "openhands"}, 2, "--url"},

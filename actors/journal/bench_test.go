@@ -50,12 +50,16 @@ func BenchmarkAppendTogether(b *testing.B) {
 	defer j.Close()
 	const writers = 100
 	body := make(json.RawMessage, 400)
+	var leases [writers]Lease
+	for w := range leases {
+		leases[w] = acquire(b, j, sandbox.ID(fmt.Sprint("r", w)))
+	}
+	b.ResetTimer() // a hundred leases take as long as thousands of records
 	defer cpu(b)()
 	var wg sync.WaitGroup
 	var left atomic.Int64
 	left.Store(int64(b.N))
-	for w := range writers {
-		l := acquire(b, j, sandbox.ID(fmt.Sprint("r", w)))
+	for _, l := range leases {
 		wg.Go(func() {
 			for left.Add(-1) >= 0 {
 				if _, err := j.Append(b.Context(), l.ID(), l.Epoch(), Record{Type: TypeAction, ActionID: sandbox.NewActionID(), Body: body}); err != nil {

@@ -83,7 +83,7 @@ soak: setup ## 10,000 commands and 32 sessions are exact (1 minute), 100,000 lea
 bench: setup ## speed as ratios to the bare machine, measured in one run; fails beyond the stated bounds
 	@.ci/bench
 
-micro: ## hot pieces against the base commit, as ratios; fails where one has become slower by a quarter, twice
+micro: ## hot pieces against the base commit, as ratios; fails where one has become slower by a fifth, twice
 	@.ci/micro
 
 setup:

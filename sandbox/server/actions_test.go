@@ -76,7 +76,7 @@ func TestActionsTakeTurnsInOrder(t *testing.T) {
 // await waits for a file that a command makes. Commands have no other way to tell that they have begun.
 func (b *box) await(name string) {
 	b.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(b.dir, name)); err == nil {
 			return
 		}
@@ -352,7 +352,7 @@ func TestAnUploadIsFencedInTheMiddle(t *testing.T) {
 		if _, err := send.Write([]byte("A=1")); err != nil { // taken by the client, and so on its way
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) { // its epoch tells that it has come
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // its epoch tells that it has come
 			if status, _ := b.do("POST", wire.PathLease, "", wire.HeaderEpoch, older); status == http.StatusConflict {
 				break
 			} else if time.Now().After(deadline) {

@@ -96,7 +96,7 @@ func TestOpenHandsCommandLine(t *testing.T) {
 		}
 	}()
 	url := "http://127.0.0.1:" + strconv.Itoa(port)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) { // as their client does, but oftener
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) { // as their client does, but oftener
 		if r, err := http.Get(url + "/alive"); err == nil {
 			r.Body.Close()
 			if r.StatusCode == http.StatusOK {

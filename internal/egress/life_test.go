@@ -217,7 +217,7 @@ func TestReplaced(t *testing.T) {
 		}
 		break
 	}
-	before.SetDeadline(time.Now().Add(10 * time.Second))
+	before.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := r.ReadByte(); err == nil || err == io.EOF || os.IsTimeout(err) {
 		t.Errorf("an earlier connection: %v, want a reset", err)
 	}
@@ -234,7 +234,7 @@ func TestReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := c.Write(ask(typeA, "allowed", "test")); err != nil {
 		t.Fatal(err)
 	}
@@ -427,7 +427,7 @@ func exchange(c net.Conn, rate int64, got chan<- float64) {
 	begun := time.Now()
 	n, _ := io.CopyN(io.Discard, c, bytes)
 	got <- float64(n) * 8 / time.Since(begun).Seconds() / 1e6
-	c.(*net.TCPConn).SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.(*net.TCPConn).SetReadDeadline(time.Now().Add(time.Minute))
 	c.(*net.TCPConn).SetWriteDeadline(time.Now()) // enough sent
 	<-sent
 	c.(*net.TCPConn).CloseWrite()

@@ -394,7 +394,7 @@ func TestInterruptWhileReading(t *testing.T) {
 		if o.exit != -1 {
 			t.Fatalf("%+v", o)
 		}
-		o = do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, 20*time.Second)
+		o = do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, time.Minute)
 		// The key flushes what the terminal has not passed on yet, so that a line may be cut, or ^C stand anywhere.
 		printed := strings.Replace(o.content, "^C", "", 1)
 		lines := strings.Repeat("a part\n", 10)

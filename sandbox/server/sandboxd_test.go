@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -71,7 +70,7 @@ func TestTheCommandLine(t *testing.T) {
 // The command line of OpenHands' launchers, with flags of versions to come.
 func TestOpenHandsCommandLine(t *testing.T) {
 	need.Tool(t, "bash")
-	port := freePort(t)
+	port := need.Port(t)
 	dir := t.TempDir()
 	me := os.Getenv("USER")
 	if me == "" {
@@ -131,16 +130,6 @@ func TestOpenHandsCommandLine(t *testing.T) {
 		t.Error(got)
 	}
 	http.DefaultClient.CloseIdleConnections()
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
 }
 
 func TestTheSocketIsForItsUserOnly(t *testing.T) {

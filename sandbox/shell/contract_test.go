@@ -194,7 +194,7 @@ func TestLateCompletion(t *testing.T) {
 }
 
 func TestTypedInput(t *testing.T) {
-	s := start(t, Config{NoChange: 150 * time.Millisecond})
+	s := start(t, Config{NoChange: 2 * time.Second}) // in which the others answer
 	o := do(t, s, sandbox.RunArgs{Command: `read -p "Enter name: " name && echo "Hello $name"`}, 0)
 	want(t, o, "Enter name:", "", -1)
 	o = input(t, s, "John")
@@ -223,10 +223,10 @@ func TestTypedInput(t *testing.T) {
 }
 
 func TestHereDocumentLineByLine(t *testing.T) {
-	s := start(t, Config{NoChange: 50 * time.Millisecond})
+	s := start(t, Config{NoChange: time.Second})
 	o := do(t, s, sandbox.RunArgs{Command: "cat << EOF"}, 0)
 	want(t, o, "", "", -1)
-	wantSuffix(t, o, "\n[The command has no new output after 0.05 seconds.")
+	wantSuffix(t, o, "\n[The command has no new output after 1 seconds.")
 	o = do(t, s, sandbox.RunArgs{Command: "ls"}, 0)
 	wantSuffix(t, o, "\n[Your command \"ls\" is NOT executed.")
 	for _, line := range []string{"line 1", "line 2"} {

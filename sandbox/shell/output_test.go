@@ -83,7 +83,7 @@ func TestStream(t *testing.T) {
 		t.Errorf("%+v %v %q", o, err, r.got)
 	}
 	// What came while nobody listened comes first.
-	do(t, s, sandbox.RunArgs{Command: "echo told; read x; echo untold >&2; read y; echo heard"}, 100*time.Millisecond)
+	shows(t, s, sandbox.RunArgs{Command: "echo told; read x; echo untold >&2; read y; echo heard"}, "told")
 	if err := s.sh.press([]byte("a\r")); err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func TestPipesInput(t *testing.T) {
 	}
 	for range 2 { // what one has ended, the next one has anew
 		soft("cat; echo end")
-		if o := do(t, s, sandbox.RunArgs{Command: "hello ", IsInput: true}, 100*time.Millisecond); o.exit != -1 || o.content != "hello " {
+		if o := shows(t, s, sandbox.RunArgs{Command: "hello ", IsInput: true}, "hello "); o.exit != -1 || o.content != "hello " {
 			t.Errorf("%+v", o)
 		}
 		if o := input(t, s, "C-d"); o.exit != 0 || o.content != "end" {

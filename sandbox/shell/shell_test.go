@@ -3,6 +3,7 @@ package shell
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +66,18 @@ func run(t testing.TB, s *Session, command string, exit int) seen {
 	o := do(t, s, sandbox.RunArgs{Command: command, Blocking: true}, time.Minute)
 	if o.exit != exit {
 		t.Fatalf("%q: exit code %d, want %d; content %q", command, o.exit, exit, o.content)
+	}
+	return o
+}
+
+// shows runs a command that prints text and then waits, and gives what was seen once the text was.
+func shows(t testing.TB, s *Session, a sandbox.RunArgs, text string) seen {
+	t.Helper()
+	o := do(t, s, a, 100*time.Millisecond)
+	for until := time.Now().Add(time.Minute); o.exit == -1 && !strings.Contains(o.content, text) && time.Now().Before(until); {
+		before := o.content
+		o = do(t, s, sandbox.RunArgs{}, 100*time.Millisecond)
+		o.content = before + o.content
 	}
 	return o
 }

@@ -42,14 +42,14 @@ func homeOf(dir string, id sandbox.ID) string { return filepath.Join(dir, "local
 func TestWhatAKilledProcessHasLeftIsCollected(t *testing.T) {
 	leak.Check(t)
 	dir := stateDir(t)
-	h := startHolder(t, dir) // of "a"
+	h := startHolder(t, dir, 5*time.Second) // of "a"
 	s := openSystem(t, dir, nil)
 	mine := openRuntime(t, s, sandbox.Spec{ID: "a.b"}) // which begins as the other does
 	h.begun(t, s)
 	expectVerdict(t, "while its process lives", collect(t, s, Rule{Only: true})["a"], actors.Held)
 
 	stop(t, h, "STOP")
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if collect(t, s, Rule{Only: true})["a"].Verdict != actors.Held { // nothing tells of a lease that lapses
 			break
 		}

@@ -14,7 +14,7 @@ import (
 // warm waits until so many are warm.
 func warm(t testing.TB, s *System, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if all := s.Pools(); len(all) == 1 && all[0].Warm == n {
 			return
 		} else if time.Now().After(deadline) {

@@ -83,7 +83,7 @@ func (w *watch) of(id sandbox.ID) (words []string) {
 // until waits until the runtime has gone through n of the given statuses.
 func (w *watch) until(t testing.TB, id sandbox.ID, word string, n int) {
 	t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		have := 0
 		for _, s := range w.of(id) {
@@ -213,7 +213,7 @@ func TestLifeOfARuntime(t *testing.T) {
 // expectEvents compares the types of the events on record, and sees that their numbers have no gap.
 func expectEvents(t testing.TB, s *System, id sandbox.ID, want string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var types []string
 	n := len(strings.Fields(want))

@@ -84,7 +84,7 @@ func TestLoggedWakesSubscribers(t *testing.T) {
 	path := temp(t)
 	j, other := open(t, path), open(t, path)
 	l := acquire(t, j, "a")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, from := range []*Journal{j, other} {
@@ -153,7 +153,7 @@ func TestSideFileOfTheDeadIsTakenIn(t *testing.T) {
 func TestFollowersSeeWhatTheDeadHaveLogged(t *testing.T) {
 	path := temp(t)
 	j := open(t, path)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for round := range 10 {
 		c := spawn(t, path, "log")
@@ -211,7 +211,7 @@ func TestFollowersSeeWhatTheDeadHaveLogged(t *testing.T) {
 func TestTakeOverFromOneThatLives(t *testing.T) {
 	path := temp(t)
 	j, other := open(t, path), open(t, path)
-	l, err := j.Acquire(t.Context(), "a", "me", 50*time.Millisecond)
+	l, err := j.Acquire(t.Context(), "a", "me", 2*time.Second) // in which what follows is logged
 	if err != nil {
 		t.Fatal(err)
 	}

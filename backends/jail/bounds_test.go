@@ -101,10 +101,11 @@ func TestPause(t *testing.T) {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	if err := again.Stop(t.Context(), 10*time.Second); err != nil {
+	const grace = 5 * time.Minute
+	if err := again.Stop(t.Context(), grace); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(begun); took > 8*time.Second {
+	if took := time.Since(begun); took > grace/2 { // it was not asked to stop while it was frozen
 		t.Errorf("to stop it took %v", took)
 	}
 	if err := p.Resume(t.Context()); sandbox.CodeOf(err) != sandbox.NotFound {

@@ -52,7 +52,7 @@ func TestDisk(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
-	for until := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) { // the kernel lets go of it by and by
+	for until := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) { // the kernel lets go of it by and by
 		left := loops(t, dir)
 		if len(left) == 0 {
 			return

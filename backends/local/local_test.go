@@ -479,7 +479,7 @@ func TestRemoveEndsNotedSessions(t *testing.T) {
 	}
 	select {
 	case <-ended:
-	case <-time.After(time.Second):
+	case <-time.After(time.Minute):
 		t.Error("it goes on")
 		cmd.Process.Kill()
 		<-ended

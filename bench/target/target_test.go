@@ -179,12 +179,7 @@ func TestOpenHands(t *testing.T) {
 // serve starts a sandboxd as launchers of OpenHands do, on a port.
 func serve(t *testing.T) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	port := need.Port(t)
 	dir := t.TempDir()
 	cmd := exec.Command(sandboxdtest.Binary(t), strconv.Itoa(port), "--working-dir", dir)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "SESSION_API_KEY=the key"}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"github.com/sandtree/sandtree/testing/need"
 	"io"
 	"net"
 	"net/http"
@@ -29,11 +31,11 @@ func get(t *testing.T, url string) string {
 
 func TestRunShowsItsMetrics(t *testing.T) {
 	u := newUser(t)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	address := fmt.Sprintf("127.0.0.1:%d", need.Port(t))
+	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := ln.Addr().String()
 	u.run("run", "--metrics", address, "true").want(t, 125).wantErr(t, address, "in use")
 	u.run("--set", "metrics.address="+address, "run", "echo x").want(t, 0, "x") // the configuration's is another's
 	u.run("run", "--metrics", "0.0.0.0:0", "--pprof", "true").want(t, 125).wantErr(t, "loopback")

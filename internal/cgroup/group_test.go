@@ -45,7 +45,7 @@ func TestGroup(t *testing.T) {
 	defer cmd.Process.Kill()
 	for _, dir := range g.Dirs() {
 		got := members(t, dir)
-		for until := time.Now().Add(time.Second); len(got) > 1 && time.Now().Before(until); got = members(t, dir) {
+		for until := time.Now().Add(time.Minute); len(got) > 1 && time.Now().Before(until); got = members(t, dir) {
 			time.Sleep(time.Millisecond) // the thread that started it is on its way out
 		}
 		if len(got) != 1 {

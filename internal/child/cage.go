@@ -94,10 +94,17 @@ func (c *Cage) inhabitants() ([]reap.Proc, error) {
 	if len(ours) == 0 {
 		return nil, nil
 	}
+	begun := reap.Ticks()
 	family, err := families(ours)
 	var found []reap.Proc
 	for pid, start := range family {
-		if p, err := reap.Stat(pid); err == nil && p.Start >= start && !ended(pid) {
+		p, err := reap.Stat(pid)
+		if err != nil || p.Start < start || ended(pid) {
+			continue
+		}
+		// One that was found may have ended since, and its number be another's, who is younger than the look.
+		_, member := ours[p.SID]
+		if _, descends := family[p.PPID]; member || descends || p.Start < begun {
 			found = append(found, p)
 		}
 	}

@@ -51,13 +51,13 @@ func pair(t testing.TB) (int, *net.UnixConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fds[0]); c.Close() })
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	return fds[0], c.(*net.UnixConn)
 }
 
 func accept(t testing.TB, l net.Listener) net.Conn {
 	t.Helper()
-	l.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
+	l.(*net.TCPListener).SetDeadline(time.Now().Add(time.Minute))
 	c, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func outside(t *testing.T, control *net.UnixConn) {
 	line(c, "proxy")
 	c.Close()
 	b := make([]byte, 64)
-	dns.SetDeadline(time.Now().Add(10 * time.Second))
+	dns.SetDeadline(time.Now().Add(time.Minute))
 	n, from, err := dns.ReadFrom(b)
 	if err != nil || string(b[:n]) != "question" {
 		t.Errorf("read %q, %v", b[:n], err)

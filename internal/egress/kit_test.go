@@ -96,7 +96,7 @@ func (w *world) hear(c sandbox.Connection) {
 // wait returns the first thing heard that is like like: of its kind, with its name, address and cause where it has them.
 func (w *world) wait(like sandbox.Connection) sandbox.Connection {
 	w.t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		w.mu.Lock()
 		i := slices.IndexFunc(w.heard, func(c sandbox.Connection) bool {
@@ -166,7 +166,7 @@ func (w *world) tunnel(door, to string) (net.Conn, *bufio.Reader, int, string) {
 		return nil, nil, 0, err.Error()
 	}
 	w.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: allowed.test\r\n\r\n", to)
 	r := bufio.NewReader(c)
 	a, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect})

@@ -217,7 +217,7 @@ func TestReplaced(t *testing.T) {
 		}
 		break
 	}
-	before.SetDeadline(time.Now().Add(10 * time.Second))
+	before.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := r.ReadByte(); err == nil || err == io.EOF || os.IsTimeout(err) {
 		t.Errorf("an earlier connection: %v, want a reset", err)
 	}
@@ -234,7 +234,7 @@ func TestReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := c.Write(ask(typeA, "allowed", "test")); err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +397,8 @@ func TestRate(t *testing.T) {
 	got := make(chan float64, 2)
 	w.server(func(c net.Conn) { exchange(c, rate, got) }, "allowed.test")
 	door, _ := w.doors(w.proxy(Config{Limits: sandbox.Limits{Network: rate}}))
-	for round := range 3 {
+	var upMost, downMost float64 // of a machine that has more to do than it can, too little time may come at any moment
+	for round := range 8 {
 		c, _, _, _ := w.tunnel(door, "allowed.test:1")
 		exchange(c, rate, got)
 		up, down := <-got, <-got
@@ -406,10 +407,10 @@ func TestRate(t *testing.T) {
 		if max(up, down) > 21 {
 			t.Fatal("want at most 20 within 5 %")
 		}
-		if min(up, down) > 19 {
+		if upMost, downMost = max(upMost, up), max(downMost, down); min(upMost, downMost) > 19 {
 			return
 		}
-		if round == 2 {
+		if round == 7 {
 			t.Error("want at least 20 within 5 %")
 		}
 	}
@@ -427,7 +428,7 @@ func exchange(c net.Conn, rate int64, got chan<- float64) {
 	begun := time.Now()
 	n, _ := io.CopyN(io.Discard, c, bytes)
 	got <- float64(n) * 8 / time.Since(begun).Seconds() / 1e6
-	c.(*net.TCPConn).SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.(*net.TCPConn).SetReadDeadline(time.Now().Add(time.Minute))
 	c.(*net.TCPConn).SetWriteDeadline(time.Now()) // enough sent
 	<-sent
 	c.(*net.TCPConn).CloseWrite()

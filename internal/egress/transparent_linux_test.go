@@ -124,12 +124,12 @@ func TestTransparentIsCut(t *testing.T) {
 	w.server(echo)
 	p := w.proxy(Config{})
 	w.inside(p, func() error {
-		c, err := net.DialTimeout("tcp", public.String()+":80", 10*time.Second)
+		c, err := net.DialTimeout("tcp", public.String()+":80", time.Minute)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.SetDeadline(time.Now().Add(time.Minute))
 		fmt.Fprintln(c, "hello")
 		r := bufio.NewReader(c)
 		if line, err := r.ReadString('\n'); line != "hello\n" {
@@ -150,7 +150,7 @@ func BenchmarkTransparent(b *testing.B) {
 	w := newWorld(b)
 	w.server(echo)
 	p := w.proxy(Config{Limits: sandbox.Limits{Network: -1}})
-	open := func() (net.Conn, error) { return net.DialTimeout("tcp", public.String()+":80", 10*time.Second) }
+	open := func() (net.Conn, error) { return net.DialTimeout("tcp", public.String()+":80", time.Minute) }
 	b.Run("connection", func(b *testing.B) {
 		w.inside(p, func() error {
 			line := []byte("hello")

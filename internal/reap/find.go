@@ -2,8 +2,11 @@ package reap
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -82,30 +85,43 @@ func InSessions(leaders []Proc) Finder {
 	}
 }
 
-// Descendants finds the children of the process and theirs, to the last.
+// Descendants finds the children of the process and theirs, to the last. It is the process that has the number now: once it is
+// gone there are none, whoever has its number by then.
 func Descendants(pid int) Finder {
+	root, err := Stat(pid)
+	if errors.Is(err, fs.ErrNotExist) {
+		return func() ([]Proc, error) { return nil, nil }
+	} else if err != nil {
+		return func() ([]Proc, error) { return nil, err }
+	}
 	return func() ([]Proc, error) {
 		all, err := list() // a dead process still stands between its children and us until it is reaped
 		if err != nil {
 			return nil, err
 		}
-		below := map[int]bool{pid: true}
-		for grown := true; grown; {
-			grown = false
-			for _, p := range all {
-				if below[p.PPID] && !below[p.PID] {
-					below[p.PID], grown = true, true
-				}
-			}
+		if now, err := Stat(pid); err != nil || now.Start != root.Start {
+			return nil, nil
 		}
-		found := all[:0]
+		return slices.DeleteFunc(below(root, all), func(p Proc) bool { return p.dead || p.PID == os.Getpid() }), nil
+	}
+}
+
+// below gives those of all that descend from root. Nobody is older than his parent, nor than whom he falls to when that ends:
+// where one seems to be, the parent was another when he was looked at, whose number has been taken meanwhile.
+func below(root Proc, all []Proc) []Proc {
+	family := map[int]uint64{root.PID: root.Start} // start by number
+	var found []Proc
+	for grown := true; grown; {
+		grown = false
 		for _, p := range all {
-			if below[p.PID] && p.PID != pid && p.PID != os.Getpid() && !p.dead {
+			start, ours := family[p.PPID]
+			if _, known := family[p.PID]; ours && !known && p.Start >= start {
+				family[p.PID], grown = p.Start, true
 				found = append(found, p)
 			}
 		}
-		return found, nil
 	}
+	return found
 }
 
 // InCgroup finds the processes in the cgroup with that directory and in those below it, in either version of cgroups.

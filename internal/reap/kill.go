@@ -70,14 +70,19 @@ func (k *killer) stopAll() ([]Proc, error) {
 				continue
 			}
 			stopped[p.name()], fresh = true, true
-			if fd := open(p); fd >= 0 {
-				_ = unix.PidfdSendSignal(fd, unix.SIGSTOP, nil, 0) // whatever is wrong, end will see it
-				unix.Close(fd)
-			}
+			Signal(p, unix.SIGSTOP) // whatever is wrong, end will see it
 		}
 		if !fresh {
 			return kept, nil
 		}
+	}
+}
+
+// Signal sends s to p, and to nobody if that has ended.
+func Signal(p Proc, s unix.Signal) {
+	if fd := open(p); fd >= 0 {
+		_ = unix.PidfdSendSignal(fd, s, nil, 0)
+		unix.Close(fd)
 	}
 }
 

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Proc is one process as /proc shows it. PID and Start together name it for ever: a number comes again, a start does not.
@@ -24,6 +27,13 @@ type name struct {
 }
 
 func (p Proc) name() name { return name{p.PID, p.Start} }
+
+// Ticks is now, in the unit of Start, which is 10 ms wherever Go runs (USER_HZ).
+func Ticks() uint64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t)
+	return uint64(t.Nano() / (10 * time.Millisecond).Nanoseconds())
+}
 
 // Stat reads the process with that number. The error is fs.ErrNotExist if there is none.
 func Stat(pid int) (Proc, error) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,16 +32,21 @@ func start(t *testing.T, mark, script string, setsid bool) (*exec.Cmd, []int) {
 		t.Fatal(err)
 	}
 	pids := []int{cmd.Process.Pid}
+	var procs []Proc // whose numbers others may have by the end
 	for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "ready"; {
 		pid, err := strconv.Atoi(lines.Text())
 		if err != nil {
 			t.Fatalf("the script said %q", lines.Text())
 		}
 		pids = append(pids, pid)
+		if p, err := Stat(pid); err == nil {
+			procs = append(procs, p)
+		}
 	}
 	t.Cleanup(func() {
-		for _, pid := range pids {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+		_ = cmd.Process.Kill()
+		for _, p := range procs {
+			Signal(p, syscall.SIGKILL)
 		}
 		_ = cmd.Wait()
 	})
@@ -53,7 +59,7 @@ func alive(pid int) bool {
 }
 
 func bounded(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // to look through /proc takes a busy machine a second
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -298,7 +304,7 @@ func TestAdoptReapsOrphansOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) { // nothing tells of a reaped stranger
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) { // nothing tells of a reaped stranger
 		if _, err := Stat(orphan); err != nil {
 			break
 		}
@@ -326,5 +332,43 @@ func TestChildrenBothWays(t *testing.T) {
 		if !found {
 			t.Errorf("%s: %v does not have %d", name, procs, pids[0])
 		}
+	}
+}
+
+// What seems to be older than its parent descends from somebody else, who had the number before.
+func TestBelow(t *testing.T) {
+	root := Proc{PID: 10, PPID: 1, Start: 50}
+	all := []Proc{root, {PID: 30, PPID: 20, Start: 70}, {PID: 20, PPID: 10, Start: 60}, {PID: 21, PPID: 10, Start: 50},
+		{PID: 31, PPID: 20, Start: 59}, {PID: 40, PPID: 31, Start: 80}, {PID: 11, PPID: 1, Start: 90}}
+	var got []int
+	for _, p := range below(root, all) {
+		got = append(got, p.PID)
+	}
+	slices.Sort(got)
+	if want := []int{20, 21, 30}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// Once a process has ended nobody descends from it, and no signal meant for it reaches who has its number.
+func TestNumbersTaken(t *testing.T) {
+	_, pids := start(t, "taken", "sleep 1000 & echo $!", true)
+	find, p := Descendants(pids[0]), stat(t, pids[0])
+	if procs, err := find(); len(procs) == 0 || err != nil {
+		t.Errorf("descendants %v, %v", procs, err)
+	}
+	p.Start-- // as if it had taken the number of another
+	Signal(p, syscall.SIGKILL)
+	if !alive(pids[0]) {
+		t.Error("a signal has reached another")
+	}
+	if n, err := Kill(bounded(t), Marked("REAP_TEST", "taken")); n < 2 || err != nil {
+		t.Errorf("killed %d, %v", n, err)
+	}
+	if procs, err := find(); len(procs) != 0 || err != nil {
+		t.Errorf("it has ended, and has descendants %v, %v", procs, err)
+	}
+	if procs, err := Descendants(1 << 22)(); len(procs) != 0 || err != nil { // no kernel has so high a number
+		t.Errorf("nobody has descendants %v, %v", procs, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -39,15 +40,26 @@ func FuzzGlob(f *testing.F) {
 	f.Add("d", "*")
 	s, _ := fuzzTree(f)
 	f.Fuzz(func(t *testing.T, path, pattern string) {
-		begun := time.Now()
+		begun := worked(t)
 		found, _, err := s.Glob(t.Context(), GlobOptions{Path: path, Pattern: pattern, Hidden: true, Limit: 100})
 		if err == nil && strings.Contains(strings.Join(found, " "), "secret") {
 			t.Errorf("%q below %q finds %q", pattern, path, found)
 		}
-		if d := time.Since(begun); d > 5*time.Second {
+		if d := worked(t) - begun; d > 5*time.Second {
 			t.Errorf("%q takes %v", pattern, d)
 		}
 	})
+}
+
+// worked is how long this process has had a processor, which does nothing beside a fuzzed call: how long that waits for one is up
+// to the machine.
+func worked(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func FuzzIgnore(f *testing.F) {

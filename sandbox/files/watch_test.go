@@ -41,7 +41,7 @@ func watchIt(t *testing.T, s *Store, path string, recursive bool) *eye {
 		cancel()
 		select {
 		case <-e.ended:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the watch does not end")
 		}
 	})
@@ -71,7 +71,7 @@ func (e *eye) sees(want string) (before []string) {
 				return before
 			}
 			before = append(before, got)
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			e.t.Fatalf("no %q; before that: %q", want, before)
 		}
 	}
@@ -179,7 +179,7 @@ func TestWatchMissesNothing(t *testing.T) {
 			if ev.Type == "created" {
 				delete(want, ev.Path)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("missed %d: %v", len(want), want)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ type process struct {
 	gone                  chan struct{} // closed when all processes have ended
 	dead                  chan struct{} // closed when the goroutines have ended too
 	stopped               sync.Once
+	put                   atomic.Pointer[string] // why we put an end to it; nil if we did not
 	closeErr              error
 
 	sending sync.Mutex // order: sending, mu
@@ -110,6 +112,8 @@ func (p *process) explain(ctx context.Context, err error) error {
 // ending says how the program ended.
 func (p *process) ending() string {
 	switch e := p.child.Exit(); {
+	case e.Signal == syscall.SIGKILL && p.put.Load() != nil:
+		return *p.put.Load()
 	case e.Signal == syscall.SIGKILL:
 		return "it was killed (SIGKILL), as the system does when memory runs out"
 	case e.Signal != 0:

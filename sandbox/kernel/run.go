@@ -96,14 +96,20 @@ const (
 	// interrupted at the wrong moment gets none.
 	replyGrace = time.Second
 	// idleGrace is how long after the answer, and after the last of the output, the end of the output is waited for. A
-	// kernel that prints faster than it is read may lose some, the end too; ours does not.
-	idleGrace = 5 * time.Second
+	// kernel that prints faster than it is read may lose some, the end too; ours does not, but one message of 40 MB takes a busy
+	// machine longer.
+	idleGrace     = 5 * time.Second
+	idleGraceOurs = time.Minute
 )
 
 // wait waits for the end of the cell.
 func (r *run) wait(ctx context.Context, p *process) error {
 	c := r.cell
 	replied := c.replied
+	grace := idleGrace
+	if p.launch.prog.ours {
+		grace = idleGraceOurs
+	}
 	var late <-chan time.Time
 	for {
 		select {
@@ -115,10 +121,10 @@ func (r *run) wait(ctx context.Context, p *process) error {
 			}
 			return nil
 		case <-replied:
-			replied, late = nil, time.After(idleGrace)
+			replied, late = nil, time.After(grace)
 		case <-c.moved:
 			if late != nil {
-				late = time.After(idleGrace)
+				late = time.After(grace)
 			}
 		case <-late:
 			return nil

@@ -32,16 +32,22 @@ func (p *process) read(from *peer, take func(message)) {
 	}
 }
 
+// endTime is how long a kernel that has closed a connection may take to end: a Python takes tenths of a second, on a machine that
+// has more to do than it can some seconds.
+const endTime = 15 * time.Second
+
 // lose ends a kernel that has closed a connection. One that is ending does that too, and is given the time for it.
 func (p *process) lose(err error) {
+	why := "what it said was no message of a kernel, and so it was killed"
 	if !errors.Is(err, errProtocol) {
-		const grace = 2 * time.Second
 		select {
 		case <-p.child.Done():
 			return
-		case <-time.After(grace):
+		case <-time.After(endTime):
+			why = "it closed a connection and did not end, and so it was killed"
 		}
 	}
+	p.put.Store(&why)
 	_ = p.child.Signal(syscall.SIGKILL, false)
 }
 

@@ -66,7 +66,7 @@ func TestServersThatAskTheirClient(t *testing.T) {
 	for act, times := range map[string]int{"asking": len(asked), "asking by its answer": 1} {
 		t.Run(act, func(t *testing.T) {
 			h := open(t, acting(t, "a", act))
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			var got string
 			for _, path := range []string{"/sse", "/mcp"} {

@@ -68,7 +68,7 @@ func TestNewsReachThoseWhoWantThem(t *testing.T) {
 					select {
 					case n := <-news:
 						got[n] = true
-					case <-time.After(30 * time.Second):
+					case <-time.After(time.Minute):
 						t.Fatalf("only %v came", got)
 					}
 				}

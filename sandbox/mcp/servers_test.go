@@ -68,18 +68,27 @@ func tools(name string) *sdk.Server {
 		os.Exit(3)
 		return nil, nil, nil
 	})
-	var givenUp atomic.Int64
+	var waiting, givenUp atomic.Int64
+	goOn := make(chan struct{})
 	sdk.AddTool(s, &sdk.Tool{Name: "given_up"}, func(context.Context, *sdk.CallToolRequest, nothing) (*sdk.CallToolResult, any, error) {
 		return said(fmt.Sprint(givenUp.Load())), nil, nil
 	})
 	sdk.AddTool(s, &sdk.Tool{Name: "wait"}, func(ctx context.Context, _ *sdk.CallToolRequest, _ nothing) (*sdk.CallToolResult, any, error) {
+		waiting.Add(1)
 		select {
 		case <-ctx.Done():
 			givenUp.Add(1)
 			return nil, nil, ctx.Err()
-		case <-time.After(5 * time.Second):
+		case <-goOn:
 			return said("waited"), nil, nil
 		}
+	})
+	sdk.AddTool(s, &sdk.Tool{Name: "waiting"}, func(context.Context, *sdk.CallToolRequest, nothing) (*sdk.CallToolResult, any, error) {
+		return said(fmt.Sprint(waiting.Load())), nil, nil
+	})
+	sdk.AddTool(s, &sdk.Tool{Name: "go_on"}, func(context.Context, *sdk.CallToolRequest, nothing) (*sdk.CallToolResult, any, error) {
+		close(goOn)
+		return said("going on"), nil, nil
 	})
 	sdk.AddTool(s, &sdk.Tool{Name: "grow"}, func(context.Context, *sdk.CallToolRequest, nothing) (*sdk.CallToolResult, any, error) {
 		sdk.AddTool(s, &sdk.Tool{Name: "grown"}, func(context.Context, *sdk.CallToolRequest, nothing) (*sdk.CallToolResult, any, error) {
@@ -325,8 +334,8 @@ func TestReplaceKeepsWhatIsTheSame(t *testing.T) {
 		}
 		lost <- r
 	})
-	until(t, h, in(mcp.Ready))
-	time.Sleep(300 * time.Millisecond) // lets both calls reach their servers; nothing can be seen of that
+	says(t, h, "a_waiting", "1") // both calls have reached their servers
+	says(t, h, "b_waiting", "1")
 	for len(changed) > 0 {
 		<-changed
 	}
@@ -348,6 +357,7 @@ func TestReplaceKeepsWhatIsTheSame(t *testing.T) {
 	if got := text(call(t, s, "c_who", nil)); !strings.HasSuffix(got, " new") {
 		t.Errorf("c_who says %q", got)
 	}
+	call(t, s, "a_go_on", nil)
 	wg.Wait()
 	c.Env = map[string]string{actVariable: "plain", "WHOSE": "newer"}
 	if err := h.Replace([]mcp.Server{c}); err != nil {
@@ -370,7 +380,7 @@ func TestChangedListsArePassedOn(t *testing.T) {
 		for !slices.Contains(toolsOf(t, s), "grown") { // news of what the list had before may come late
 			select {
 			case <-changed:
-			case <-time.After(30 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("no news came")
 			}
 		}
@@ -381,14 +391,31 @@ func TestGivenUpCallIsCanceledThere(t *testing.T) {
 	h := open(t, acting(t, "a", "plain"))
 	s := connect(t, h, "/mcp", nil)
 	toolsOf(t, s)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if _, err := s.CallTool(ctx, &sdk.CallToolParams{Name: "wait"}); err == nil {
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.CallTool(ctx, &sdk.CallToolParams{Name: "wait"})
+		ended <- err
+	}()
+	says(t, h, "waiting", "1")
+	cancel()
+	if err := <-ended; err == nil {
 		t.Fatal("the call was not given up")
 	}
-	for deadline := time.Now().Add(30 * time.Second); native(t, h, "given_up") != "1"; time.Sleep(5 * time.Millisecond) {
+	says(t, h, "given_up", "1")
+}
+
+// says waits until a tool, which only tells of its server, says what is wanted.
+func says(t *testing.T, h *mcp.Hub, tool, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		got := native(t, h, tool)
+		if got == want {
+			return
+		}
 		if time.Now().After(deadline) {
-			t.Fatal("the server was not told")
+			t.Fatalf("%s says %q, want %q", tool, got, want)
 		}
 	}
 }

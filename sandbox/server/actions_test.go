@@ -52,7 +52,7 @@ func TestActionsTakeTurnsInOrder(t *testing.T) {
 	b := start(t, nil)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		b.native("first", run("touch begun; while ! [ -e go ]; do sleep 0.01; done; echo first >>log"))
+		b.native("first", sandbox.RunArgs{Command: "touch begun; while ! [ -e go ]; do sleep 0.01; done; echo first >>log", Blocking: true})
 	})
 	b.await("begun")
 	for i := range 5 {
@@ -76,7 +76,7 @@ func TestActionsTakeTurnsInOrder(t *testing.T) {
 // await waits for a file that a command makes. Commands have no other way to tell that they have begun.
 func (b *box) await(name string) {
 	b.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(b.dir, name)); err == nil {
 			return
 		}
@@ -104,7 +104,7 @@ func (b *box) read(name string) string {
 
 func TestOutputStreamsWhileItIsProduced(t *testing.T) {
 	b := start(t, nil)
-	r, err := b.client.Do(b.request("POST", wire.PathActions+"a", event(run("echo one; while ! [ -e go ]; do sleep 0.01; done; echo two"))))
+	r, err := b.client.Do(b.request("POST", wire.PathActions+"a", event(sandbox.RunArgs{Command: "echo one; while ! [ -e go ]; do sleep 0.01; done; echo two", Blocking: true})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestOutputStreamsWhileItIsProduced(t *testing.T) {
 
 func TestAClientThatGoesAwayChangesNothing(t *testing.T) {
 	b := start(t, nil)
-	r, err := b.client.Do(b.request("POST", wire.PathActions+"a", event(run("echo one; while ! [ -e go ]; do sleep 0.01; done; echo two"))))
+	r, err := b.client.Do(b.request("POST", wire.PathActions+"a", event(sandbox.RunArgs{Command: "echo one; while ! [ -e go ]; do sleep 0.01; done; echo two", Blocking: true})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +352,7 @@ func TestAnUploadIsFencedInTheMiddle(t *testing.T) {
 		if _, err := send.Write([]byte("A=1")); err != nil { // taken by the client, and so on its way
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) { // its epoch tells that it has come
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // its epoch tells that it has come
 			if status, _ := b.do("POST", wire.PathLease, "", wire.HeaderEpoch, older); status == http.StatusConflict {
 				break
 			} else if time.Now().After(deadline) {
@@ -475,7 +475,7 @@ func TestASilentActionSendsHeartbeats(t *testing.T) {
 // Everything that has an effect is refused while another is performed, not queued without bound.
 func TestTheQueueIsBounded(t *testing.T) {
 	b := start(t, nil)
-	hold, err := b.client.Do(b.request("POST", wire.PathActions+"hold", event(run("touch begun; while ! [ -e go ]; do sleep 0.01; done"))))
+	hold, err := b.client.Do(b.request("POST", wire.PathActions+"hold", event(sandbox.RunArgs{Command: "touch begun; while ! [ -e go ]; do sleep 0.01; done", Blocking: true})))
 	if err != nil {
 		t.Fatal(err)
 	}

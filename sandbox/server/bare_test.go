@@ -75,7 +75,7 @@ func TestBareRoot(t *testing.T) {
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	b.client = &http.Client{Transport: transport}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if r, err := b.client.Get("http://sandbox/alive"); err == nil {
 			r.Body.Close()
 			if r.StatusCode == http.StatusOK {

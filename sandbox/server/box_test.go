@@ -86,7 +86,7 @@ func begin(t testing.TB, change func(*server.Config)) *box {
 
 func (b *box) stop() {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.t.Context()), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.t.Context()), time.Minute)
 	defer cancel()
 	if err := b.Shutdown(ctx); err != nil {
 		b.t.Errorf("shutdown: %v", err)

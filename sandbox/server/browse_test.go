@@ -121,12 +121,7 @@ func TestBrowsingAsOpenHandsDoes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := free.Addr().(*net.TCPAddr).Port
-	free.Close()
+	port := need.Port(t)
 	if got := b.browsed(fmt.Sprintf(`{"action":"run","args":{"command":"python3 -m http.server %d > server.log 2>&1 &"}}`, port)); !strings.Contains(got.Content, "[1]") {
 		t.Errorf("%q has no job", got.Content)
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -200,14 +199,14 @@ func (b *box) received(id string) bool {
 
 func TestAnOrphanEnds(t *testing.T) {
 	need.Tool(t, "bash")
-	s := sandboxdtest.New(t, "--orphan-after", "400ms")
+	s := sandboxdtest.New(t, "--orphan-after", "2s") // of which a busy machine may take some before a request is there
 	s.Key = key
 	s.Start()
 	b := real(t, s)
 	// A client that waits for its action counts as there, and so does the one that renews.
-	b.native("a", run("sleep 0.8; sleep 1000 & echo done")).wantContent(t, "done")
-	for range 4 {
-		time.Sleep(200 * time.Millisecond)
+	b.native("a", run("sleep 2.5; sleep 1000 & echo done")).wantContent(t, "done")
+	for begun := time.Now(); time.Since(begun) < 2500*time.Millisecond; {
+		time.Sleep(100 * time.Millisecond)
 		if status, body := b.do("POST", wire.PathLease, ""); status != http.StatusNoContent {
 			t.Fatalf("%d %s", status, body)
 		}
@@ -231,7 +230,7 @@ func TestAnOrphanEnds(t *testing.T) {
 	}()
 	select {
 	case <-s.Ended():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the orphan lives")
 	}
 	close(stop)
@@ -240,7 +239,7 @@ func TestAnOrphanEnds(t *testing.T) {
 		t.Errorf("status %d\n%s", status, s.Log())
 	}
 	for _, p := range child {
-		if err := syscall.Kill(p.PID, 0); err == nil {
+		if now, err := reap.Stat(p.PID); err == nil && now.Start == p.Start {
 			t.Errorf("%d is there", p.PID)
 		}
 	}
@@ -256,7 +255,7 @@ func (s seen) wantContent(t testing.TB, suffix string) {
 // A client that has hung up does not keep the server, though its action runs.
 func TestAnOrphanEndsInTheMiddleOfAnAction(t *testing.T) {
 	need.Tool(t, "bash")
-	s := sandboxdtest.New(t, "--orphan-after", "300ms")
+	s := sandboxdtest.New(t, "--orphan-after", "2s")
 	s.Key = key
 	s.Start()
 	ctx, hangUp := context.WithCancel(t.Context())
@@ -266,7 +265,7 @@ func TestAnOrphanEndsInTheMiddleOfAnAction(t *testing.T) {
 		ended <- err
 	}()
 	real(t, s).await("begun")
-	time.Sleep(600 * time.Millisecond)
+	time.Sleep(2500 * time.Millisecond)
 	select {
 	case <-s.Ended():
 		t.Fatal("it ended while its client waited")
@@ -278,7 +277,7 @@ func TestAnOrphanEndsInTheMiddleOfAnAction(t *testing.T) {
 	}
 	select {
 	case <-s.Ended():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the orphan lives")
 	}
 }
@@ -292,7 +291,7 @@ func TestOrphanedProcessesAreReaped(t *testing.T) {
 	b := real(t, s)
 	b.native("a", run("for i in 1 2 3 4 5; do (setsid sleep 0.1 &); done; sleep 0.2; echo ok")).wantRun(t, 0, "ok")
 	for begun := time.Now(); zombies(t, s.PID()) > 0; time.Sleep(20 * time.Millisecond) { // nothing tells of a reaped stranger
-		if time.Since(begun) > 10*time.Second {
+		if time.Since(begun) > time.Minute {
 			t.Fatal("zombies are left")
 		}
 	}

@@ -40,7 +40,7 @@ func killReachesTools(t *testing.T, args ...string) {
 	if err := os.WriteFile(filepath.Join(bin, "openvscode-server"), fmt.Appendf(nil, fakeEditor, "echo Web UI available at http://localhost"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s.Env = append(s.Env, "TMPDIR="+temp, "PATH="+bin+":"+os.Getenv("PATH"), fmt.Sprintf("VSCODE_PORT=%d", freePort(t)))
+	s.Env = append(s.Env, "TMPDIR="+temp, "PATH="+bin+":"+os.Getenv("PATH"), fmt.Sprintf("VSCODE_PORT=%d", need.Port(t)))
 	s.Start()
 	b := real(t, s)
 	if b.token() == "" {

@@ -55,7 +55,7 @@ func TestACommandThatTakesTooMuchMemory(t *testing.T) {
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", dir+"/s")
 		}}}}
-	for until := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) { // nothing tells, without a descriptor of its own
+	for until := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) { // nothing tells, without a descriptor of its own
 		if r, err := b.client.Do(b.request("GET", "/alive", "")); err == nil {
 			r.Body.Close()
 			if r.StatusCode == http.StatusOK {

@@ -210,7 +210,7 @@ func TestActionsTakeTurnsInTheirLane(t *testing.T) {
 	b := start(t, nil)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		b.execute(`{"action":"run","args":{"command":"touch begun; while ! [ -e go ]; do sleep 0.01; done; echo x >>order"}}`)
+		b.execute(`{"action":"run","args":{"command":"touch begun; while ! [ -e go ]; do sleep 0.01; done; echo x >>order","blocking":true}}`)
 	})
 	b.await("begun")
 	wg.Go(func() {

@@ -7,12 +7,13 @@ import (
 
 	"github.com/sandtree/sandtree/sandbox/server"
 	"github.com/sandtree/sandtree/sandbox/wire"
+	"github.com/sandtree/sandtree/testing/need"
 )
 
 // Where no key is asked for, a page that the sandbox's own browser shows still commands nothing.
 func TestPagesOfStrangersCommandNothing(t *testing.T) {
 	b := start(t, func(c *server.Config) { c.Key = "" })
-	port := freePort(t)
+	port := need.Port(t)
 	for _, c := range []struct {
 		origin, path string
 		status       int

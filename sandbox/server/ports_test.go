@@ -81,7 +81,7 @@ func TestPortsAreListed(t *testing.T) {
 
 func TestPortsThatAreNone(t *testing.T) {
 	b := start(t, nil)
-	free := freePort(t)
+	free := need.Port(t)
 	for path, code := range map[string]sandbox.Code{
 		"/0/": sandbox.Invalid, "/65536/": sandbox.Invalid, "/x/": sandbox.Invalid, "/": sandbox.Invalid, "/080/": sandbox.Invalid, "/+80/": sandbox.Invalid,
 		fmt.Sprintf("/%d/", free):          sandbox.Unavailable,
@@ -104,7 +104,7 @@ func TestPortsThatAreNone(t *testing.T) {
 
 func TestAPortIsWaitedFor(t *testing.T) {
 	b := start(t, nil)
-	port := freePort(t)
+	port := need.Port(t)
 	told := make(chan int, 1)
 	go func() {
 		status, _ := b.do("GET", fmt.Sprintf("%s/%d?wait=20", wire.PathPorts, port), "")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -243,7 +244,7 @@ func TestSignals(t *testing.T) {
 func TestProcessesLeaveNothing(t *testing.T) {
 	b := start(t, nil)
 	const script = `{"command":"setsid sleep 1000 & sleep 1001 & echo $! $$; [ -n \"$1\" ] || wait"}`
-	var pids []string
+	var pids []reap.Proc
 	for _, id := range []string{"a", "b"} {
 		b.fetch("PUT", wire.PathProcesses+"/"+id, script, new(wire.Process))
 		for out := ""; !strings.HasSuffix(out, "\n"); {
@@ -257,20 +258,25 @@ func TestProcessesLeaveNothing(t *testing.T) {
 				out += string(f.Payload)
 			}
 			if strings.HasSuffix(out, "\n") {
-				pids = append(pids, strings.Fields(out)...)
+				for _, pid := range strings.Fields(out) {
+					p, err := reap.Stat(pidOf(t, pid+"."))
+					if err != nil {
+						t.Fatal(err)
+					}
+					pids = append(pids, p)
+				}
 			}
 		}
 	}
 	if status, _ := b.do("DELETE", wire.PathProcesses+"/a", ""); status != 204 {
 		t.Error(status)
 	}
-	gone := func(pids []string) {
+	gone := func(pids []reap.Proc) {
 		t.Helper()
-		for _, pid := range pids {
-			if p, err := reap.Stat(pidOf(t, pid+".")); err == nil {
-				if exe, err := os.Readlink("/proc/" + pid + "/exe"); err == nil {
-					t.Errorf("%+v is left: %s", p, exe)
-				}
+		for _, p := range pids {
+			exe, err := os.Readlink("/proc/" + strconv.Itoa(p.PID) + "/exe") // what is dead has none
+			if now, gone := reap.Stat(p.PID); err == nil && gone == nil && now.Start == p.Start {
+				t.Errorf("%+v is left: %s", p, exe)
 			}
 		}
 	}
@@ -313,7 +319,7 @@ func TestExecEndsWithItsClient(t *testing.T) {
 	}
 	pid := pidOf(t, strings.Fields(string(f.Payload))[0]+".")
 	r.Body.Close()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := reap.Stat(pid); err != nil {
 			return
 		}

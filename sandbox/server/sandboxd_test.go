@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -71,7 +70,7 @@ func TestTheCommandLine(t *testing.T) {
 // The command line of OpenHands' launchers, with flags of versions to come.
 func TestOpenHandsCommandLine(t *testing.T) {
 	need.Tool(t, "bash")
-	port := freePort(t)
+	port := need.Port(t)
 	dir := t.TempDir()
 	me := os.Getenv("USER")
 	if me == "" {
@@ -96,7 +95,7 @@ func TestOpenHandsCommandLine(t *testing.T) {
 		}
 	}()
 	url := "http://127.0.0.1:" + strconv.Itoa(port)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) { // as their client does, but oftener
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) { // as their client does, but oftener
 		if r, err := http.Get(url + "/alive"); err == nil {
 			r.Body.Close()
 			if r.StatusCode == http.StatusOK {
@@ -131,16 +130,6 @@ func TestOpenHandsCommandLine(t *testing.T) {
 		t.Error(got)
 	}
 	http.DefaultClient.CloseIdleConnections()
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
 }
 
 func TestTheSocketIsForItsUserOnly(t *testing.T) {

@@ -71,7 +71,7 @@ type Server struct {
 	recentBytes int
 	waiting     int // waiting or running
 	stopping    bool
-	starting    int // pid of the latest shell
+	starting    reap.Proc // the latest shell; it may have ended
 	listeners   []net.Listener
 
 	shut     sync.Once
@@ -197,8 +197,8 @@ func (s *Server) stopAccepting() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopping = true
-	if s.starting > 0 && !s.isReady() { // a shell takes as long to start as its user's files please
-		_ = syscall.Kill(s.starting, syscall.SIGKILL)
+	if s.starting.PID > 0 && !s.isReady() { // a shell takes as long to start as its user's files please
+		reap.Signal(s.starting, syscall.SIGKILL)
 	}
 	for _, ln := range s.listeners {
 		ln.Close()

@@ -151,9 +151,8 @@ func (s *Server) started(pid int) {
 		<-s.opened // when it is known that this one is not wanted
 	}
 	s.mu.Lock()
-	s.starting = pid
-	if s.stopping && !s.isReady() {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+	if s.starting = p; s.stopping && !s.isReady() {
+		reap.Signal(p, syscall.SIGKILL)
 	}
 	s.mu.Unlock()
 	s.note(pid, p, err)

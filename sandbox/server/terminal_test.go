@@ -30,7 +30,7 @@ func (b *box) terminal(query string) *typist {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	r := b.request("GET", wire.PathTerminal+query, "", "Connection", "Upgrade", "Upgrade", wire.UpgradeTerminal)
 	if err := r.Write(conn); err != nil {
 		b.t.Fatal(err)
@@ -121,7 +121,7 @@ func TestATerminalEndsWithItsClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	y.conn.Close()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) { // nothing tells
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) { // nothing tells
 		if now, err := reap.Stat(shell.PID); err != nil || now.Start != shell.Start {
 			return
 		}

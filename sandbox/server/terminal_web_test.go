@@ -55,7 +55,7 @@ func untilShown(ctx context.Context, t *testing.T, conn *websocket.Conn, what st
 
 func TestTerminalAsAWebSocket(t *testing.T) {
 	b := start(t, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	conn := b.web(ctx, "?id=x&cols=101&rows=33")
 	say := func(kind websocket.MessageType, text string) {

@@ -15,6 +15,7 @@ import (
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/server"
 	"github.com/sandtree/sandtree/sandbox/wire"
+	"github.com/sandtree/sandtree/testing/need"
 )
 
 // fakeEditor is a server of VS Code as far as its command line goes: it says what it was told, and that it is ready.
@@ -64,7 +65,7 @@ func editorBox(t *testing.T, name, ready string, change func(*server.Config)) (b
 	return start(t, func(c *server.Config) {
 		c.Plugins = []string{"vscode"}
 		c.Env = []string{"PATH=" + home + "/bin:" + os.Getenv("PATH"), "HOME=" + home}
-		c.VSCode = server.VSCode{Port: freePort(t), Settings: c.Dir}
+		c.VSCode = server.VSCode{Port: need.Port(t), Settings: c.Dir}
 		if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +166,7 @@ func TestPluginsThatTakeTooLong(t *testing.T) {
 	b := begin(t, func(c *server.Config) {
 		c.Plugins, c.PluginTimeout = []string{"vscode"}, 50*time.Millisecond
 		c.Env = []string{"PATH=" + home + ":" + os.Getenv("PATH"), "HOME=" + home}
-		c.VSCode = server.VSCode{Port: freePort(t)}
+		c.VSCode = server.VSCode{Port: need.Port(t)}
 	})
 	err := <-b.served
 	if sandbox.CodeOf(err) != sandbox.Unavailable || !strings.Contains(err.Error(), "INIT_PLUGIN_TIMEOUT") {

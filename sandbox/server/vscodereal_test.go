@@ -33,7 +33,7 @@ func TestRealCodeServer(t *testing.T) {
 	b := start(t, func(c *server.Config) {
 		c.Plugins, c.Browser = []string{"vscode"}, true
 		c.Env[0] = "PATH=" + filepath.Dir(program) + ":" + os.Getenv("PATH")
-		c.VSCode = server.VSCode{Port: freePort(t)}
+		c.VSCode = server.VSCode{Port: need.Port(t)}
 		port = c.VSCode.Port
 	})
 	token := b.token()

@@ -143,7 +143,7 @@ func TestInterrupt(t *testing.T) {
 		if err := s.Interrupt(); err != nil {
 			t.Error(err)
 		}
-		if o := do(t, s, sandbox.RunArgs{Blocking: true}, 5*time.Second); o.exit != 130 || o.content != "" {
+		if o := do(t, s, sandbox.RunArgs{Blocking: true}, time.Minute); o.exit != 130 || o.content != "" {
 			t.Errorf("%q: %+v", command, o)
 		}
 		run(t, s, "true", 0)

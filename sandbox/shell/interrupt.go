@@ -56,7 +56,7 @@ type target struct {
 // aim is the target of an interrupt that comes now. What an earlier command has run may still have the terminal, if bash was
 // interrupted before it took that back: then it is bash that is meant too, and a key would not reach it.
 func (b *bash) aim() target {
-	to := target{group: b.foreground(), when: ticks() + keyTicks}
+	to := target{group: b.foreground(), when: reap.Ticks() + keyTicks}
 	b.mu.Lock()
 	earlier := b.earlier
 	b.mu.Unlock()
@@ -76,13 +76,6 @@ func (b *bash) aim() target {
 }
 
 const keyTicks = 1
-
-// ticks is the time since boot in the unit of /proc/pid/stat, which is 10 ms wherever Go runs (USER_HZ).
-func ticks() uint64 {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t)
-	return uint64(t.Nano() / (10 * time.Millisecond).Nanoseconds())
-}
 
 // missed says no, not heard, if bash was interrupted just when it made the program that runs now: then bash has not heard
 // of it because it waits for the program by now, and the program because it was none yet.

@@ -29,13 +29,13 @@ func TestManySessions(t *testing.T) {
 				return
 			}
 			for j := range 20 {
-				o, err := s.Run(t.Context(), sandbox.RunArgs{Command: fmt.Sprintf("x=$((x+%d)); echo %d:$x", i, j)}, 20*time.Second, nil)
+				o, err := s.Run(t.Context(), sandbox.RunArgs{Command: fmt.Sprintf("x=$((x+%d)); echo %d:$x", i, j)}, time.Minute, nil)
 				if want := fmt.Sprintf("%d:%d", j, i*(j+1)); err != nil || o.Content != want {
 					t.Errorf("%q, %v, want %q", o.Content, err, want)
 				}
 			}
 			if i%2 == 0 {
-				if _, err := s.Run(t.Context(), sandbox.RunArgs{Command: "exit 1"}, 20*time.Second, nil); err != nil {
+				if _, err := s.Run(t.Context(), sandbox.RunArgs{Command: "exit 1"}, time.Minute, nil); err != nil {
 					t.Error(err)
 				}
 			}

@@ -14,7 +14,7 @@ import (
 func TestClosedOutputIsMended(t *testing.T) {
 	s := start(t, Config{})
 	for _, command := range []string{"exec >&-", "exec 2>&-", "exec >&- 2>&-", "f() { exec >&-; }; f"} {
-		do(t, s, sandbox.RunArgs{Command: command, Blocking: true}, 10*time.Second)
+		do(t, s, sandbox.RunArgs{Command: command, Blocking: true}, time.Minute)
 		if o := run(t, s, "echo out; echo err >&2", 0); o.content != "out\nerr" {
 			t.Errorf("after %q: %q", command, o.content)
 		}
@@ -42,7 +42,7 @@ func TestAnInterruptBetweenSmallPrograms(t *testing.T) {
 		begun := filepath.Join(s.Cwd(), fmt.Sprint("begun", i))
 		ended := make(chan seen)
 		go func() {
-			ended <- do(t, s, sandbox.RunArgs{Command: "touch " + begun + "; while :; do /bin/true; done", Blocking: true}, 20*time.Second)
+			ended <- do(t, s, sandbox.RunArgs{Command: "touch " + begun + "; while :; do /bin/true; done", Blocking: true}, time.Minute)
 		}()
 		for { // until it is in the loop; where exactly is chance, and meant to be
 			if _, err := os.Stat(begun); err == nil {
@@ -67,7 +67,7 @@ func TestAnInterruptAtOnce(t *testing.T) {
 		do(t, s, sandbox.RunArgs{Command: "sleep 30", Blocking: true}, time.Duration(i%4)*time.Millisecond-1)
 		o := do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, time.Second)
 		if o.exit == -1 {
-			o = do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, 20*time.Second)
+			o = do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, time.Minute)
 		}
 		if o.exit != 130 {
 			t.Fatalf("round %d: %+v", i, o)

@@ -43,7 +43,7 @@ func testPipes(t *testing.T, s *Session) {
 		{"(sleep 0.01 & wait); echo done", "done", 0},
 		{"printf 'a\\t\\033[1mb'", "a\t\x1b[1mb", 0},
 	} {
-		got := do(t, s, sandbox.RunArgs{Command: c.command, Blocking: true}, 20*time.Second)
+		got := do(t, s, sandbox.RunArgs{Command: c.command, Blocking: true}, time.Minute)
 		if got.exit != c.exit || c.content != got.content && c.exit != 127 && c.exit != 2 {
 			t.Errorf("%q: exit %d, %q; want %d, %q", c.command, got.exit, got.content, c.exit, c.content)
 		}
@@ -60,7 +60,7 @@ func TestPipesInput(t *testing.T) {
 	}
 	for range 2 { // what one has ended, the next one has anew
 		soft("cat; echo end")
-		if o := do(t, s, sandbox.RunArgs{Command: "hello ", IsInput: true}, 100*time.Millisecond); o.exit != -1 || o.content != "hello " {
+		if o := shows(t, s, sandbox.RunArgs{Command: "hello ", IsInput: true}, "hello "); o.exit != -1 || o.content != "hello " {
 			t.Errorf("%+v", o)
 		}
 		if o := input(t, s, "C-d"); o.exit != 0 || o.content != "end" {
@@ -119,7 +119,7 @@ func TestPipesOutput(t *testing.T) {
 		}
 		streamed.Write(p)
 	}
-	o, err := s.Run(t.Context(), sandbox.RunArgs{Command: "seq 1000000", Hidden: true, Blocking: true}, 20*time.Second, out)
+	o, err := s.Run(t.Context(), sandbox.RunArgs{Command: "seq 1000000", Hidden: true, Blocking: true}, time.Minute, out)
 	if err != nil || streamed.Len() != 6888896 {
 		t.Fatalf("%v, %d bytes", err, streamed.Len())
 	}

@@ -25,7 +25,7 @@ func TestServerInForeground(t *testing.T) {
 			t.Fatalf("%+v", o)
 		}
 		wantSuffix(t, o, "\n[The command timed out after 1.0 seconds.")
-		o = do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, 10*time.Second)
+		o = do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, time.Minute)
 		if !strings.Contains(o.content, "Keyboard interrupt received, exiting.") || o.exit != 0 || !strings.HasPrefix(*o.Metadata.WorkingDir, s.config.Dir) {
 			t.Fatalf("%+v", o)
 		}

@@ -3,6 +3,7 @@ package shell
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,12 +60,24 @@ func do(t testing.TB, s *Session, a sandbox.RunArgs, timeout time.Duration) seen
 	return seen{o.Content, m.Prefix, m.Suffix, m.ExitCode, m.PID, r}
 }
 
-// run runs a command that ends within ten seconds and has the exit code wanted.
+// run runs a command that ends by itself and has the exit code wanted.
 func run(t testing.TB, s *Session, command string, exit int) seen {
 	t.Helper()
-	o := do(t, s, sandbox.RunArgs{Command: command, Blocking: true}, 10*time.Second)
+	o := do(t, s, sandbox.RunArgs{Command: command, Blocking: true}, time.Minute)
 	if o.exit != exit {
 		t.Fatalf("%q: exit code %d, want %d; content %q", command, o.exit, exit, o.content)
+	}
+	return o
+}
+
+// shows runs a command that prints text and then waits, and gives what was seen once the text was.
+func shows(t testing.TB, s *Session, a sandbox.RunArgs, text string) seen {
+	t.Helper()
+	o := do(t, s, a, 100*time.Millisecond)
+	for until := time.Now().Add(time.Minute); o.exit == -1 && !strings.Contains(o.content, text) && time.Now().Before(until); {
+		before := o.content
+		o = do(t, s, sandbox.RunArgs{}, 100*time.Millisecond)
+		o.content = before + o.content
 	}
 	return o
 }

@@ -371,20 +371,16 @@ func TestInterruptsAtAnyMoment(t *testing.T) {
 			s.sh.again()
 		})
 		command := []string{"for ((i=0; i<500; i++)); do :; done", "true", "/bin/true", "(exit 3)"}[i%4]
-		begin := time.Now()
-		o := do(t, s, sandbox.RunArgs{Command: command}, 5*time.Second)
+		o := do(t, s, sandbox.RunArgs{Command: command}, time.Minute) // at which exit is -1
 		if o.exit != 0 && o.exit != 130 && o.exit != 3 {
 			t.Fatalf("%d %q: %+v", i, command, o)
-		}
-		if took := time.Since(begin); took > 4*time.Second { // it has not ended by itself, but by its limit
-			t.Errorf("%d %q took %v", i, command, took)
 		}
 		wg.Wait()
 		if typed.Load() {
 			s.typed = true
 		}
 		// None is left over for the next command.
-		if o := do(t, s, sandbox.RunArgs{Command: "echo $((6*7))"}, 5*time.Second); !strings.HasSuffix(o.content, "42") || o.exit != 0 {
+		if o := do(t, s, sandbox.RunArgs{Command: "echo $((6*7))"}, time.Minute); !strings.HasSuffix(o.content, "42") || o.exit != 0 {
 			t.Fatalf("%d, after %q: %+v", i, command, o)
 		}
 	}
@@ -398,7 +394,7 @@ func TestInterruptWhileReading(t *testing.T) {
 		if o.exit != -1 {
 			t.Fatalf("%+v", o)
 		}
-		o = do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, 20*time.Second)
+		o = do(t, s, sandbox.RunArgs{Command: "C-c", IsInput: true, Blocking: true}, time.Minute)
 		// The key flushes what the terminal has not passed on yet, so that a line may be cut, or ^C stand anywhere.
 		printed := strings.Replace(o.content, "^C", "", 1)
 		lines := strings.Repeat("a part\n", 10)

@@ -6,8 +6,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -27,6 +27,7 @@ import (
 	"github.com/sandtree/sandtree/supervisor"
 	"github.com/sandtree/sandtree/supervisor/instruments"
 	"github.com/sandtree/sandtree/testing/leak"
+	"github.com/sandtree/sandtree/testing/need"
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
 
@@ -61,12 +62,7 @@ func receive(t *testing.T) (endpoint string, got *consumertest.TracesSink) {
 
 func free(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", need.Port(t))
 }
 
 // open opens a System with sandboxes on this machine, of which nothing is left after the test.

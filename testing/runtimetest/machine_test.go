@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sandtree/sandtree/testing/need"
 	"github.com/sandtree/sandtree/testing/runtimetest"
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
@@ -244,20 +244,9 @@ func (m *machine) arguments(t *testing.T) []string {
 	return append(args, m.more...)
 }
 
-// freeAddress is one that nobody listens at, of a port that the kernel gives to nobody who asks for any: whoever does so while
-// sandboxd starts would have got a free one of those.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "0.0.0.0:"+strconv.Itoa(12_000+rand.IntN(18_000)))
-		if err == nil {
-			_, port, _ := net.SplitHostPort(l.Addr().String())
-			l.Close()
-			return "127.0.0.1:" + port
-		}
-	}
-	t.Fatal("there is no free port")
-	return ""
+	return fmt.Sprintf("127.0.0.1:%d", need.Port(t))
 }
 
 // stop ends the sandboxd in good order.

@@ -32,8 +32,8 @@ var mustRows = []Row{
 	}},
 	{Name: "6 literals", About: "all texts of the shell; T as Python prints a float, S an integer", Needs: []string{"bash"}, want: Want{Soft: time.Second}, run: literals},
 	{Name: "7 states", About: "refusals bring new output; a prefix after the first timeout and not at the end", Needs: []string{"bash"}, run: func(s *site) {
-		s.within(0.5, "echo one; sleep 1; echo two; sleep 1.5; echo three").exits(-1).is("one").prefix("")
-		time.Sleep(time.Second)
+		s.within(1, "echo one; sleep 2; echo two; sleep 4; echo three").exits(-1).is("one").prefix("")
+		time.Sleep(3 * time.Second)
 		s.cmd("true").exits(-1).is("two").prefix(below).suffix("is NOT executed")
 		s.within(0.1, "").exits(-1).is("").prefix(below)
 		s.within(10, "").exits(0).is("three").prefix("")
@@ -45,12 +45,21 @@ var mustRows = []Row{
 		for i := range 5 {
 			command := ""
 			if i == 0 {
-				command = "sleep 30"
+				command = "sleep 1000"
 			}
-			if r := s.within(2.5, command).exits(-1); r.took < 2500*time.Millisecond || r.took >= 3*time.Second {
-				r.fail("it took %v", r.took)
+			// A machine that has more to do than it can may wake everybody late, but not each time.
+			for tries := 1; ; tries++ {
+				r := s.within(2.5, command).exits(-1)
+				if r.took >= 2500*time.Millisecond && r.took < 3*time.Second {
+					break
+				}
+				if command = ""; r.took < 2500*time.Millisecond || tries == 5 {
+					r.fail("it took %v", r.took)
+					break
+				}
 			}
 		}
+		s.interrupt()
 	}},
 	{Name: "10 C-c", About: "SIGINT to the foreground by the terminal", Needs: []string{"bash"}, run: func(s *site) {
 		s.within(1, `bash -c 'trap "echo caught; exit 0" INT; echo ready; while :; do sleep 0.1; done'`).exits(-1).is("ready")
@@ -58,8 +67,11 @@ var mustRows = []Row{
 	}},
 	{Name: "11 job control", About: "the notices of jobs are in the content", Needs: []string{"bash"}, run: func(s *site) {
 		s.cmd("sleep 0.1 & echo b").exits(0).has("[1] ", "b")
-		time.Sleep(300 * time.Millisecond)
-		s.cmd("true").exits(0).has("[1]+  Done", "sleep 0.1")
+		r := s.cmd("true").exits(0)
+		for until := time.Now().Add(time.Minute); r.text == "" && time.Now().Before(until); r = s.cmd("true").exits(0) {
+			time.Sleep(100 * time.Millisecond)
+		}
+		r.has("[1]+  Done", "sleep 0.1")
 		s.within(1, "sleep 30").exits(-1)
 		s.inputWithin(20, "C-z").exits(148).has("Stopped").suffix("CTRL+Z was sent.")
 	}},

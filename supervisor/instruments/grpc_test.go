@@ -160,7 +160,8 @@ func TestTracesGoOverGRPC(t *testing.T) {
 			e := newGRPC(t, c.first)
 			e.Start()
 			requests, log := e.over(t, nil)
-			if requests != c.requests || (log == "") != (c.log == "") || !strings.Contains(log, c.log) && !strings.Contains(log, strings.ReplaceAll(c.log, `\"`, `\\\"`)) {
+			escaped := strings.ReplaceAll(c.log, `\"`, `\\\"`)
+			if requests != c.requests || (log == "") != (c.log == "") || !strings.Contains(log, c.log) && !strings.Contains(log, escaped) {
 				t.Errorf("%d requests, logged %s; want %d, %s", requests, log, c.requests, c.log)
 			}
 		})
@@ -182,7 +183,8 @@ func TestTracesGoOverGRPCWithTLS(t *testing.T) {
 func TestGRPCAtAnotherServer(t *testing.T) {
 	e := newEndpoint(t)
 	var b strings.Builder
-	traces, err := instruments.OpenTraces(instruments.TracesConfig{Endpoint: e.URL, Protocol: instruments.ProtocolGRPC, Log: slog.New(slog.NewTextHandler(&b, nil))})
+	traces, err := instruments.OpenTraces(instruments.TracesConfig{Endpoint: e.URL, Protocol: instruments.ProtocolGRPC,
+		Log: slog.New(slog.NewTextHandler(&b, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,19 @@ const (
 	PhaseAttach = "attach" // a sandbox from before is looked for
 	PhaseAdmit  = "admit"  // this host's room is asked for
 	PhasePlace  = "place"  // the driver's part: until the infrastructure has accepted it or, with some drivers, until the server answers
-	PhaseSpawn  = "place.spawn"
-	PhaseBoot   = "place.boot"
 	PhaseReady  = "ready"  // the server inside answers and works for us, unless the driver has seen to that
 	PhaseSetUp  = "set-up" // environment, repository, its set-up script
 	PhaseHooks  = "hooks"  // its hook
+)
+
+// The parts of PhasePlace, of which a driver has those that cost it something.
+const (
+	PhaseRestore = "place.restore" // the files of a snapshot
+	PhasePull    = "place.pull"    // the image is pulled, or waited for
+	PhaseCreate  = "place.create"  // a container is made of it
+	PhaseCopy    = "place.copy"    // the server is copied to where it cannot be mounted
+	PhaseConnect = "place.connect" // to the container's standard streams
+	PhaseSpawn   = "place.spawn"   // the process, or the container, is started
+	PhaseBoot    = "place.boot"    // until the server inside says that it serves; a kernel of the sandbox's own comes up first
+	PhaseNetwork = "place.network" // its ways out are opened, where that is not done meanwhile
 )

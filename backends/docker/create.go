@@ -13,6 +13,7 @@ import (
 	"github.com/docker/go-connections/nat"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -31,8 +32,9 @@ func (d *Driver) create(ctx context.Context, h home, l label, spec sandbox.Spec,
 		// An engine goes on creating what nobody waits for any more, and it would be there after everything was undone.
 		creating, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
+		_, created := trace.Step(ctx, sandbox.PhaseCreate)
 		made, err = d.engine.ContainerCreate(creating, config, host, nil, platform, l.Container)
-		if err == nil {
+		if created(err); err == nil {
 			err = ctx.Err()
 		}
 		return err
@@ -49,7 +51,10 @@ func (d *Driver) create(ctx context.Context, h home, l label, spec sandbox.Spec,
 		}
 	}
 	if !d.config.shared() {
-		return made.ID, d.furnishInside(ctx, made.ID, l, program)
+		ctx, copied := trace.Step(ctx, sandbox.PhaseCopy)
+		err = d.furnishInside(ctx, made.ID, l, program)
+		copied(err)
+		return made.ID, err
 	}
 	return made.ID, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -58,7 +59,9 @@ type onePull struct {
 }
 
 // pull pulls the image, or waits for the pull that is under way, which goes on as long as anybody waits for it.
-func (d *Driver) pull(ctx context.Context, id sandbox.ID) error {
+func (d *Driver) pull(ctx context.Context, id sandbox.ID) (err error) {
+	ctx, pulled := trace.Step(ctx, sandbox.PhasePull)
+	defer func() { pulled(err) }()
 	p, err := d.joinPull(id)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -31,17 +32,22 @@ const startLimit = time.Minute
 // standard output gives a byte when the server is ready, standard error its last words if it is not going to be.
 func (d *Driver) launch(ctx context.Context, id, key string, spec sandbox.Spec) (*running, container.InspectResponse, error) {
 	var c container.InspectResponse
+	_, connected := trace.Step(ctx, sandbox.PhaseConnect)
 	l, err := d.attach(ctx, id)
-	if err != nil {
+	if connected(err); err != nil {
 		return nil, c, err
 	}
 	var wg sync.WaitGroup
 	wg.Go(l.listen)
 	defer wg.Wait()
 	defer l.conn.Close()
-	if err := d.engine.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
+	_, spawned := trace.Step(ctx, sandbox.PhaseSpawn)
+	err = d.engine.ContainerStart(ctx, id, container.StartOptions{})
+	if spawned(err); err != nil {
 		return nil, c, err
 	}
+	ctx, booted := trace.Step(ctx, sandbox.PhaseBoot)
+	defer func() { booted(err) }()
 	wg.Go(func() { l.tell(d.told(key, spec)) })
 	r, c, err := d.watch.share(ctx, id)
 	if errors.Is(err, errEnded) {

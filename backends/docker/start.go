@@ -14,6 +14,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -108,7 +109,9 @@ func (d *Driver) start(ctx context.Context, h home, spec sandbox.Spec) (*instanc
 			l, err = l.renewed(d, h, spec)
 		}
 		if err == nil && fresh && spec.From != "" {
-			err = d.beginWith(ctx, h, &l, spec.From)
+			beginning, restored := trace.Step(ctx, sandbox.PhaseRestore)
+			err = d.beginWith(beginning, h, &l, spec.From)
+			restored(err)
 		}
 		if err == nil {
 			inst, err = d.place(ctx, h, &l, spec, there)
@@ -240,7 +243,12 @@ func (d *Driver) place(ctx context.Context, h home, l *label, spec sandbox.Spec,
 	if err := i.watchFiles(ctx); err != nil {
 		return nil, err
 	}
-	return i, i.letOut()
+	if d.filtered() {
+		_, out := trace.Step(ctx, sandbox.PhaseNetwork)
+		err = i.letOut()
+		out(err)
+	}
+	return i, err
 }
 
 // noContainer notes that there is nothing to undo in an engine that could not be reached: it would fail.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandtree/sandtree/backends"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 )
 
@@ -290,6 +291,8 @@ func (b *blank) hand(ctx context.Context, l label, spec sandbox.Spec) (_ *instan
 	}
 	i := d.newInstance(d.home(l.ID), l, b.run, b.box, b.key)
 	i.served, i.fresh = true, true
+	ctx, booted := trace.Step(ctx, sandbox.PhaseBoot)
+	defer func() { booted(err) }()
 	out := make(chan error, 1)
 	go func() { out <- i.letOut() }() // which the container's end undoes
 	b.told.tell(d.told(b.key, spec))

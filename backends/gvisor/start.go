@@ -38,7 +38,9 @@ func (d *Driver) place(ctx context.Context, h homes.Home, l *label, spec sandbox
 	}
 	defer s.pipes().Close()
 	// The doors come before the first program, which could take their place.
+	_, out := trace.Step(ctx, sandbox.PhaseNetwork)
 	err = d.homes.LetOut(ctx, h, l, s.process)
+	out(err)
 	waiting, booted := trace.Step(ctx, sandbox.PhaseBoot)
 	if err == nil {
 		err = s.await(waiting, d.arguments(spec), d.tells(key, spec, l.Mark))

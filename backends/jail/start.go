@@ -120,7 +120,10 @@ func (d *Driver) beginFresh(ctx context.Context, h home, l *label, spec sandbox.
 	if err := h.unbegun(); err != nil || spec.From == "" {
 		return err
 	}
-	return d.beginWith(ctx, h, l, spec.From)
+	ctx, restored := trace.Step(ctx, sandbox.PhaseRestore)
+	err := d.beginWith(ctx, h, l, spec.From)
+	restored(err)
+	return err
 }
 
 // hand tells a server that waits what it is to be, and gives the sandbox when it serves; anew says that nothing was there before.

@@ -79,10 +79,13 @@ func (d *Driver) beginFresh(ctx context.Context, h home, spec sandbox.Spec) erro
 	if err := h.unbegun(); err != nil || spec.From == "" {
 		return err
 	}
-	if err := d.fetch(ctx, h, spec.From); err != nil {
-		return err
+	ctx, restored := trace.Step(ctx, sandbox.PhaseRestore)
+	err := d.fetch(ctx, h, spec.From)
+	if err == nil {
+		err = h.replace()
 	}
-	return h.replace()
+	restored(err)
+	return err
 }
 
 // furnish makes what a server finds when it looks around, and gives the key.

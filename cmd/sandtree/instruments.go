@@ -51,7 +51,7 @@ func (a *app) openTraces() error {
 		return err
 	}
 	a.shown.traces, err = instruments.OpenTraces(instruments.TracesConfig{
-		Endpoint: c.Traces.Endpoint, Sample: c.Traces.Sample, Headers: headers, Version: version, Log: a.log(),
+		Endpoint: c.Traces.Endpoint, Protocol: c.Traces.Protocol, Sample: c.Traces.Sample, Headers: headers, Version: version, Log: a.log(),
 	})
 	return err
 }

@@ -88,11 +88,10 @@ func (o *Outcomes) AddCode(code sandbox.Code) {
 	o.codes[i].Add(1)
 }
 
-// Each tells of every outcome that there has been: "" is those that ended well.
+// Each tells of every outcome that there has been, and of "", those that ended well, also if there is none yet: a series that begins
+// with 1 has no rate.
 func (o *Outcomes) Each(f func(code sandbox.Code, n uint64)) {
-	if n := o.well.Load(); n > 0 {
-		f("", n)
-	}
+	f("", o.well.Load())
 	for i, c := range sandbox.Codes {
 		if n := o.codes[i].Load(); n > 0 {
 			f(c, n)

@@ -78,15 +78,22 @@ func (a *Active) Traceparent() string {
 	return Parent{a.span.Trace, a.span.ID, true}.String()
 }
 
-// Handler gives lines that are logged with the context of a span its names, as trace_id and span_id.
+// Handler gives lines that are logged with the context of a span its names, as trace_id and span_id; also of one that was made
+// by another program, which WithParent has told of.
 func Handler(h slog.Handler) slog.Handler { return handler{h} }
 
 type handler struct{ slog.Handler }
 
 // Handle implements slog.Handler.
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
+	p, told := Parent{}, false
 	if a := From(ctx); a != nil {
-		r.AddAttrs(slog.String("trace_id", a.span.Trace.String()), slog.String("span_id", a.span.ID.String()))
+		p.Trace, p.Span, told = a.span.Trace, a.span.ID, true
+	} else {
+		p, told = ctx.Value(parentKey{}).(Parent)
+	}
+	if told {
+		r.AddAttrs(slog.String("trace_id", p.Trace.String()), slog.String("span_id", p.Span.String()))
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -82,7 +82,12 @@ func TestLinesCarryTheSpan(t *testing.T) {
 	a := NewTracer(1, func(Span) {}).Root("a")
 	log.InfoContext(With(t.Context(), a), "yes")
 	log.Info("no")
+	p, _ := Parse(parent)
+	log.InfoContext(WithParent(t.Context(), p), "of another program")
 	lines := strings.Split(b.String(), "\n")
+	if !strings.Contains(lines[2], "trace_id="+p.Trace.String()) || !strings.Contains(lines[2], "span_id="+p.Span.String()) {
+		t.Errorf("%s", lines[2])
+	}
 	if !strings.Contains(lines[0], "trace_id="+a.TraceID().String()) || !strings.Contains(lines[0], "span_id="+a.ID().String()) ||
 		strings.Contains(lines[1], "trace_id") {
 		t.Errorf("%s", &b)

@@ -47,7 +47,7 @@ func (s *Server) admit(a sandbox.Action, body [sha256.Size]byte, epoch, offset u
 		return nil, nil, frame, nil
 	}
 	act := newAction(a, entry, s.config.MaxOutput)
-	act.traced.begin(by)
+	act.traced = begunBy(by)
 	act.place, _ = s.lanes.join(laneOf(a), 0) // here, for this is the order in which actions have come
 	r := act.follow(offset, plenty)
 	s.actions[a.ID] = act
@@ -123,11 +123,11 @@ func (s *Server) work(act *action) {
 // conclude ends an action with what came of it.
 func (s *Server) conclude(act *action, o sandbox.Observation, err error) {
 	act.place.leave()
-	s.tell(act, o, err)
+	s.tell(&act.traced, act.Action, act.doing.at, o, err)
 	printed := act.length()
 	frame := lastFrame(o, err, printed)
 	if err := act.entry.Done(recorded(o, err, frame, printed)); err != nil {
-		s.log.Error("recording an answer", "action", act.ID, "err", err)
+		s.log.ErrorContext(act.traced.in(s.life), "recording an answer", "action", act.ID, "err", err)
 	}
 	act.Action = sandbox.Action{ID: act.ID} // its text may be long and is not needed any more
 	act.finish(frame)
@@ -163,7 +163,7 @@ func (s *Server) inTurn(act *action) (sandbox.Observation, error) {
 			return sandbox.Failed(sandbox.ErrorInterrupted, textDropped), nil
 		}
 	}
-	return s.performed(s.life, act.Action, &act.doing)
+	return s.performed(act.traced.in(s.life), act.Action, &act.doing)
 }
 
 // performed is perform, with an observation that was cut off by the end of the server marked as such.

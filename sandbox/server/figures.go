@@ -75,7 +75,7 @@ func (s *Server) measured(ctx context.Context, a sandbox.Action, p *performance)
 	ended := outcomeOf(o, err)
 	f.count(a.Kind(), ended, time.Since(p.at))
 	if ended != outcomeDone {
-		return s.pressed(o, err)
+		return s.pressed(ctx, o, err)
 	}
 	return o, err
 }
@@ -123,7 +123,7 @@ func (f *figures) idle() time.Duration {
 }
 
 // pressed adds to the end of an action what the machine lacked.
-func (s *Server) pressed(o sandbox.Observation, err error) (sandbox.Observation, error) {
+func (s *Server) pressed(ctx context.Context, o sandbox.Observation, err error) (sandbox.Observation, error) {
 	if err != nil {
 		return o, s.diskFull(err)
 	}
@@ -131,7 +131,7 @@ func (s *Server) pressed(o sandbox.Observation, err error) (sandbox.Observation,
 	if !ok {
 		return o, nil
 	}
-	s.log.Warn("the kernel has killed for want of memory", "kind", o.Kind())
+	s.log.WarnContext(ctx, "the kernel has killed for want of memory", "kind", o.Kind())
 	switch r := o.Result.(type) {
 	case sandbox.RunResult:
 		r.Metadata.Suffix += "\n[" + text + "]"

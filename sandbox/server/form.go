@@ -3,7 +3,6 @@ package server
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -86,7 +85,7 @@ func inForm(frame []byte, native bool) []byte {
 func (r *reader) last() []byte {
 	frame := inForm(r.a.frame, r.native)
 	if r.traces && len(r.a.traced.spans) > 0 {
-		return slices.Concat(r.a.traced.spans, frame)
+		return append(wire.AppendSpans(nil, r.a.traced.spans), frame...)
 	}
 	return frame
 }

@@ -67,16 +67,16 @@ func TestAKillIsToldInTheObservation(t *testing.T) {
 	kill(0)
 	s := &Server{log: discard(), memory: newMemoryWatch(dir)}
 	killed := sandbox.Observation{Content: "Killed", Result: sandbox.RunResult{Metadata: sandbox.RunMetadata{ExitCode: 137, Suffix: "\n[done]"}}}
-	if o, _ := s.pressed(killed, nil); o.Result.(sandbox.RunResult).Metadata.Suffix != "\n[done]" {
+	if o, _ := s.pressed(t.Context(), killed, nil); o.Result.(sandbox.RunResult).Metadata.Suffix != "\n[done]" {
 		t.Errorf("%+v, and nothing was killed", o)
 	}
 	kill(1)
-	o, _ := s.pressed(killed, nil)
+	o, _ := s.pressed(t.Context(), killed, nil)
 	if suffix := o.Result.(sandbox.RunResult).Metadata.Suffix; !strings.HasPrefix(suffix, "\n[done]\n[The kernel has killed 1 ") || o.Content != "Killed" {
 		t.Errorf("%q", suffix)
 	}
 	kill(2)
-	if o, _ := s.pressed(sandbox.Failed("", "the kernel died"), nil); !strings.Contains(o.Content, "want of memory") {
+	if o, _ := s.pressed(t.Context(), sandbox.Failed("", "the kernel died"), nil); !strings.Contains(o.Content, "want of memory") {
 		t.Errorf("%+v", o)
 	}
 }

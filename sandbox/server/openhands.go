@@ -131,7 +131,11 @@ func (s *Server) executeAction(ctx *fasthttp.RequestCtx) {
 		unprocessable(ctx, "[{'type': 'dict_type', 'loc': ('body', 'action'), 'msg': 'Input should be a valid dictionary'}]")
 		return
 	}
-	o, err := s.execute(ctx.Conn(), event)
+	t := begunBy(tracedBy(ctx))
+	o, err := s.execute(ctx.Conn(), event, &t)
+	if spans := wire.SpansHeader(t.spans); spans != "" {
+		ctx.Response.Header.Set(wire.HeaderSpans, spans)
+	}
 	switch {
 	case sandbox.CodeOf(err) == sandbox.Exhausted && textOf(err) == textOf(errLaneFull): // clients of the original wait at 429, and give up at 500
 		detail(ctx, fasthttp.StatusTooManyRequests, tooMany)
@@ -145,7 +149,7 @@ func (s *Server) executeAction(ctx *fasthttp.RequestCtx) {
 }
 
 // execute performs one event for a client that has no action id, and so no second chance.
-func (s *Server) execute(conn net.Conn, event []byte) (sandbox.Observation, error) {
+func (s *Server) execute(conn net.Conn, event []byte, t *traced) (sandbox.Observation, error) {
 	a, err := wire.ParseAction(event)
 	if err != nil {
 		return sandbox.Observation{}, err
@@ -167,7 +171,14 @@ func (s *Server) execute(conn net.Conn, event []byte) (sandbox.Observation, erro
 	if _, err := place.wait(s.life, nil); err != nil {
 		return sandbox.Failed(sandbox.ErrorInterrupted, textStopping), nil
 	}
-	o, err := s.performed(s.life, a, &performance{in: func(interrupter) {}})
+	p := &performance{in: func(interrupter) {}}
+	o, err := s.performed(t.in(s.life), a, p)
+	s.tell(t, a, p.at, o, err)
+	return plain(a, o, err)
+}
+
+// plain is what came of an action as the original says it.
+func plain(a sandbox.Action, o sandbox.Observation, err error) (sandbox.Observation, error) {
 	if args, ok := a.Args.(sandbox.RunArgs); ok && err != nil {
 		if args.Hidden {
 			return unstarted(args, textOf(err)), nil

@@ -30,7 +30,7 @@ var errGoesOn = errors.New("the action goes on")
 func (s *Server) perform(ctx context.Context, a sandbox.Action, p *performance) (o sandbox.Observation, err error) {
 	defer func() {
 		if why := recover(); why != nil {
-			s.log.Error("an action panicked", "action", a.ID, "kind", a.Kind(), "panic", why, "stack", string(debug.Stack()))
+			s.log.ErrorContext(ctx, "an action panicked", "action", a.ID, "kind", a.Kind(), "panic", why, "stack", string(debug.Stack()))
 			err = &sandbox.Error{Code: sandbox.Internal, Op: "perform", Err: errors.New("a bug in the server, see its log")}
 		}
 	}()
@@ -81,7 +81,7 @@ func (s *Server) runStatic(ctx context.Context, args sandbox.RunArgs, a sandbox.
 	}
 	defer func() {
 		if err := s.sessions.end(session); err != nil {
-			s.log.Error("closing a static session", "action", a.ID, "err", err)
+			s.log.ErrorContext(ctx, "closing a static session", "action", a.ID, "err", err)
 		}
 	}()
 	return s.runIn(ctx, session, args, a, p)

@@ -106,7 +106,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("a request panicked", "path", string(path), "panic", p, "stack", string(debug.Stack()))
+			t := begunBy(tracedBy(ctx))
+			s.log.ErrorContext(t.in(s.life), "a request panicked", "path", string(path), "panic", p, "stack", string(debug.Stack()))
 			ctx.Response.Reset()
 			if native {
 				tellVersions(ctx)

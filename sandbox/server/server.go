@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/sandtree/sandtree/internal/reap"
+	"github.com/sandtree/sandtree/internal/trace"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/files"
 	"github.com/sandtree/sandtree/sandbox/ledger"
@@ -95,7 +96,8 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &sandbox.Error{Code: sandbox.Canceled, Op: "server.New", Err: err}
 	}
-	s := &Server{config: c, log: c.Log, key: []byte(c.Key), conns: newConns(), load: newLoad(), lanes: newLanes(), crew: newCrew(),
+	s := &Server{config: c, log: slog.New(trace.Handler(c.Log.Handler())), key: []byte(c.Key),
+		conns: newConns(), load: newLoad(), lanes: newLanes(), crew: newCrew(),
 		born: make(chan struct{}), opened: make(chan struct{}), ready: make(chan struct{}), actions: map[string]*action{}}
 	s.figures.began, s.crowd.tell = s.load.began, c.Crowded
 	s.editor = newEditor(s)

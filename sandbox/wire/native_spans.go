@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,9 @@ import (
 // HeaderTrace is W3C Trace Context's: who sends it with an action is answered, besides, with what the server spent its time
 // on, in a frame of type FrameSpans.
 const HeaderTrace = "traceparent"
+
+// HeaderSpans is that of an answer in the OpenHands form, whose body has no room for spans: they stand here as they do in a frame.
+const HeaderSpans = "Sandtree-Spans"
 
 // Span is a time that the server spent on an action, as in OpenTelemetry.
 type Span struct {
@@ -34,6 +38,7 @@ const (
 	maxAttributes = 8
 	maxSpanText   = 256     // bytes of a name or value
 	maxSpanFrame  = 8 << 10 // bytes of all
+	maxSpanHeader = 4 << 10 // bytes of all in a header: half of what clients take of one (8 KiB, as aiohttp)
 )
 
 // What spans are called and what they say. Others, as of a newer server, are left out: whoever counts spans by their names
@@ -52,7 +57,19 @@ func AppendSpans(dst []byte, spans []Span) []byte {
 	return AppendFrame(dst, Frame{Type: FrameSpans, Payload: b})
 }
 
-// ParseSpans reads the payload of a FrameSpans. Code: Invalid, also of more or longer ones than a server sends.
+// SpansHeader is the value of a HeaderSpans; "" if there are no spans, or they make none that every client takes.
+func SpansHeader(spans []Span) string {
+	if len(spans) == 0 {
+		return ""
+	}
+	b, err := json.Marshal(spans)
+	if err != nil || len(b) > maxSpanHeader || bytes.ContainsFunc(b, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return ""
+	}
+	return string(b)
+}
+
+// ParseSpans reads the payload of a FrameSpans, or the value of a HeaderSpans. Code: Invalid, also of more or longer ones than a server sends.
 func ParseSpans(p []byte) ([]Span, error) {
 	if len(p) > maxSpanFrame { // before anything is made of it
 		return nil, invalid("wire.ParseSpans", fmt.Errorf("%d bytes of spans, over %d", len(p), maxSpanFrame))

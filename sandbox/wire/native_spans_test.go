@@ -80,3 +80,19 @@ func FuzzParseSpans(f *testing.F) {
 		}
 	})
 }
+
+// What goes into a header is bounded, and what any client takes.
+func TestSpansGoIntoAHeader(t *testing.T) {
+	got, err := ParseSpans([]byte(SpansHeader([]Span{someSpan()})))
+	if err != nil || len(got) != 1 || got[0].Name != "process" || !maps.Equal(got[0].Attributes, someSpan().Attributes) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	long, odd := someSpan(), someSpan()
+	long.Attributes = map[string]string{"session": strings.Repeat("a", maxSpanHeader)}
+	odd.Attributes = map[string]string{"session": "ü"}
+	for name, spans := range map[string][]Span{"none": nil, "too long": {long}, "not ASCII": {odd}} {
+		if h := SpansHeader(spans); h != "" {
+			t.Errorf("%s: %.100s", name, h)
+		}
+	}
+}

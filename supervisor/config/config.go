@@ -174,7 +174,7 @@ func defaults() Config {
 		Lease:   Lease{TTL: 3 * time.Second},
 		Restart: Restart{Intensity: 5, Window: time.Minute, Base: 200 * time.Millisecond, Cap: 30 * time.Second},
 		Log:     Log{Level: "error", Format: "text"},
-		Traces:  Traces{Sample: 1},
+		Traces:  Traces{Sample: 1, Protocol: protocolHTTP},
 
 		Admission: Admission{Overcommit: 1},
 		Janitor:   Janitor{Interval: time.Minute},

@@ -19,10 +19,18 @@ type Metrics struct {
 	Pprof bool `koanf:"pprof"`
 }
 
+// What traces are exported by, as OTEL_EXPORTER_OTLP_PROTOCOL has it.
+const (
+	protocolHTTP = "http/protobuf"
+	protocolGRPC = "grpc"
+)
+
 // Traces is the part [traces]: where is told where the time goes.
 type Traces struct {
-	// Endpoint is the URL of what takes OTLP over HTTP, as "http://localhost:4318"; "" traces nothing.
+	// Endpoint is the URL of what takes OTLP, as "http://localhost:4318"; "" traces nothing.
 	Endpoint string `koanf:"endpoint"`
+	// Protocol is "http/protobuf", the default, or "grpc", whose endpoint has no path, as "http://localhost:4317".
+	Protocol string `koanf:"protocol"`
 	// Sample is the share of traces that are exported, more than 0 to 1; default 1.
 	Sample float64 `koanf:"sample"`
 	// Headers are of each request, as in "authorization=Bearer abc,x-team=blue".
@@ -54,6 +62,9 @@ func (t Traces) check() (string, error) {
 	if t.Sample <= 0 || t.Sample > 1 {
 		return "traces.sample", fmt.Errorf("want more than 0, to 1, have %v; without traces.endpoint nothing is traced", t.Sample)
 	}
+	if err := oneOf(t.Protocol, protocolHTTP+" "+protocolGRPC); err != nil {
+		return "traces.protocol", err
+	}
 	if t.Endpoint == "" {
 		return "", nil
 	}
@@ -61,6 +72,8 @@ func (t Traces) check() (string, error) {
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return "traces.endpoint", errors.New("want http:// or https:// with a host, as in http://localhost:4318")
+	case t.Protocol == protocolGRPC && (strings.Trim(u.Path, "/") != "" || u.RawQuery != ""):
+		return "traces.endpoint", errors.New("over gRPC it has no path, as in http://localhost:4317")
 	case u.User != nil:
 		return "traces.endpoint", errors.New("a name and a password belong to traces.headers, where they are not shown")
 	}

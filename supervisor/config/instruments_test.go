@@ -21,6 +21,7 @@ func TestInstrumentsAreChecked(t *testing.T) {
 		"traces.headers=geheim":                "traces.headers",
 		"traces.headers=a=geheim\x01":          "traces.headers",
 		"traces.sample=0":                      "traces.sample",
+		"traces.protocol=http/json":            "http/protobuf",
 		"traces.sample=2":                      "traces.sample",
 		"metrics.pprof=true":                   "metrics.pprof",
 	} {

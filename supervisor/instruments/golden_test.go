@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/wire"
 	"github.com/sandtree/sandtree/supervisor"
 	"github.com/sandtree/sandtree/supervisor/instruments"
@@ -49,6 +50,9 @@ func ofController(t *testing.T) []*dto.MetricFamily {
 		t.Fatal(err)
 	}
 	run(t, t.Context(), s, "a", "true")
+	if _, err := s.Runtime(t.Context(), sandbox.Spec{ID: "b", Workspace: "/none/such"}); sandbox.CodeOf(err) != sandbox.Invalid {
+		t.Fatalf("a workspace that is not there: %v", err)
+	}
 	families, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -107,12 +111,19 @@ func TestTheMetricsAreThoseOfTheList(t *testing.T) {
 		table[m.Name] = f
 		all = append(all, f)
 	}
+	told := map[string]bool{}
 	for _, family := range ofController(t) {
 		f := seen(family)
+		told[f.name] = true
 		if !strings.HasPrefix(f.name, "sandtree_") { // the process', which the library knows
 			all = append(all, f)
 		} else if table[f.name] != f {
 			t.Errorf("%+v is told, the table has %+v", f, table[f.name])
+		}
+	}
+	for name := range table {
+		if !told[name] {
+			t.Errorf("%s is in the table, and nobody tells it", name)
 		}
 	}
 	page, families := ofSandboxd(t)

@@ -5,8 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	collectorpb "go.opentelemetry.io/proto/slim/otlp/collector/trace/v1"
@@ -18,12 +21,37 @@ import (
 	"github.com/sandtree/sandtree/supervisor"
 )
 
-// An exporter sends spans by OTLP over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp), as protocol buffers.
+// An exporter sends spans by OTLP (https://opentelemetry.io/docs/specs/otlp/), as protocol buffers over HTTP or gRPC.
 type exporter struct {
 	url, shown string // shown has no password
+	once       func(ctx context.Context, body []byte) (wait time.Duration, again bool, err error)
 	headers    map[string]string
 	version    string
 	client     *http.Client
+}
+
+// newExporter makes the one that c names, to u.
+func newExporter(c TracesConfig, u *url.URL) *exporter {
+	var versions http.Protocols
+	e := &exporter{shown: u.Redacted(), headers: maps.Clone(c.Headers), version: c.Version}
+	if c.Protocol == ProtocolGRPC {
+		u.Path, e.once = grpcMethod, e.call
+		versions.SetHTTP2(true)
+		versions.SetUnencryptedHTTP2(true) // without asking: a server of gRPC takes nothing else
+	} else {
+		e.once = e.post
+		versions.SetHTTP1(true)
+		versions.SetHTTP2(true)
+		if strings.Trim(u.Path, "/") == "" {
+			u.Path = "/v1/traces"
+		}
+	}
+	e.url = u.String()
+	e.client = &http.Client{
+		Transport:     &http.Transport{MaxIdleConns: 1, IdleConnTimeout: time.Minute, Protocols: &versions},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return e
 }
 
 const (
@@ -41,7 +69,9 @@ func (e *exporter) send(ctx context.Context, spans []supervisor.Span) error {
 	}
 	pause := exportPause
 	for n := 1; ; n++ {
-		wait, again, err := e.once(ctx, body)
+		trying, cancel := context.WithTimeout(ctx, exportTime)
+		wait, again, err := e.once(trying, body)
+		cancel()
 		if err == nil || !again || n == exportTries {
 			return err
 		}
@@ -56,33 +86,42 @@ func (e *exporter) send(ctx context.Context, spans []supervisor.Span) error {
 	}
 }
 
-// once sends a request once; again says that it may be sent again, after wait.
-func (e *exporter) once(ctx context.Context, body []byte) (wait time.Duration, again bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, exportTime)
-	defer cancel()
+// post sends a request once over HTTP; again says that it may be sent again, after wait.
+func (e *exporter) post(ctx context.Context, body []byte) (wait time.Duration, again bool, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url, bytes.NewReader(body))
 	if err != nil {
 		return 0, false, err
 	}
-	r.Header.Set("Content-Type", "application/x-protobuf")
-	r.Header.Set("User-Agent", "sandtree/"+e.version)
-	for k, v := range e.headers {
-		r.Header.Set(k, v)
-	}
+	e.head(r, "application/x-protobuf")
 	resp, err := e.client.Do(r)
 	if err != nil {
 		return 0, true, err
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	switch resp.StatusCode {
-	case http.StatusOK:
+	if resp.StatusCode == http.StatusOK {
 		return 0, false, refusedSpans(answer)
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-		wait, again = time.Duration(seconds)*time.Second, true
 	}
-	return wait, again, fmt.Errorf("the endpoint answers %s", resp.Status)
+	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+	return time.Duration(seconds) * time.Second, passing(resp.StatusCode), fmt.Errorf("the endpoint answers %s", resp.Status)
+}
+
+// passing says whether a status is of something that may pass.
+func passing(status int) bool {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// head sets the headers of a request.
+func (e *exporter) head(r *http.Request, content string) {
+	r.Header.Set("Content-Type", content)
+	r.Header.Set("User-Agent", "sandtree/"+e.version)
+	for k, v := range e.headers {
+		r.Header.Set(k, v)
+	}
 }
 
 // refusedSpans is the part of a success that is none.

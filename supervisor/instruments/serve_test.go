@@ -99,6 +99,13 @@ func TestServeShowsProfilesToThisHostAlone(t *testing.T) {
 			t.Errorf("%s: %d, %d bytes", path, code, len(text))
 		}
 	}
+	for path, begins := range map[string]string{ // what go tool pprof and go tool trace take
+		"/debug/pprof/heap": "\x1f\x8b", "/debug/pprof/profile?seconds=0.05": "\x1f\x8b", "/debug/pprof/trace?seconds=0.05": "go 1.",
+	} {
+		if _, text := get(path); !strings.HasPrefix(text, begins) {
+			t.Errorf("%s begins with %.10q", path, text)
+		}
+	}
 	for _, host := range []string{"evil.example", "evil.example:80", "localhost.evil.example"} {
 		if code, _ := get("/debug/pprof/heap", host); code != 403 {
 			t.Errorf("asked for by the name %s: %d", host, code)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -19,13 +17,21 @@ import (
 
 // TracesConfig says where traces go.
 type TracesConfig struct {
-	// Endpoint is the URL of what takes OTLP over HTTP, as "http://localhost:4318"; without a path that is /v1/traces.
+	// Endpoint is the URL of what takes OTLP, as "http://localhost:4318"; without a path that is /v1/traces. Over gRPC it has no path, as
+	// "http://localhost:4317"; https is TLS.
 	Endpoint string
+	Protocol string            // "http/protobuf" or "grpc", as OTEL_EXPORTER_OTLP_PROTOCOL has it; "" is the first
 	Sample   float64           // share of the traces that begin here, more than 0 to 1; 0 means 1
 	Headers  map[string]string // of every request; secret
 	Version  string            // of the program
 	Log      *slog.Logger      // nil discards
 }
+
+// The protocols that traces are exported by.
+const (
+	ProtocolHTTP = "http/protobuf"
+	ProtocolGRPC = "grpc"
+)
 
 const (
 	queued     = 4096 // spans that wait: some hundred actions; beyond them they are dropped, for nothing waits for an exporter
@@ -37,7 +43,7 @@ const (
 // Traces exports spans by OTLP. It has one goroutine, and is to be closed.
 type Traces struct {
 	tracer *supervisor.Tracer
-	post   exporter
+	post   *exporter
 	log    *slog.Logger
 
 	queue   chan supervisor.Span
@@ -60,11 +66,12 @@ func OpenTraces(c TracesConfig) (*Traces, error) {
 		return fail("Endpoint", errors.New("it is no URL"))
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return fail("Endpoint", errors.New("want http:// or https:// with a host, as in http://localhost:4318"))
+	case c.Protocol != "" && c.Protocol != ProtocolHTTP && c.Protocol != ProtocolGRPC:
+		return fail("Protocol", fmt.Errorf("want %q or %q, have %q", ProtocolHTTP, ProtocolGRPC, c.Protocol))
+	case c.Protocol == ProtocolGRPC && (strings.Trim(u.Path, "/") != "" || u.RawQuery != ""):
+		return fail("Endpoint", errors.New("over gRPC it has no path, as in http://localhost:4317"))
 	case c.Sample < 0 || c.Sample > 1:
 		return fail("Sample", fmt.Errorf("want 0 to 1, have %v", c.Sample))
-	}
-	if strings.Trim(u.Path, "/") == "" {
-		u.Path = "/v1/traces"
 	}
 	if c.Sample == 0 {
 		c.Sample = 1
@@ -73,10 +80,7 @@ func OpenTraces(c TracesConfig) (*Traces, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	t := &Traces{log: c.Log, queue: make(chan supervisor.Span, queued), closing: make(chan struct{}), ended: make(chan struct{})}
-	t.post = exporter{url: u.String(), shown: u.Redacted(), headers: maps.Clone(c.Headers), version: c.Version, client: &http.Client{
-		Transport:     &http.Transport{MaxIdleConns: 1, IdleConnTimeout: time.Minute},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	t.post = newExporter(c, u)
 	t.tracer = supervisor.NewTracer(c.Sample, t.take)
 	life, cut := context.WithCancel(context.Background())
 	t.cut = cut

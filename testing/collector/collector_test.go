@@ -31,15 +31,19 @@ import (
 	"github.com/sandtree/sandtree/testing/sandboxdtest"
 )
 
-// receive starts the collector's receiver and gives the address of its OTLP over HTTP, and where what comes goes.
-func receive(t *testing.T) (endpoint string, got *consumertest.TracesSink) {
+// receive starts the collector's receiver and gives the address of its OTLP by that protocol, and where what comes goes.
+func receive(t *testing.T, protocol string) (endpoint string, got *consumertest.TracesSink) {
 	t.Helper()
 	got = &consumertest.TracesSink{}
 	factory := otlpreceiver.NewFactory()
 	for {
 		address := free(t)
 		c := factory.CreateDefaultConfig().(*otlpreceiver.Config)
-		c.Protocols.HTTP.GetOrInsertDefault().ServerConfig.NetAddr.Endpoint = address
+		if protocol == instruments.ProtocolGRPC {
+			c.Protocols.GRPC.GetOrInsertDefault().NetAddr.Endpoint = address
+		} else {
+			c.Protocols.HTTP.GetOrInsertDefault().ServerConfig.NetAddr.Endpoint = address
+		}
 		r, err := factory.CreateTraces(t.Context(), receivertest.NewNopSettings(component.MustNewType("otlp")), c, got)
 		if err != nil {
 			t.Fatal(err)
@@ -142,9 +146,15 @@ func (l *lines) Write(p []byte) (int, error) {
 // One trace goes from the caller over the actors and the transport to the server in the sandbox and the command, as the
 // collector sees it, and a line of the log has its id.
 func TestTheCollectorSeesOneTrace(t *testing.T) {
+	for _, protocol := range []string{instruments.ProtocolHTTP, instruments.ProtocolGRPC} {
+		t.Run(protocol, func(t *testing.T) { seesOneTrace(t, protocol) })
+	}
+}
+
+func seesOneTrace(t *testing.T, protocol string) {
 	leak.Check(t)
-	endpoint, got := receive(t)
-	traces, err := instruments.OpenTraces(instruments.TracesConfig{Endpoint: endpoint, Version: "v1"})
+	endpoint, got := receive(t, protocol)
+	traces, err := instruments.OpenTraces(instruments.TracesConfig{Endpoint: endpoint, Protocol: protocol, Version: "v1"})
 	if err != nil {
 		t.Fatal(err)
 	}

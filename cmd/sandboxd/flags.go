@@ -42,6 +42,7 @@ type flags struct {
 	version     bool
 
 	shell     *shell.Prepared // nil: none is prepared yet
+	listener  net.Listener    // nil: it is not open yet
 	announce  bool
 	untold    bool // the file of variables had none
 	openHands bool // the command line has OpenHands' form: a port comes first

@@ -134,6 +134,7 @@ func (b *blank) start(ctx context.Context, id string) (err error) {
 		err = b.told.await(ctx, b.told.waits)
 	}
 	if err == nil {
+		b.told.dial(ctx, b.home)
 		err = b.openDoors()
 	}
 	if errors.Is(err, errEnded) {
@@ -207,7 +208,7 @@ func (b *blank) discard(ctx context.Context) error {
 // hangUp ends the connection to its server.
 func (b *blank) hangUp() {
 	if b.told != nil {
-		b.told.conn.Close()
+		b.told.hangUp()
 		b.wg.Wait()
 	}
 }
@@ -292,6 +293,7 @@ func (b *blank) hand(ctx context.Context, l label, spec sandbox.Spec) (_ *instan
 	i.served, i.fresh = true, true
 	out := make(chan error, 1)
 	go func() { out <- i.letOut() }() // which the container's end undoes
+	b.wg.Go(b.told.answer)
 	b.told.tell(d.told(b.key, spec))
 	err = b.told.await(ctx, b.told.ready)
 	if errors.Is(err, errEnded) {

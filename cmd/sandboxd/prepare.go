@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"os"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,9 @@ func (f *flags) prepare(c server.Config, environ []string, log *slog.Logger) ser
 	c.Shell = server.PrepareShell(guess)
 	c.State = server.OpenState(guess)
 	f.listenEarly()
+	if f.callSocket != "" && f.envFile == "-" {
+		f.caller, _ = expectCaller(f.callSocket) // without it, there is standard input
+	}
 	if f.announce && f.readyFD >= 0 {
 		populate()
 		if _, err := unix.Write(f.readyFD, []byte{'w'}); err != nil { // whoever should hear it is about to be missed
@@ -37,6 +41,19 @@ func (f *flags) listenEarly() {
 	if strings.HasPrefix(f.listen, "unix:") {
 		f.listener, _ = listen(f.listen)
 	}
+}
+
+// extra reads the variables of --env-file, or what whoever calls says instead, who is told when the server answers.
+func (f *flags) extra() ([]string, error) {
+	if f.caller == nil {
+		return readEnv(f.envFile, os.Stdin)
+	}
+	fd, called := f.caller.wait()
+	if !called {
+		return readEnv(f.envFile, os.Stdin)
+	}
+	f.readyFD = fd // which ends the call
+	return readEnv(f.envFile, call(fd))
 }
 
 // letGo ends what was prepared, unless it is the server's.

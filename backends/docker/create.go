@@ -162,7 +162,7 @@ func (d *Driver) arguments() []string {
 		"--plugins", "agent_skills", // what a kernel has beside IPython; costs nothing before there is one
 	}
 	if d.config.Reach == reachSocket {
-		args = append(args, "--listen", "unix:"+insideBox+"/sock")
+		args = append(args, "--listen", "unix:"+insideBox+"/sock", "--call-socket", insideBox+"/"+callSocket)
 	} else {
 		args = append(args, "--listen", "tcp:0.0.0.0:"+nat.Port(serverPort).Port())
 	}

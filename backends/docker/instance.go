@@ -113,18 +113,21 @@ func (i *instance) Dial(ctx context.Context) (net.Conn, error) {
 }
 
 func (i *instance) dial(ctx context.Context) (net.Conn, error) {
-	dialer := net.Dialer{}
 	if i.d.config.Reach != reachSocket {
 		if i.address == "" {
 			return nil, errors.New("the engine has published no port for it")
 		}
-		return dialer.DialContext(ctx, "tcp", i.address)
+		return (&net.Dialer{}).DialContext(ctx, "tcp", i.address)
 	}
-	// Programs in the sandbox can put anything in the socket's place, a link to one of the host's sockets too. So what is
-	// connected to is what has been looked at: by descriptor, which also makes the length of the path no matter.
-	fd, err := unix.Open(i.home.boxDir()+"/sock", unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	return dialSocket(ctx, i.home.boxDir()+"/sock")
+}
+
+// dialSocket connects to a socket in a box. Programs in the sandbox can put anything in its place, a link to one of the host's sockets
+// too. So what is connected to is what has been looked at: by descriptor, which also makes the length of the path no matter.
+func dialSocket(ctx context.Context, path string) (net.Conn, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: i.home.boxDir() + "/sock", Err: err}
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
@@ -132,9 +135,9 @@ func (i *instance) dial(ctx context.Context) (net.Conn, error) {
 		return nil, os.NewSyscallError("fstat", err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return nil, fmt.Errorf("%s is no socket: a program in the sandbox has replaced it", i.home.boxDir()+"/sock")
+		return nil, fmt.Errorf("%s is no socket: a program in the sandbox has replaced it", path)
 	}
-	return dialer.DialContext(ctx, "unix", "/proc/self/fd/"+strconv.Itoa(fd))
+	return (&net.Dialer{}).DialContext(ctx, "unix", "/proc/self/fd/"+strconv.Itoa(fd))
 }
 
 // Wait returns how the container ended.

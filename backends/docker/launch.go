@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,9 +89,12 @@ func (d *Driver) early(ctx context.Context, id string, l *launching) error {
 // launching is the connection to a container that is being started.
 type launching struct {
 	conn  types.HijackedResponse
+	call  net.Conn      // to the server itself, by which it is told; nil is none
 	waits chan struct{} // closed when the server has said that it waits to be told, or that it serves
 	ready chan struct{} // closed when the server has said that it serves
 	over  chan struct{} // closed when nothing more will be heard
+
+	serves sync.Once // closes ready
 
 	mu   sync.Mutex
 	said []byte // the end of what it has said on standard error
@@ -99,13 +103,13 @@ type launching struct {
 // listen reads until the connection ends.
 func (l *launching) listen() {
 	defer close(l.over)
-	var waits, serves sync.Once
+	var waits sync.Once
 	_, _ = stdcopy.StdCopy(writerFunc(func(p []byte) {
 		if len(p) > 0 {
 			waits.Do(func() { close(l.waits) })
 		}
 		if bytes.IndexByte(p, '\n') >= 0 {
-			serves.Do(func() { close(l.ready) })
+			l.serves.Do(func() { close(l.ready) })
 		}
 	}), writerFunc(l.hear), l.conn.Reader)
 }
@@ -131,8 +135,41 @@ func (l *launching) hear(p []byte) {
 // tell sends what the server reads before it serves. Should we die meanwhile, it reads less than it needs: the key comes
 // last, and without one it serves nobody but the owner of its socket; where it would listen on a port, it ends.
 func (l *launching) tell(what string) {
+	if l.call != nil {
+		_, _ = io.WriteString(l.call, what)
+		return
+	}
 	_, _ = io.WriteString(l.conn.Conn, what) // a server that does not read it will not be ready
 	_ = l.conn.CloseWrite()
+}
+
+// callSocket is where a server that waits is called, in its box.
+const callSocket = "call"
+
+// dial calls the server, which waits, so that it need not be told through the engine: that takes a millisecond each way. Where it
+// cannot be called it is told so all the same.
+func (l *launching) dial(ctx context.Context, h home) {
+	if call, err := dialSocket(ctx, h.boxDir()+"/"+callSocket); err == nil {
+		l.call = call
+	}
+}
+
+// answer reads what the server says by the call, until that ends.
+func (l *launching) answer() {
+	if l.call == nil {
+		return
+	}
+	if _, err := l.call.Read(make([]byte, 1)); err == nil { // else it ends, which the engine says
+		l.serves.Do(func() { close(l.ready) })
+	}
+}
+
+// hangUp ends the connections.
+func (l *launching) hangUp() {
+	l.conn.Close()
+	if l.call != nil {
+		l.call.Close()
+	}
 }
 
 // await returns when the server has said what closes said. errEnded if it will not any more.

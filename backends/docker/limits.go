@@ -18,8 +18,9 @@ import (
 
 // facts are what the engine says of itself, once it has been asked with success.
 type facts struct {
-	mu   sync.Mutex
-	info *system.Info
+	mu    sync.Mutex
+	info  *system.Info
+	disks bool // those that it uses can be told, and bounded
 }
 
 func (d *Driver) info(ctx context.Context) (*system.Info, error) {

@@ -21,8 +21,8 @@ func (d *Driver) WhyNot(limit string) error {
 		return nil
 	}
 	d.facts.mu.Lock()
+	defer d.facts.mu.Unlock()
 	info := d.facts.info
-	d.facts.mu.Unlock()
 	switch {
 	case info == nil:
 		return errors.New("the engine does not answer")
@@ -31,7 +31,11 @@ func (d *Driver) WhyNot(limit string) error {
 	case limit == backends.LimitDiskWrite && info.CgroupVersion != "2":
 		return errors.New("control groups of version 1 do not bound what is written through the page cache")
 	}
+	if d.facts.disks { // which every start asks, twice
+		return nil
+	}
 	_, err := d.disks(info, "")
+	d.facts.disks = err == nil
 	return err
 }
 

@@ -135,6 +135,7 @@ func (b *blank) start(ctx context.Context, id string) (err error) {
 		err = b.told.await(ctx, b.told.waits)
 	}
 	if err == nil {
+		b.told.dial(ctx, b.home)
 		err = b.openDoors()
 	}
 	if errors.Is(err, errEnded) {
@@ -208,7 +209,7 @@ func (b *blank) discard(ctx context.Context) error {
 // hangUp ends the connection to its server.
 func (b *blank) hangUp() {
 	if b.told != nil {
-		b.told.conn.Close()
+		b.told.hangUp()
 		b.wg.Wait()
 	}
 }
@@ -295,6 +296,7 @@ func (b *blank) hand(ctx context.Context, l label, spec sandbox.Spec) (_ *instan
 	defer func() { booted(err) }()
 	out := make(chan error, 1)
 	go func() { out <- i.letOut() }() // which the container's end undoes
+	b.wg.Go(b.told.answer)
 	b.told.tell(d.told(b.key, spec))
 	err = b.told.await(ctx, b.told.ready)
 	if errors.Is(err, errEnded) {

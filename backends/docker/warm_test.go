@@ -160,6 +160,9 @@ func TestBlank(t *testing.T) {
 	if l, err := b.List(t.Context(), ""); err != nil || len(l) > 0 || !w.Alive() {
 		t.Errorf("of one that waits is listed %v, %v; alive is %v", l, err, w.Alive())
 	}
+	if w.told.call == nil {
+		t.Error("its server is told through the engine")
+	}
 	for range 2 {
 		if err := w.Stop(t.Context(), 0); err != nil || w.Alive() {
 			t.Errorf("Stop: %v, alive %v", err, w.Alive())

@@ -33,7 +33,7 @@ func BenchmarkClaim(b *testing.B) {
 		claims(b, d, sandbox.Spec{ID: "bench"}, 0.8, 2.5)
 	})
 	b.Run("jail", func(b *testing.B) {
-		claims(b, jailDriver(b, program), sandbox.Spec{ID: "bench"}, 0.6, 2)
+		claims(b, jailDriver(b, program), sandbox.Spec{ID: "bench"}, 0.6, 1.8)
 	})
 	b.Run("jail-environment", func(b *testing.B) {
 		claims(b, jailDriver(b, program), sandbox.Spec{ID: "bench", Env: map[string]string{"A": "b"}}, 0.9, 4)
@@ -49,7 +49,7 @@ func BenchmarkClaim(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		claims(b, d, sandbox.Spec{ID: "bench"}, 0.1, 3)
+		claims(b, d, sandbox.Spec{ID: "bench"}, 0.1, 2.2)
 	})
 }
 

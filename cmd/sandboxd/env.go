@@ -87,10 +87,10 @@ func overlay(base, extra []string) []string {
 // readEnv reads variables that are each ended by a NUL byte, the only one that no value has. On standard input an empty one ends
 // them all: the end of a pipe through which others pass things on may come milliseconds after what was written to it, and also if its
 // writer has died between two variables, of which the key may be the second. Without it nothing has been said.
-func readEnv(file string) ([]string, error) {
+func readEnv(file string, in io.Reader) ([]string, error) {
 	read := func() ([]byte, error) { return os.ReadFile(file) }
 	if file == "-" {
-		read = func() ([]byte, error) { return readUntil(os.Stdin, "\x00\x00") }
+		read = func() ([]byte, error) { return readUntil(in, "\x00\x00") }
 	}
 	b, err := read()
 	if err != nil {

@@ -35,6 +35,7 @@ type flags struct {
 	filesRoots  []string
 	cgroup      string
 	processes   int
+	callSocket  string
 	readyFD     int
 	spare       int
 	logFormat   string
@@ -42,6 +43,8 @@ type flags struct {
 	version     bool
 
 	shell     *shell.Prepared // nil: none is prepared yet
+	listener  net.Listener    // nil: it is not open yet
+	caller    *caller         // nil: nobody can call
 	announce  bool
 	untold    bool // the file of variables had none
 	openHands bool // the command line has OpenHands' form: a port comes first
@@ -100,6 +103,7 @@ func parse(args []string, environ []string) (*flags, error) {
 	s.StringArrayVar(&f.filesRoots, "files-root", nil, "`directory` that file requests may name besides the working directory; may be given again")
 	s.StringVar(&f.cgroup, "cgroup", "", "`directory` of the cgroup that programs are put into")
 	s.IntVar(&f.processes, "processes", 0, "most processes of this user while there is no cgroup: a `number` for RLIMIT_NPROC")
+	s.StringVar(&f.callSocket, "call-socket", "", "`path` of a Unix socket where what --env-file - reads may be said too; who does is told there when the server answers")
 	s.IntVar(&f.readyFD, "ready-fd", -1, "`descriptor` to write a byte to when the server answers")
 	s.BoolVar(&f.announce, "announce", false, "write a w there before, if it waits for --env-file, when there is nothing else to do")
 	s.IntVar(&f.spare, "spare-threads", 0, "`number` of threads to have before any program runs, which may leave none to be made")
@@ -230,7 +234,7 @@ func (f *flags) config(environ []string, key string, log *slog.Logger) (server.C
 	c.Env = environ
 	if f.envFile != "" {
 		c = f.prepare(c, environ, log)
-		extra, err := readEnv(f.envFile)
+		extra, err := f.extra()
 		if err != nil {
 			return c, err
 		}

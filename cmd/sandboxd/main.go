@@ -87,18 +87,19 @@ func serveBy(ctx context.Context, c cli.Call, o *order, prepared *shell.Prepared
 	spareThreads(f.spare)
 	f.shell = prepared
 	config, err := f.config(environ, key, log)
+	defer func() { f.letGo(config) }() // if there comes to be no server
 	if err != nil {
-		config.Shell.Close()
 		return err
 	}
 	config.Shell = server.PrepareShell(config) // which takes longer to load than all that comes now
-	defer config.Shell.Close()                 // if there comes to be no server
 	if err := f.wantKey(config.Key); err != nil {
 		return err
 	}
-	ln, err := listen(f.listen)
-	if err != nil {
-		return err
+	ln := f.listener
+	if f.listener = nil; ln == nil {
+		if ln, err = listen(f.listen); err != nil {
+			return err
+		}
 	}
 	if f.openHands {
 		if config.Viewer, err = listenViewer(ln.Addr()); err != nil {

@@ -59,7 +59,7 @@ func TestStandardInputCutOff(t *testing.T) {
 		}
 		w.Close()
 		os.Stdin = r
-		env, err := readEnv("-")
+		env, err := readEnv("-", os.Stdin)
 		r.Close()
 		if want < 0 && sandbox.CodeOf(err) != sandbox.Invalid || want >= 0 && (err != nil || len(env) != want) {
 			t.Errorf("%q: %q, %v", text, env, err)
@@ -83,7 +83,7 @@ func TestStandardInputStaysOpen(t *testing.T) {
 			_, _ = w.WriteString(part)
 		}
 	}()
-	if env, err := readEnv("-"); err != nil || !slices.Equal(env, []string{"A=1", "B="}) {
+	if env, err := readEnv("-", os.Stdin); err != nil || !slices.Equal(env, []string{"A=1", "B="}) {
 		t.Errorf("%q, %v", env, err)
 	}
 }

@@ -44,6 +44,7 @@ type Config struct {
 	Processes  int                 // RLIMIT_NPROC of programs where there is no Cgroup; 0 leaves it
 	NoChange   time.Duration       // soft timeout: how long a command may print nothing new; 0 means 10 s
 	Shell      *shell.Prepared     // the main one, if it is the right one: see PrepareShell
+	State      *State              // what StateDir has, if that is the right one: see OpenState
 	FilesRoots []string            // absolute directories that native file requests may name, besides Dir
 	Plugins    []string            // asked for by an OpenHands client: jupyter, agent_skills, vscode
 	Browser    bool                // pages can be browsed, if there is a Chromium; it starts with the first

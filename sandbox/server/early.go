@@ -45,8 +45,11 @@ func (s *Server) early() <-chan shells {
 
 // untouched says that no earlier server can have left anything: there is no record, and nothing in the cgroup.
 func (c Config) untouched() bool {
-	if c.StateDir == "" {
+	switch {
+	case c.StateDir == "":
 		return false
+	case c.State.is(c):
+		return true // the record is ours
 	}
 	if _, err := os.Lstat(filepath.Join(c.StateDir, reap.RecordFile)); !errors.Is(err, fs.ErrNotExist) {
 		return false

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/sandtree/sandtree/internal/reap"
 	"github.com/sandtree/sandtree/sandbox"
 	"github.com/sandtree/sandtree/sandbox/files"
-	"github.com/sandtree/sandtree/sandbox/ledger"
 )
 
 // leftovers says where to look for what an earlier server has left.
@@ -28,43 +26,31 @@ func (s *Server) open() { s.left, s.openErr = s.openAll() }
 
 func (s *Server) openAll() (left leftovers, err error) {
 	c := s.config
-	failed := func(what string, err error) (leftovers, error) {
-		if sandbox.CodeOf(err) != sandbox.Internal {
-			return left, err
-		}
-		return left, &sandbox.Error{Code: sandbox.Internal, Op: "server.New", Err: fmt.Errorf("%s: %w", what, err)}
-	}
 	if err := os.MkdirAll(c.Dir, 0o775); err != nil {
-		return failed("working directory", err)
+		return left, openError("working directory", err)
 	}
-	s.memory = newMemoryWatch(c.Cgroup)
 	if s.files, err = files.New(filesConfig(c)); err != nil {
 		return left, err
 	}
-	ledgerPath := ""
-	if c.StateDir != "" {
-		if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
-			return failed("state directory", err)
+	o, taken := c.State.take(c)
+	if !taken {
+		o, left, err = c.openState()
+	}
+	if s.ledger, s.record, s.memory = o.ledger, o.record, o.memory; err != nil {
+		return left, err
+	}
+	if err = s.fence(c.Epoch); err == nil {
+		err = s.makeTools()
+	}
+	if err != nil {
+		if s.record != nil && !left.possible {
+			_ = s.record.Remove() // nothing was started
 		}
-		ledgerPath = filepath.Join(c.StateDir, "ledger")
-	}
-	if s.ledger, err = ledger.Open(ledger.Config{Path: ledgerPath}); err != nil {
 		return left, err
-	}
-	if err := s.fence(c.Epoch); err != nil {
-		return left, err
-	}
-	if err := s.makeTools(); err != nil {
-		return left, err
-	}
-	if c.StateDir != "" { // the ledger's lock keeps other servers off the record too
-		if s.record, left.leaders, left.possible, err = reap.OpenRecord(filepath.Join(c.StateDir, reap.RecordFile)); err != nil {
-			return failed("record of sessions", err)
-		}
 	}
 	if c.Adopt {
 		if s.adopter, err = reap.Adopt(s.log); err != nil {
-			return failed("adopting orphans", err)
+			return left, openError("adopting orphans", err)
 		}
 	}
 	return left, nil

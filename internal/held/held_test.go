@@ -142,6 +142,26 @@ func TestLock(t *testing.T) {
 	}
 }
 
+// A directory whose maker died before it made the lock is cleared away by whoever looks; one with something in it is somebody's.
+func TestLockCutOff(t *testing.T) {
+	k := Locker{Begin: func(func()) bool { return false }}
+	empty, used := filepath.Join(t.TempDir(), "empty"), t.TempDir()
+	if err := errors.Join(os.Mkdir(empty, 0o700), os.WriteFile(filepath.Join(used, "file"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{empty, used} {
+		if _, ok := k.TryLock(dir); ok {
+			t.Errorf("%s is locked, and has no lock", dir)
+		}
+	}
+	if _, err := os.Stat(empty); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the empty one: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(used, "file")); err != nil {
+		t.Error(err)
+	}
+}
+
 // What a loss of power may leave of a file is not taken for none, nor for one that says nothing.
 func TestEmptyJSON(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "label.json")

@@ -52,6 +52,9 @@ func (k Locker) Lock(ctx context.Context, dir string, make bool) (unlock func(),
 // TryLock gets the lock of a directory that nobody has; false if somebody does, or there is no such directory any more.
 func (k Locker) TryLock(dir string) (unlock func(), ok bool) {
 	f, err := openLock(dir, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		_ = os.Remove(dir) // as in Lock: else nobody would ever clear it away
+	}
 	if err != nil {
 		return nil, false
 	}

@@ -13,11 +13,11 @@ func (s *spawned) ours() homes.Pipes {
 }
 
 // await hands over what the server waits for, and returns when it serves. When it does not, it has ended or shall.
-func (s *spawned) await(ctx context.Context, key string, env []string) error {
+func (s *spawned) await(ctx context.Context, env []string) error {
 	defer s.ours().Within(ctx)()
 	err := s.tell()
 	if err == nil {
-		err = homes.Tell(s.env, s.key, env, key)
+		err = homes.Tell(s.env, s.key, env, s.secret)
 	}
 	return s.listen(ctx, err)
 }
@@ -27,15 +27,8 @@ func (s *spawned) listen(ctx context.Context, err error) error {
 	return s.ours().Await(ctx, s.process, err, homes.Told)
 }
 
-// tell tells the first process what the jail looks like, unless it knows.
-func (s *spawned) tell() (err error) {
-	if s.spec != nil {
-		_, err = s.stage.Write(s.spec)
-		s.stage.Close()
-		s.spec = nil
-	}
-	return err
+// close closes the pipes, and what was not handed over; the server goes on.
+func (s *spawned) close() {
+	s.ours().Close()
+	closeAll(s.shown)
 }
-
-// close closes the pipes; the server goes on.
-func (s *spawned) close() { s.ours().Close() }

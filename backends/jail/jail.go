@@ -35,6 +35,8 @@ type Driver struct {
 	told   func() error // whether the disks of all sandboxes can be told
 	looks  *audit.Looks // at files
 
+	prepared prepared
+
 	mu   sync.Mutex
 	ears map[held.Identity]*ear // of those that live and are audited
 
@@ -157,6 +159,6 @@ func (d *Driver) CanHalt(sandbox.Spec) error {
 }
 
 // Close lets go of all sandboxes, which live on. Idempotent.
-func (d *Driver) Close() error { return d.homes.Close(d.closeEars) }
+func (d *Driver) Close() error { return d.homes.Close(func() { d.prepared.close(); d.closeEars() }) }
 
 func (d *Driver) home(id sandbox.ID) home { return home{d.homes.Home(id)} }

@@ -197,35 +197,47 @@ func (d *Driver) mountLayers(l label, parts ...string) (files []*os.File, err er
 
 // lay does it, in such a namespace; upper is the directory of the uppermost layer.
 func (d *Driver) lay(l label, upper string, parts []string) ([]*os.File, error) {
-	var closing []*os.File
-	defer func() { closeAll(closing) }()
-	var lowers []string // the uppermost first
+	o, err := d.compose(l, upper)
+	defer o.close()
+	if err != nil {
+		return nil, err
+	}
+	return o.mount(parts)
+}
+
+// compose says all that there is to be said of them; the namespace must be there until they are mounted.
+func (d *Driver) compose(l label, upper string) (o composed, err error) {
+	var options []string // the uppermost layer first
 	for _, name := range l.Layers[1:] {
 		f, err := d.openLayer(name, "fs", l)
 		if err != nil {
-			return nil, err
+			return o, err
 		}
-		closing = append(closing, f)
-		lowers = append(lowers, "lowerdir+", fdPath(f))
+		o.layers = append(o.layers, f)
+		options = append(options, "lowerdir+", fdPath(f))
 	}
 	if l.Layers[0] == "" {
-		return overlay(d.layers().Path(l.Layers[1]), append(lowers, readOnly...), parts)
+		o.at = d.layers().Path(l.Layers[1])
+		err = o.begin(append(options, readOnly...))
+		return o, err
 	}
-	options := append(lowers, writable...)
+	options = append(options, writable...)
+	o.at = upper
 	work := filepath.Join(upper, "work")
 	// The kernel takes none that was left by a mount which it did not see to its end.
 	if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o700)); err != nil {
-		return nil, err
+		return o, err
 	}
 	for option, dir := range map[string]string{"upperdir": filepath.Join(upper, "fs"), "workdir": work} {
 		f, err := openPath(dir)
 		if err != nil {
-			return nil, err
+			return o, err
 		}
-		closing = append(closing, f)
+		o.layers = append(o.layers, f)
 		options = append(options, option, fdPath(f))
 	}
-	return overlay(upper, options, parts)
+	err = o.begin(options)
+	return o, err
 }
 
 // openLayer gives a directory of a layer below the uppermost of l. Files that have another sandbox's numbers are shown with those of l's.

@@ -53,7 +53,6 @@ func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) 
 	if err != nil {
 		return nil, err
 	}
-	share := homes.Memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
 	s := &stage.Spec{Hostname: "sandbox", Filter: raw, OOMScore: homes.OOMScore, OpenFiles: openFiles, Doors: doorsFD}
 	if asks(l.Audit) {
 		s.Audit = auditFD
@@ -61,7 +60,17 @@ func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) 
 	if n := homes.Processes(l.Limits); n > 0 {
 		s.Processes = uint64(n + homes.Spare) // as the control group has it, and where there is none
 	}
-	if s.Root = o.root; s.Root == nil {
+	if s.Root = o.root; s.Root == nil || !s.Root.Whole {
+		d.same(s)
+	}
+	s.Mounts = append(s.Mounts, d.own(l, g)...)
+	s.Mounts = append(s.Mounts, o.mounts...)
+	return s, nil
+}
+
+// same adds what is the same in all jails of the driver: what they show of the host but for what the spec names, and small files.
+func (d *Driver) same(s *stage.Spec) {
+	if s.Root == nil {
 		t := hostTree()
 		s.Mounts, s.Links = slices.Clone(t.mounts), t.links
 		passwd, group := homes.Accounts()
@@ -70,25 +79,41 @@ func (d *Driver) layout(l label, g cgroup.Group, o opened) (*stage.Spec, error) 
 	for _, p := range d.config.Paths {
 		s.Mounts = append(s.Mounts, stage.Mount{Source: p, Target: p})
 	}
+	s.Mounts = append(s.Mounts, stage.Mount{Kind: stage.Devices, Target: "/dev"})
 	s.Files = append(s.Files,
 		stage.File{Path: "/etc/hosts", Content: []byte("127.0.0.1 localhost sandbox\n::1 localhost ip6-localhost\n")},
 		stage.File{Path: "/etc/hostname", Content: []byte("sandbox\n")},
 		stage.File{Path: "/etc/resolv.conf", Content: []byte(doors.ResolvConf)})
-	s.Mounts = append(s.Mounts,
-		stage.Mount{Kind: stage.Proc, Target: "/proc"},
-		stage.Mount{Kind: stage.Devices, Target: "/dev", Size: share},
-		stage.Mount{Kind: stage.Tmpfs, Target: "/tmp", Size: share, Mode: 0o1777},
-		stage.Mount{Kind: stage.Tmpfs, Target: "/var/tmp", Size: share, Mode: 0o1777},
-		stage.Mount{Kind: stage.Tmpfs, Target: "/run", Size: share})
-	if dir := g.Dir(cgroup.Memory); dir != "" { // its own alone, so that it sees how near the end is
-		at := "/sys/fs/cgroup/memory"
-		if homes.Tree().Unified(cgroup.Memory) {
-			at = "/sys/fs/cgroup"
-		}
-		s.Mounts = append(s.Mounts, stage.Mount{Source: dir, Target: at, Optional: true})
+}
+
+// own are the file systems that each jail has for itself.
+func (d *Driver) own(l label, g cgroup.Group) []stage.Mount {
+	share := homes.Memory(l.Limits) / 2 // of the memory, as the kernel has it for a whole machine
+	mounts := []stage.Mount{
+		{Kind: stage.Terminals, Target: "/dev/pts"},
+		{Kind: stage.Tmpfs, Target: "/dev/shm", Size: share, Mode: 0o1777},
+		{Kind: stage.Proc, Target: "/proc"},
+		{Kind: stage.Tmpfs, Target: "/tmp", Size: share, Mode: 0o1777},
+		{Kind: stage.Tmpfs, Target: "/var/tmp", Size: share, Mode: 0o1777},
+		{Kind: stage.Tmpfs, Target: "/run", Size: share},
 	}
-	s.Mounts = append(s.Mounts, o.mounts...)
-	return s, nil
+	if dir := g.Dir(cgroup.Memory); dir != "" { // its own alone, so that it sees how near the end is
+		mounts = append(mounts, stage.Mount{Source: dir, Target: memoryDir(), Optional: true})
+	}
+	return mounts
+}
+
+// memoryDir is where programs look for what bounds their memory.
+func memoryDir() string {
+	if homes.Tree().Unified(cgroup.Memory) {
+		return "/sys/fs/cgroup"
+	}
+	return "/sys/fs/cgroup/memory"
+}
+
+// points are where those are put, and what a jail shows of the home and the workspace.
+func (d *Driver) points() []string {
+	return []string{"/proc", "/tmp", "/var/tmp", "/run", memoryDir(), workDir, d.user().Home}
 }
 
 const (
@@ -97,7 +122,7 @@ const (
 	openFiles = 65536
 )
 
-// The descriptors that a stage is handed down, besides that of its Spec. Those of mounts come after them.
+// The descriptors that a stage is handed down, besides that of its Spec.
 const (
 	readyFD   = stage.SpecFD + 1 + iota // it writes a byte to it when it serves
 	keyFD                               // it reads its key, which the home has too, for the next process
@@ -106,7 +131,6 @@ const (
 	doorsFD                             // it gives its doors
 	auditFD                             // it has the filter that asks, if that does: see package audit
 	programFD                           // it is executed from
-	mountFD
 )
 
 func descriptor(n int) string { return "/dev/fd/" + strconv.Itoa(n) }

@@ -78,9 +78,22 @@ func (d *Driver) open(h home, l label, program *os.File) (o opened, err error) {
 	return o, err
 }
 
-// openRoot opens the root that is not the host's.
+// openTree gives what is the same in all jails, or leaves it to the stage.
+func (d *Driver) openTree(o *opened) {
+	spec := &stage.Spec{}
+	d.same(spec)
+	f, err := d.prepared.copy(spec, d.points())
+	if err != nil { // a stage meets the same, and says so
+		d.log.Debug("each jail is put together by itself", "err", err)
+	} else if f != nil {
+		o.root = &stage.Mount{FD: o.keep(f), Whole: true}
+	}
+}
+
+// openRoot opens the root.
 func (d *Driver) openRoot(o *opened, h home, l label, program *os.File) error {
 	if o.root == nil {
+		d.openTree(o)
 		return nil
 	}
 	f, err := d.openBase(l, program)
@@ -102,13 +115,13 @@ func (d *Driver) openRoot(o *opened, h home, l label, program *os.File) error {
 type opened struct {
 	root   *stage.Mount
 	mounts []stage.Mount
-	files  []*os.File // from descriptor mountFD on
+	files  []*os.File
 }
 
-// keep takes a file over, and gives the number that it has in the first process of the jail.
+// keep takes a file over, and gives its place among those that come with the Spec.
 func (o *opened) keep(f *os.File) int {
 	o.files = append(o.files, f)
-	return mountFD + len(o.files) - 1
+	return len(o.files)
 }
 
 func closeAll(files []*os.File) {

@@ -32,24 +32,72 @@ var (
 	writable = []string{"redirect_dir", "on", "index", "off", "metacopy", "off", "volatile", ""}
 )
 
-// overlay mounts one at a directory and gives mounts of parts of it. It may change the thread's working directory.
-func overlay(at string, options, parts []string) (files []*os.File, err error) {
-	fs, err := makeOverlay(options)
-	if errors.Is(err, unix.EINVAL) && unix.Chdir(descriptors) == nil {
-		if older, failed := makeOverlay(inOneOption(options)); failed == nil {
-			fs, err = older, nil
-		}
-	}
+// composed is an overlay that is about to be mounted at a directory.
+type composed struct {
+	at      string
+	layers  []*os.File
+	options []string // of which each is followed by its value; "" is none
+	fs      *os.File
+}
+
+// overlay mounts one at a directory and gives mounts of parts of it.
+func overlay(at string, options, parts []string) ([]*os.File, error) {
+	o := composed{at: at}
+	err := o.begin(options)
+	defer o.close()
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fs)
-	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
+	return o.mount(parts)
+}
+
+func (o *composed) begin(options []string) error {
+	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("fsopen", err)
+	}
+	o.fs, o.options = os.NewFile(uintptr(fs), "overlay"), options
+	for i := 0; i < len(options); i += 2 {
+		if options[i+1] == "" {
+			err = unix.FsconfigSetFlag(fs, options[i])
+		} else {
+			err = unix.FsconfigSetString(fs, options[i], options[i+1])
+		}
+		if err != nil {
+			return fmt.Errorf("overlay: option %s: %w", options[i], err)
+		}
+	}
+	return nil
+}
+
+// create makes the file system. Kernels before Linux 6.7 refuse the options now, and get others; that changes the thread's working directory.
+func (o *composed) create() error {
+	err := unix.FsconfigCreate(int(o.fs.Fd()))
+	if errors.Is(err, unix.EINVAL) && unix.Chdir(descriptors) == nil {
+		older := composed{at: o.at}
+		if older.begin(inOneOption(o.options)) == nil && unix.FsconfigCreate(int(older.fs.Fd())) == nil {
+			o.fs.Close()
+			o.fs, err = older.fs, nil
+		} else {
+			older.fs.Close()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("overlay: %w", err)
+	}
+	return nil
+}
+
+func (o *composed) mount(parts []string) (files []*os.File, err error) {
+	if err := o.create(); err != nil {
+		return nil, err
+	}
+	fd, err := unix.Fsmount(int(o.fs.Fd()), unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
 	if err != nil {
 		return nil, os.NewSyscallError("fsmount", err)
 	}
 	defer unix.Close(fd)
-	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, o.at, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return nil, os.NewSyscallError("move_mount", err)
 	}
 	for _, part := range parts {
@@ -62,30 +110,9 @@ func overlay(at string, options, parts []string) (files []*os.File, err error) {
 	return files, nil
 }
 
-// makeOverlay gives a file system with options, of which each is followed by its value; "" is none.
-func makeOverlay(options []string) (fs int, err error) {
-	fs, err = unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return -1, os.NewSyscallError("fsopen", err)
-	}
-	for i := 0; i < len(options) && err == nil; i += 2 {
-		if options[i+1] == "" {
-			err = unix.FsconfigSetFlag(fs, options[i])
-		} else {
-			err = unix.FsconfigSetString(fs, options[i], options[i+1])
-		}
-		if err != nil {
-			err = fmt.Errorf("option %s: %w", options[i], err)
-		}
-	}
-	if err == nil {
-		err = unix.FsconfigCreate(fs)
-	}
-	if err != nil {
-		unix.Close(fs)
-		return -1, fmt.Errorf("overlay: %w", err)
-	}
-	return fs, nil
+func (o *composed) close() {
+	closeAll(o.layers)
+	o.fs.Close() // of a nil file, an error that says so
 }
 
 // inOneOption are options for a kernel before Linux 6.7, which wants all lower directories in one, of no more than 255 bytes. So they are

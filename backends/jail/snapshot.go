@@ -74,6 +74,7 @@ type snapping struct {
 	layers  []string // that it has in the end
 	root    []string
 	base    *os.File // the configured root, if what is written over it is kept
+	laying  *laying  // nil if it is copied
 }
 
 // make makes it. If it fails after the jail has been touched, the jail is ended, and has its files when it is revived.
@@ -95,6 +96,10 @@ func (s *snapping) make(ctx context.Context) (backends.Snapshot, error) {
 		s.base, err = s.d.openBaseOf(s.label)
 		defer func() { closeAll([]*os.File{s.base}) }()
 	}
+	if err == nil && s.Way == backends.WayLayer {
+		s.laying, err = s.d.layAhead(s.home, swapped(s.label), s.base)
+		defer s.laying.drop()
+	}
 	if err == nil {
 		err = s.still(ctx)
 	}
@@ -108,7 +113,9 @@ func (s *snapping) make(ctx context.Context) (backends.Snapshot, error) {
 			return s.Snapshot, err
 		}
 		s.label.Pending = nil
-		err = errors.Join(err, s.home.write(s.label))
+		if failed := s.home.write(s.label); failed != nil { // the next start makes of the old label what this one says
+			err = errors.Join(err, s.orEnd(cleanup, brokenError{failed}))
+		}
 	}
 	if err != nil || s.Way == backends.WayCopy { // there is a layer that was made in vain
 		err = errors.Join(err, s.d.sweepLayers(cleanup))
@@ -212,7 +219,7 @@ func frozen(g cgroup.Group) bool {
 // files keeps them, by a layer if that can be.
 func (s *snapping) files(ctx context.Context) error {
 	if s.Way == backends.WayLayer {
-		switch err := s.d.swap(s.home, &s.label, s.process, s.base); {
+		switch err := s.d.swap(s.home, &s.label, s.process, s.base != nil, s.laying); {
 		case err == nil:
 			s.layers = s.label.Layers[1:]
 			if s.base != nil {
@@ -222,6 +229,7 @@ func (s *snapping) files(ctx context.Context) error {
 		case !errors.Is(err, errBusy):
 			return brokenError{err}
 		}
+		s.laying.drop()
 		s.Way, s.Why = backends.WayCopy, errBusy.Error()
 		if err := s.begin(ctx); err != nil {
 			return err

@@ -1,7 +1,6 @@
 package jail
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,27 +24,29 @@ type spawned struct {
 	ready   *os.File
 	key     *os.File
 	env     *os.File
-	spec    []byte
+	made
 }
 
 // ends are the pipes' other ends, and what else the first process is handed down, by descriptor from stage.SpecFD on.
 type ends []*os.File
 
-// spawn makes a jail and starts its first process, which waits to be told what the jail should be.
+// spawn makes a jail and starts its first process, which waits to be told what the jail should be. A program takes milliseconds before
+// it looks for what it needs: meanwhile the rest is made.
 func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawned, err error) {
+	s := &spawned{}
+	g := homes.Group(&l.Label)
+	var making, rest sync.WaitGroup
+	var groupErr, restErr error
+	making.Go(func() { groupErr = g.Make(cgroup.Limits{}) }) // one per controller, while the rest is opened
+	defer making.Wait()                                      // whoever clears away after a failure must find them all
 	log, err := os.OpenFile(h.LogFile(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	s := &spawned{}
-	g := homes.Group(&l.Label)
-	var making sync.WaitGroup
-	var groupErr error
-	making.Go(func() { groupErr = g.Make(cgroup.Limits{}) }) // one per controller, while the rest is opened
-	defer making.Wait()                                      // whoever clears away after a failure must find them all
 	var theirs ends
 	defer func() {
+		rest.Wait()
 		closeAll(theirs)
 		if err != nil {
 			s.close()
@@ -57,20 +58,16 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 	}
 	defer loading.Close() // of a nil file, an error that says so
 	defer loaded.Close()
-	if theirs, err = s.pipes(h, loaded, program); err != nil {
+	if theirs, err = s.pipes(loaded, program); err != nil {
 		return nil, err
 	}
 	if err := d.give(l, theirs); err != nil {
 		return nil, err
 	}
-	opened, err := d.open(h, l, theirs[programFD-stage.SpecFD])
-	if err != nil {
-		return nil, err
-	}
-	theirs = append(theirs, opened.files...)
 	if making.Wait(); groupErr != nil {
 		return nil, groupErr
 	}
+	rest.Go(func() { restErr = s.make(d, h, l, g, theirs, args) })
 	if s.process, err = d.start1(h, l, g, log, theirs); err != nil {
 		return nil, err
 	}
@@ -78,40 +75,26 @@ func (d *Driver) spawn(h home, l label, program string, args []string) (_ *spawn
 		loaded.Close() // so that it ends with the first process'
 		err = d.watch(h, l, s.process, loading)
 	}
-	if err != nil {
-		s.process.Kill()
-		return s, err
+	if rest.Wait(); err == nil {
+		err = restErr
 	}
-	// A program takes milliseconds before it looks for what it needs, and that is enough to make the rest.
-	if s.spec, err = d.prepare(l, g, opened, args); err != nil {
+	if err != nil {
 		s.process.Kill()
 	}
 	return s, err
 }
 
-// prepare sets the limits, and gives what the first process is to read.
-func (d *Driver) prepare(l label, g cgroup.Group, o opened, args []string) ([]byte, error) {
-	limits := homes.Bounds(l.Limits)
-	if err := d.throttle(l, &limits); err != nil {
-		return nil, err
-	}
-	if err := g.Make(limits); err != nil {
-		return nil, err
-	}
-	layout, err := d.layout(l, g, o)
+// pipes makes them, the sockets, which are nowhere yet, and opens the program, in the order of the descriptors.
+func (s *spawned) pipes(loaded *os.File, program string) (theirs ends, err error) {
+	ours, first, err := stage.Pair()
 	if err != nil {
 		return nil, err
 	}
-	layout.Args = args
-	return json.Marshal(layout)
-}
-
-// pipes makes them, the sockets, and opens the program, in the order of the descriptors.
-func (s *spawned) pipes(h home, loaded *os.File, program string) (theirs ends, err error) {
+	s.stage, theirs = ours, ends{first}
 	for _, end := range []struct {
 		ours  **os.File
 		reads bool // they do
-	}{{&s.stage, true}, {&s.ready, false}, {&s.key, true}, {&s.env, true}} {
+	}{{&s.ready, false}, {&s.key, true}, {&s.env, true}} {
 		r, w, err := os.Pipe()
 		if err != nil {
 			return theirs, err
@@ -121,12 +104,12 @@ func (s *spawned) pipes(h home, loaded *os.File, program string) (theirs ends, e
 		}
 		*end.ours, theirs = r, append(theirs, w)
 	}
-	for _, name := range []string{serverSocket, doorsSocket} {
-		listener, err := h.listen(name)
+	for range []string{serverSocket, doorsSocket} {
+		socket, err := newSocket()
 		if err != nil {
 			return theirs, err
 		}
-		theirs = append(theirs, listener)
+		theirs = append(theirs, socket)
 	}
 	theirs = append(theirs, loaded) // nil is none
 	// By its descriptor the jail's user can execute it wherever it is.

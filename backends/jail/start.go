@@ -103,16 +103,12 @@ func (d *Driver) place(ctx context.Context, at homes.Home, l *label, spec sandbo
 	if err := h.write(*l); err != nil { // from here on, the next process finds all that there is
 		return nil, err
 	}
-	key, err := d.furnish(h, *l)
-	if err != nil {
-		return nil, err
-	}
 	_, spawned := trace.Step(ctx, sandbox.PhaseSpawn)
 	s, err := d.spawn(h, *l, program, d.arguments(spec))
 	if spawned(err); err != nil {
 		return nil, err
 	}
-	return d.hand(ctx, h, *l, spec, s, key, l.InMemory) // of one that is revived in memory nothing is left, also not what it did
+	return d.hand(ctx, h, *l, spec, s, l.InMemory) // of one that is revived in memory nothing is left, also not what it did
 }
 
 // beginFresh gives a new sandbox the files that it begins with, and none that a start left which was cut off.
@@ -127,14 +123,14 @@ func (d *Driver) beginFresh(ctx context.Context, h home, l *label, spec sandbox.
 }
 
 // hand tells a server that waits what it is to be, and gives the sandbox when it serves; anew says that nothing was there before.
-func (d *Driver) hand(ctx context.Context, h home, l label, spec sandbox.Spec, s *spawned, key string, anew bool) (*homes.Instance[label], error) {
+func (d *Driver) hand(ctx context.Context, h home, l label, spec sandbox.Spec, s *spawned, anew bool) (*homes.Instance[label], error) {
 	defer s.close()
 	defer d.guard(h, l, s.process)()
 	// Its doors are there before it serves, so they are waited for at the same time.
 	out := make(chan error, 1)
 	go func() { out <- d.homes.LetOut(ctx, h.Home, &l.Label, s.process) }()
 	waiting, booted := trace.Step(ctx, sandbox.PhaseBoot)
-	err := s.await(waiting, key, append(d.programs(spec, l.Mark), whose(spec)...))
+	err := s.await(waiting, append(d.programs(spec, l.Mark), whose(spec)...))
 	if booted(err); err != nil {
 		s.process.Kill() // which ends the other waiting too
 		err = fmt.Errorf("%w%s", err, homes.LastWords(h.LogFile()))
@@ -147,29 +143,5 @@ func (d *Driver) hand(ctx context.Context, h home, l label, spec sandbox.Spec, s
 		return nil, err
 	}
 	d.hear(ctx, h, l, s.process)
-	return d.homes.Placed(h.Home, &l, s.process, key, anew), nil
-}
-
-// furnish makes what the jail is made of, and gives the key.
-func (d *Driver) furnish(h home, l label) (key string, err error) {
-	if l.Imaged {
-		if err := d.makeImage(h, l); err != nil {
-			return "", err
-		}
-		return h.MakeKey()
-	}
-	dirs := []string{h.stateDir(), h.HomeDir()}
-	if len(l.Layers) > 0 {
-		dirs = dirs[:1]
-	} else if !l.Named {
-		dirs = append(dirs, h.OwnWork())
-	}
-	owner := -1
-	if l.FirstID != 0 {
-		owner = int(l.FirstID) + d.user().ID
-	}
-	if err := homes.MakeDirs(owner, dirs...); err != nil {
-		return "", err
-	}
-	return h.MakeKey()
+	return d.homes.Placed(h.Home, &l, s.process, s.secret, anew), nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -20,8 +21,9 @@ import (
 // any of them uses it: an open file, a working directory, a program that runs from there. So nobody can have a way to the
 // layers that must not change any more. Whoever is in the way goes on as before, and the snapshot is a copy.
 //
-// The label says that a swap is under way. Where that is said and nobody is at it (the home is not locked), it was cut off:
-// what is left of the jail is ended, and settle makes of its files what they were to become, or were.
+// The label says that a swap is under way, until the snapshot is made. Where that is said and nobody is at it (the home is not locked),
+// it was cut off: what is left of the jail is ended, and settle makes of its files what they were to become, or were. That the programs
+// may have written to the new layer, an empty file in it says: to replace the label takes the disk some time, and they stand still.
 type swap struct {
 	Upper string `json:"upper"`          // that is to be written to
 	Base  string `json:"base,omitempty"` // into which a home without layers moves its files; or the copy, which needs no swap
@@ -59,9 +61,12 @@ func swapped(l label) label {
 	return l
 }
 
-// swap does it to a frozen jail, and notes it in the label; base is its root, if that is rooted. errBusy leaves everything as it was;
-// after any other error the jail is of no use.
-func (d *Driver) swap(h home, l *label, p *held.Process, base *os.File) error {
+// shownFile is the name of the file in a layer that says that programs have been shown it.
+const shownFile = "shown"
+
+// swap does it to a frozen jail, by what was laid ahead, and changes the label, which it leaves to the caller to write. errBusy leaves
+// everything as it was; after any other error the jail is of no use.
+func (d *Driver) swap(h home, l *label, p *held.Process, rooted bool, y *laying) error {
 	_, targets := d.parts(*l)
 	ns, err := os.Open(filepath.Join("/proc", strconv.Itoa(p.PID), "ns/mnt"))
 	if err != nil {
@@ -71,58 +76,49 @@ func (d *Driver) swap(h home, l *label, p *held.Process, base *os.File) error {
 	if !p.Alive() { // else the namespace is its own
 		return held.ErrEnded
 	}
-	if base != nil {
+	if rooted {
 		if behind, err := staysBehind(*l, p.PID); err != nil {
 			return err
 		} else if behind {
 			return errBusy
 		}
 	}
-	if err := within(ns, func() error { return withdraw(targets, base != nil) }); err != nil {
+	if err := within(ns, func() error { return withdraw(targets, rooted) }); err != nil {
 		return err
 	}
 	if err := d.move(h, *l); err != nil {
 		return err
 	}
-	next := swapped(*l)
-	if err := d.show(ns, h, next, p.PID, base); err != nil {
+	if err := y.finish(); err != nil {
 		return err
 	}
-	*l = next
-	return h.write(*l)
+	if err := d.show(ns, targets, p.PID, y); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(d.layers().Path(l.Pending.Upper), shownFile), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	*l = swapped(*l)
+	return nil
 }
 
-// show lays the layers of a label over each other and puts them into a jail whose files were taken away.
-func (d *Driver) show(ns *os.File, h home, next label, pid int, base *os.File) error {
-	names, targets := d.parts(next)
-	var root *os.File
-	var files []*os.File
-	defer func() { closeAll(append(files, root)) }()
-	err := privately(func() (err error) {
-		if base != nil {
-			if root, err = d.layRoot(h, next, base); err != nil {
-				return err
-			}
-		}
-		files, err = d.lay(next, d.layers().Path(next.Layers[0]), names)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("lay %d layers over each other: %w", len(next.Layers), err)
-	}
+// show puts what was laid into a jail whose files were taken away.
+func (d *Driver) show(ns *os.File, targets []string, pid int, y *laying) (err error) {
 	var paths []string
-	if base != nil {
+	if y.root != nil {
 		if paths, err = mountsOn(pid); err != nil {
 			return err
 		}
 	}
 	return within(ns, func() error {
-		if root != nil {
-			if err := pivot(root, paths); err != nil {
+		if y.root != nil {
+			if err := pivot(y.root, paths); err != nil {
 				return err
 			}
 		}
-		for i, f := range files {
+		for i, f := range y.files {
 			if err := unix.MoveMount(int(f.Fd()), "", unix.AT_FDCWD, targets[i], unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 				return fmt.Errorf("%s: move_mount: %w", targets[i], err)
 			}
@@ -165,7 +161,7 @@ func hide(targets []string) (err error) {
 	var hidden []int // mounts of the same, to be put back
 	defer func() {
 		for i, fd := range hidden {
-			if err != nil {
+			if err != nil && fd >= 0 {
 				back := unix.MoveMount(fd, "", unix.AT_FDCWD, targets[i], unix.MOVE_MOUNT_F_EMPTY_PATH)
 				if back != nil {
 					err = fmt.Errorf("%s cannot be put back: %w", targets[i], back)
@@ -174,8 +170,12 @@ func hide(targets []string) (err error) {
 			unix.Close(fd)
 		}
 	}()
-	for _, target := range targets {
-		fd, err := unix.OpenTree(unix.AT_FDCWD, target, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	for i, target := range targets {
+		fd := -1
+		var err error
+		if i < len(targets)-1 { // after the last nothing can be in the way, and to let go of a mount takes the kernel a while
+			fd, err = unix.OpenTree(unix.AT_FDCWD, target, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+		}
 		if err == nil {
 			if err = unix.Unmount(target, unix.UMOUNT_NOFOLLOW); err == nil {
 				hidden = append(hidden, fd)
@@ -224,7 +224,7 @@ func (d *Driver) settle(h home, l *label) error {
 	if s == nil {
 		return nil
 	}
-	if !s.Copy && d.moved(h, *l) {
+	if !s.Copy && !slices.Contains(l.Layers, s.Upper) && (d.moved(h, *l) || d.shown(s.Upper)) {
 		if err := d.move(h, *l); err != nil {
 			return err
 		}
@@ -242,6 +242,12 @@ func (d *Driver) moved(h home, l label) bool {
 		}
 	}
 	return false
+}
+
+// shown says whether programs have been shown a layer.
+func (d *Driver) shown(layer string) bool {
+	_, err := os.Lstat(filepath.Join(d.layers().Path(layer), shownFile))
+	return err == nil
 }
 
 // abandon ends a jail in which a swap was cut off, or has failed, under the home's lock. Frozen as it is, it runs nothing more.

@@ -94,9 +94,6 @@ func (d *Driver) Check(ctx context.Context) error {
 func (d *Driver) try(ctx context.Context, program string) error {
 	return d.homes.Try(ctx, func(at homes.Home, l *label) error {
 		h := home{at}
-		if _, err := d.furnish(h, *l); err != nil {
-			return err
-		}
 		s, err := d.spawn(h, *l, program, nil)
 		if err != nil {
 			return err

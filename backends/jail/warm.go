@@ -29,7 +29,6 @@ type blank struct {
 	home   home
 	unlock func()
 	label  label
-	key    string
 	shape  string
 	s      *spawned
 	used   atomic.Bool
@@ -104,10 +103,7 @@ func (d *Driver) warm(ctx context.Context, spec sandbox.Spec) (_ *blank, err err
 	if err := d.homes.Claim(&b.label.Label); err != nil {
 		return nil, err
 	}
-	if b.key, err = d.furnish(b.home, b.label); err != nil { // nobody is told the key yet
-		return nil, err
-	}
-	if b.s, err = d.spawn(b.home, b.label, program, append(d.arguments(spec), "--announce")); err != nil {
+	if b.s, err = d.spawn(b.home, b.label, program, append(d.arguments(spec), "--announce")); err != nil { // nobody is told the key yet
 		return nil, err
 	}
 	defer b.s.ours().Within(ctx)()
@@ -169,7 +165,7 @@ func (b *blank) Adopt(ctx context.Context, spec sandbox.Spec) (backends.Instance
 		return nil, homes.Failed("jail.Start", spec.ID, err)
 	}
 	defer b.unlock()
-	inst, err := d.hand(ctx, d.home(spec.ID), l, spec, b.s, b.key, true)
+	inst, err := d.hand(ctx, d.home(spec.ID), l, spec, b.s, true)
 	if err != nil {
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), reap.Patience)
 		defer cancel()

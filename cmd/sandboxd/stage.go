@@ -12,6 +12,7 @@ import (
 // runStage makes the jail that this process is the first of, and goes on in it as its server, with the command line that
 // the maker of the jail has sent.
 func runStage(ctx context.Context, c cli.Call) error {
+	go os.FindProcess(os.Getpid()) // see run
 	s, err := stage.Receive()
 	if err != nil {
 		return err
@@ -29,8 +30,7 @@ func runStage(ctx context.Context, c cli.Call) error {
 	if err := s.KeepDoors(set); err != nil {
 		return err
 	}
-	go os.FindProcess(os.Getpid()) // see run
-	if set.Missing != nil {        // then programs must know of the one door that there is
+	if set.Missing != nil { // then programs must know of the one door that there is
 		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
 			os.Setenv(name, doors.Proxy)
 			o.environ = overlay(o.environ, []string{name + "=" + doors.Proxy})

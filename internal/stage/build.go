@@ -34,6 +34,14 @@ func build(s *Spec) error {
 		return fmt.Errorf("root: %w", err)
 	}
 	defer unix.Close(int(root))
+	if err := root.furnish(s, sources); err != nil {
+		return err
+	}
+	return root.enter()
+}
+
+// furnish puts everything where it belongs; sources are the mounts that openAll has opened.
+func (root dir) furnish(s *Spec, sources map[int]int) (err error) {
 	for i, m := range s.Mounts {
 		if m.Within != "" {
 			err = root.again(m.Within, m.Target)
@@ -48,12 +56,16 @@ func build(s *Spec) error {
 		return err
 	}
 	if s.Root == nil || !s.Root.Writable {
-		readOnly := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-		if err := unix.MountSetattr(int(root), "", unix.AT_EMPTY_PATH, &readOnly); err != nil {
+		if err := readOnly(int(root)); err != nil {
 			return fmt.Errorf("make the root read-only: %w", err)
 		}
 	}
-	return root.enter()
+	return nil
+}
+
+// readOnly makes a mount one that cannot be written to, and leaves those below it.
+func readOnly(fd int) error {
+	return unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 }
 
 // openAll gives the mounts that come from outside and are there, by their place in the list; also when it fails.
@@ -94,10 +106,10 @@ func openRoot(m *Mount) (dir, error) {
 	fd := -1
 	var err error
 	if m == nil {
-		fd, err = newTmpfs(1<<20, 0, 0o755) // nothing but mount points and small files
+		fd, err = openBare()
 	} else {
 		over := *m // there must be places for what is mounted, whether or not it can be written to in the end
-		over.Overlay = !m.Ready
+		over.Overlay = !m.Ready && !m.Whole
 		fd, err = over.open()
 	}
 	if err != nil {
@@ -109,6 +121,9 @@ func openRoot(m *Mount) (dir, error) {
 	}
 	return dir(fd), nil
 }
+
+// openBare gives an empty root, for nothing but mount points and small files.
+func openBare() (int, error) { return newTmpfs(1<<20, 0, 0o755) }
 
 // cover puts a mount over a directory that every machine has. What is below it is needed no more.
 func cover(fd int) error {

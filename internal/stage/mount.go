@@ -22,20 +22,21 @@ func (m Mount) open() (int, error) {
 		return newTmpfs(m.Size, m.Files, mode)
 	case m.Kind == Devices:
 		return newTmpfs(1<<20, 0, 0o755)
+	case m.Kind == Terminals:
+		return newMount("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "ptmxmode", "0666", "mode", "0620")
 	case m.Kind == Proc:
 		return newMount("proc", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
 	case m.Kind != "":
 		return -1, errors.New("no such kind of mount")
 	case m.FD > 0:
-		unix.CloseOnExec(m.FD)
 		fd = m.FD
 	default:
 		if fd, err = OpenTree(m.Source, m.NoLinks); m.Optional && errors.Is(err, unix.ENOENT) {
 			return -1, nil
 		}
 	}
-	if err != nil {
-		return -1, err
+	if err != nil || m.Whole {
+		return fd, err
 	}
 	// A copy of a mount that the host shares is its peer: what is mounted on either would come to be on both.
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE}
@@ -157,7 +158,7 @@ func (m Mount) place(root dir, fd int) error {
 	case Proc:
 		return root.guardProc(m.Target)
 	case Devices:
-		return root.makeDevices(m.Target, m.Size)
+		return root.makeDevices(m.Target, fd)
 	}
 	return nil
 }

@@ -1,22 +1,5 @@
 package stage
 
-import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-
-	"golang.org/x/sys/unix"
-)
-
-// SpecFD is the descriptor from which the first process of a jail reads its Spec: a pipe, which whoever made the jail
-// closes behind it. What comes to its end without a Spec ends: nobody wants the jail any more.
-const SpecFD = 3
-
-// maxSpec bounds what is read, in bytes: a Spec has some ten kilobytes, most of them the filter and small files.
-const maxSpec = 1 << 20
-
 // Spec says what the jail looks like. It comes from outside of the jail, before anything else runs in it.
 type Spec struct {
 	Args     []string `json:"args,omitzero"` // command line of the server, without its name; empty: only try whether all works
@@ -42,9 +25,10 @@ type Spec struct {
 
 // Kinds of mounts besides the zero one, which shows a part of the host.
 const (
-	Tmpfs   = "tmpfs"
-	Proc    = "proc"
-	Devices = "devices"
+	Tmpfs     = "tmpfs"
+	Proc      = "proc"
+	Devices   = "devices"   // nodes that do no harm; it has the places of the next, and of what programs share
+	Terminals = "terminals" // the jail's own
 )
 
 // Mount is one place in the jail.
@@ -54,8 +38,8 @@ type Mount struct {
 	// NoLinks refuses a Source with a link on the way.
 	NoLinks bool   `json:"no_links,omitzero"`
 	Within  string `json:"within,omitzero"` // path in the jail, of what was mounted before, instead of a Source
-	// FD is the number of a descriptor, of a mount that whoever made the jail has opened where the jail may not look;
-	// 0 is none. It is closed.
+	// FD is the place, from 1 on, of a descriptor among those that come with the Spec, of a mount that whoever made the jail has
+	// opened where the jail may not look; 0 is none. Once received, it is the descriptor. It is closed.
 	FD       int    `json:"fd,omitzero"`
 	Target   string `json:"target,omitzero"` // absolute; made if missing, for a file as a file
 	Writable bool   `json:"writable,omitzero"`
@@ -67,6 +51,8 @@ type Mount struct {
 	Overlay bool `json:"overlay,omitzero"`
 	// Ready says of the root that whoever made the jail has laid something over it already.
 	Ready bool `json:"ready,omitzero"`
+	// Whole says of the root that it is a copy of a Tree, in which nothing is to be changed.
+	Whole bool `json:"whole,omitzero"`
 }
 
 // File is one with a content of its own.
@@ -80,29 +66,4 @@ type File struct {
 type Link struct {
 	Path   string `json:"path,omitzero"`
 	Target string `json:"target,omitzero"`
-}
-
-// errUnwanted says that whoever began to make the jail has ended.
-var errUnwanted = errors.New("whoever makes the jail has ended before it said what it should be")
-
-// Receive reads the Spec from SpecFD.
-func Receive() (*Spec, error) {
-	unix.CloseOnExec(SpecFD)
-	f := os.NewFile(SpecFD, "spec")
-	if f == nil {
-		return nil, fmt.Errorf("descriptor %d is none: a stage is started by the jail backend, and not by hand", SpecFD)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSpec))
-	if err != nil {
-		return nil, fmt.Errorf("read what the jail should be: %w", err)
-	}
-	if len(b) == 0 {
-		return nil, errUnwanted
-	}
-	var s Spec
-	if err := json.Unmarshal(b, &s); err != nil {
-		return nil, fmt.Errorf("what the jail should be: %w", err)
-	}
-	return &s, nil
 }

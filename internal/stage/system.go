@@ -3,6 +3,7 @@ package stage
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path"
 
 	"golang.org/x/sys/unix"
@@ -61,50 +62,54 @@ func (root dir) cover(p, by string) error {
 // deviceNodes are those of the host that do no harm: what is written to them is gone, and what is read is nobody's.
 var deviceNodes = []string{"null", "zero", "full", "random", "urandom", "tty"}
 
-// makeDevices fills a directory for devices. The nodes are the host's, shown one by one: nobody in a user namespace can make
-// one. Terminals are the jail's own.
-func (root dir) makeDevices(devices string, shm int64) error {
+// makeDevices fills a directory for devices, of which fd is the mount. The nodes are the host's, shown one by one: nobody in a user
+// namespace can make one. Nobody can put more beside them.
+func (root dir) makeDevices(devices string, fd int) error {
 	for _, name := range deviceNodes {
-		fd, err := openTree(unix.AT_FDCWD, "/dev/"+name)
+		node, err := openTree(unix.AT_FDCWD, "/dev/"+name)
 		if err == nil {
-			err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC})
+			err = unix.MountSetattr(node, "", unix.AT_EMPTY_PATH,
+				&unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC, Propagation: unix.MS_PRIVATE})
 		}
 		if err == nil {
-			err = root.attach(fd, path.Join(devices, name), true)
+			err = root.attach(node, path.Join(devices, name), true)
 		}
-		if fd >= 0 {
-			unix.Close(fd)
+		if node >= 0 {
+			unix.Close(node)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-	}
-	terminals, err := newMount("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "ptmxmode", "0666", "mode", "0620")
-	if err != nil {
-		return err
-	}
-	defer unix.Close(terminals)
-	if err := root.attach(terminals, path.Join(devices, "pts"), false); err != nil {
-		return fmt.Errorf("pts: %w", err)
-	}
-	memory, err := newTmpfs(shm, 0, 0o1777)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(memory)
-	if err := root.attach(memory, path.Join(devices, "shm"), false); err != nil {
-		return fmt.Errorf("shm: %w", err)
 	}
 	at, err := root.mkdir(devices)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(int(at))
+	for _, name := range []string{"pts", "shm"} {
+		if err := unix.Mkdirat(int(at), name, 0o755); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	for name, target := range map[string]string{"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0",
 		"stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
 		if err := unix.Symlinkat(target, int(at), name); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
+	}
+	return sealFS(fd)
+}
+
+// sealFS makes a whole file system one that cannot be written to, by whatever mount of it; also one in a tree that is nowhere, of
+// which the kernel changes the mounts only before they are put there.
+func sealFS(mount int) error {
+	fs, err := unix.Fspick(mount, "", unix.FSPICK_CLOEXEC|unix.FSPICK_EMPTY_PATH)
+	if err != nil {
+		return os.NewSyscallError("fspick", err)
+	}
+	defer unix.Close(fs)
+	if err := errors.Join(unix.FsconfigSetFlag(fs, "ro"), unix.FsconfigReconfigure(fs)); err != nil {
+		return fmt.Errorf("make it read-only: %w%s", err, complaint(fs))
 	}
 	return nil
 }

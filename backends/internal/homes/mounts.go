@@ -68,13 +68,13 @@ func MapTree(tree *os.File, dir string, uids, gids []syscall.SysProcIDMap, progr
 // mapping makes a user namespace for nothing but its mapping. There must be a process to make one; it is killed before it
 // does anything.
 func mapping(program Server, uids, gids []syscall.SysProcIDMap) (*os.File, error) {
-	r, w, err := os.Pipe() // it would wait for its end
+	ours, theirs, err := stage.Pair() // it would wait for its end
 	if err != nil {
 		return nil, err
 	}
-	defer w.Close()
+	defer ours.Close()
 	cmd := exec.Command(program.Path)
-	cmd.ExtraFiles = []*os.File{r}
+	cmd.ExtraFiles = []*os.File{theirs}
 	if program.File != nil {
 		cmd.Path = "/proc/self/fd/" + strconv.Itoa(stage.SpecFD+1)
 		cmd.ExtraFiles = append(cmd.ExtraFiles, program.File)
@@ -84,7 +84,7 @@ func mapping(program Server, uids, gids []syscall.SysProcIDMap) (*os.File, error
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: uids, GidMappings: gids, Setsid: true}
 	err = cmd.Start()
-	r.Close()
+	theirs.Close()
 	if err != nil {
 		return nil, fmt.Errorf("a user namespace: %w", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -32,56 +31,6 @@ type SnapshotMover interface {
 	ImportSnapshot(ctx context.Context, a Archived, unpack func(into string, uid, gid int, layer *trees.Layered) error) error
 }
 
-// Archived is a snapshot that is taken out, or in.
-type Archived struct {
-	Snapshot
-	Root *ArchivedRoot // nil but for KindRooted
-}
-
-// ArchivedRoot is what was written over a root, in layers, of which RootPart(0) is the lowest.
-type ArchivedRoot struct {
-	Of     string `json:"of"`     // the root, as backends.NAME.root has it
-	Layers int    `json:"layers"` // 1 to MostRootLayers
-}
-
-// MostRootLayers is how many layers a root can have: the kernel lays no more than 500 over each other.
-const MostRootLayers = 400
-
-// RootPart is what the directory with a layer of a root is called in an archive.
-func RootPart(layer int) string { return "root." + strconv.Itoa(layer) }
-
-// parts are the directories that the archive has.
-func (a Archived) parts() (all []string) {
-	for _, part := range a.Holds {
-		if part != "root" || a.Root == nil {
-			all = append(all, part)
-		}
-	}
-	return append(all, a.layers()...)
-}
-
-func (a Archived) layers() (all []string) {
-	for i := 0; a.Root != nil && i < a.Root.Layers; i++ {
-		all = append(all, RootPart(i))
-	}
-	return all
-}
-
-// The kinds of archives.
-const (
-	KindFiles  = "files"  // workspace and home, which any driver that shows directories can show
-	KindRooted = "rooted" // these, and what was written over a root, in layers
-	KindImage  = "image"  // these, and an image of an engine's
-)
-
-// archiveVersion is the one of a kind: what an older program could not read is of a later one.
-func archiveVersion(kind string) int {
-	if kind == KindRooted {
-		return 3
-	}
-	return 2
-}
-
 // ArchiveBounds are how much an archive of a snapshot may hold; zero is the default, negative any number.
 type ArchiveBounds struct {
 	Files int64 // 0 means 4 million
@@ -96,7 +45,7 @@ const (
 	archiveWindow  = 8 << 20
 	archiveHead    = "snapshot.json" // name of the first entry
 	archiveEnd     = "end.json"      // of the last one
-	archiveHeadMax = 64 << 10        // bytes, of either
+	archiveHeadMax = 64 << 10        // bytes, of either: more than the sums of MostRootLayers have
 )
 
 func (a ArchiveBounds) filled() trees.Bounds {
@@ -147,7 +96,7 @@ func export(ctx context.Context, m SnapshotMover, name string, w io.Writer, boun
 	err = m.ExportSnapshot(ctx, name, func(a Archived, part string, dir *os.File, layer *trees.Layered) error {
 		if len(parts) == 0 {
 			kind := m.ArchiveKind(a.Holds)
-			if err := writeRecord(t, archiveHead, a.Created, head{archiveVersion(kind), kind, a.Snapshot, a.Root}); err != nil {
+			if err := writeRecord(t, archiveHead, a.Created, head{versionOf(kind), kind, a.Snapshot, a.Root}); err != nil {
 				return errors.Join(err, dir.Close())
 			}
 		}
@@ -246,8 +195,8 @@ func readHead(t *tar.Reader, m SnapshotMover) (Archived, error) {
 	if err := readRecord(t, h, &was); err != nil {
 		return none, err
 	}
-	if want := archiveVersion(was.Kind); was.Version != want {
-		return none, broken("it is of kind %.20q and version %d, and this program reads %d", was.Kind, was.Version, want)
+	if was.Version < archiveVersion || was.Version > archiveVersionRooted {
+		return none, broken("it is of version %d, and this program reads %d to %d", was.Version, archiveVersion, archiveVersionRooted)
 	}
 	s := was.Snapshot
 	if s.Of != "" && s.Of.Check() != nil || len(s.Holds) == 0 {

@@ -142,7 +142,8 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 			return errArchive(name, "it leads nowhere")
 		}
 		if err = unix.Symlinkat(h.Linkname, at, base); err == nil {
-			err = w.own(at, base, name, h)
+			when := whenOf(h)
+			err = errors.Join(w.own(at, base, name, h), unix.UtimesNanoAt(at, base, []unix.Timespec{when, when}, unix.AT_SYMLINK_NOFOLLOW))
 		}
 	case h.Typeflag == tar.TypeLink:
 		return w.link(at, base, name, h.Linkname)
@@ -237,14 +238,19 @@ func (w *unpacker) file(at int, base, name string, h *tar.Header, r io.Reader) e
 	if err := w.dress(f, h, name, 0); err != nil {
 		return err
 	}
-	when := unix.NsecToTimespec(h.ModTime.UnixNano())
-	if h.ModTime.Year() < 1970 || h.ModTime.Year() > 2200 {
-		when = unix.NsecToTimespec(time.Now().UnixNano())
-	}
+	when := whenOf(h)
 	if err := times(int(f.Fd()), when, when); err != nil {
 		return err
 	}
 	return f.Close()
+}
+
+// whenOf is when an entry was modified, or now if the file system may not be able to say so.
+func whenOf(h *tar.Header) unix.Timespec {
+	if h.ModTime.Year() < 1970 || h.ModTime.Year() > 2200 {
+		return unix.NsecToTimespec(time.Now().UnixNano())
+	}
+	return unix.NsecToTimespec(h.ModTime.UnixNano())
 }
 
 // link gives a file of the archive another name.

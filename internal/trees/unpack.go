@@ -109,8 +109,7 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 	if h.Typeflag == tar.TypeReg {
 		w.Bytes += h.Size
 	}
-	layered := w.layered(name)
-	if layered != nil {
+	if w.layered(name) != nil {
 		w.Bytes += weight(h)
 	}
 	if err := w.check(w.Stats); err != nil {
@@ -126,30 +125,7 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 		return err
 	}
 	defer parent.Close()
-	at, base := int(parent.Fd()), path.Base(name)
-	marked := false
-	if layered != nil {
-		marked, err = mark(at, base, name, h)
-	}
-	switch {
-	case marked || err != nil:
-	case h.Typeflag == tar.TypeReg:
-		err = w.file(at, base, name, h, io.TeeReader(r, part.sum))
-	case h.Typeflag == tar.TypeDir:
-		err = w.dir(at, base, name, h)
-	case h.Typeflag == tar.TypeSymlink:
-		if h.Linkname == "" || len(h.Linkname) >= unix.PathMax {
-			return errArchive(name, "it leads nowhere")
-		}
-		if err = unix.Symlinkat(h.Linkname, at, base); err == nil {
-			when := whenOf(h)
-			err = errors.Join(w.own(at, base, name, h), unix.UtimesNanoAt(at, base, []unix.Timespec{when, when}, unix.AT_SYMLINK_NOFOLLOW))
-		}
-	case h.Typeflag == tar.TypeLink:
-		return w.link(at, base, name, h.Linkname)
-	default:
-		return errArchive(name, "it is neither file, directory nor link")
-	}
+	err = w.make(int(parent.Fd()), name, h, io.TeeReader(r, part.sum))
 	if errors.Is(err, unix.EEXIST) {
 		return errArchive(name, "it is there twice")
 	}
@@ -157,6 +133,35 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 		return errArchive(name, "its name is too long")
 	}
 	return err
+}
+
+// make makes what an entry is, in the directory that it is in.
+func (w *unpacker) make(at int, name string, h *tar.Header, r io.Reader) error {
+	base := path.Base(name)
+	if w.layered(name) != nil {
+		if marked, err := mark(at, base, name, h); marked || err != nil {
+			return err
+		}
+	}
+	switch h.Typeflag {
+	case tar.TypeReg:
+		return w.file(at, base, name, h, r)
+	case tar.TypeDir:
+		return w.dir(at, base, name, h)
+	case tar.TypeSymlink:
+		if h.Linkname == "" || len(h.Linkname) >= unix.PathMax {
+			return errArchive(name, "it leads nowhere")
+		}
+		err := unix.Symlinkat(h.Linkname, at, base)
+		if err == nil {
+			when := whenOf(h)
+			err = errors.Join(w.own(at, base, name, h), unix.UtimesNanoAt(at, base, []unix.Timespec{when, when}, unix.AT_SYMLINK_NOFOLLOW))
+		}
+		return err
+	case tar.TypeLink:
+		return w.link(at, base, name, h.Linkname)
+	}
+	return errArchive(name, "it is neither file, directory nor link")
 }
 
 // HasHoles says that a file of an archive is as large as its header says, whatever there is of it in the archive.

@@ -20,21 +20,16 @@ import (
 
 // A SnapshotMover is a SnapshotKeeper whose snapshots can be taken out, and in, as directories.
 type SnapshotMover interface {
-	// ExportSnapshot calls pack with each directory of a snapshot, which it closes; NotFound if there is none.
-	ExportSnapshot(ctx context.Context, name string, pack func(s Snapshot, part string, dir *os.File) error) error
+	// ExportSnapshot calls pack with each directory of a snapshot, which it closes; NotFound if there is none. What was written over
+	// a root is one directory for each layer, which is called RootPart and of which layer says whose its files are; it is nil for others.
+	ExportSnapshot(ctx context.Context, name string, pack func(a Archived, part string, dir *os.File, layer *trees.Layered) error) error
 	// ArchiveKind is what archives are called of snapshots that hold these parts, one of the kinds below. Only what another
 	// driver calls the same can be taken from it.
 	ArchiveKind(holds []string) string
-	// ImportSnapshot makes s of what unpack puts into a directory of the driver's; all of it is uid's and gid's, or this
-	// process's user's if they are negative. Code: Conflict (there is one of that name).
-	ImportSnapshot(ctx context.Context, s Snapshot, unpack func(into string, uid, gid int) error) error
+	// ImportSnapshot makes a snapshot of what unpack puts into a directory of the driver's; all of it is uid's and gid's, or this
+	// process's user's if they are negative, but for layers of a root. Code: Conflict (there is one of that name).
+	ImportSnapshot(ctx context.Context, a Archived, unpack func(into string, uid, gid int, layer *trees.Layered) error) error
 }
-
-// The kinds of archives.
-const (
-	KindFiles = "files" // workspace and home, which any driver that shows directories can show
-	KindImage = "image" // these, and an image of an engine's
-)
 
 // ArchiveBounds are how much an archive of a snapshot may hold; zero is the default, negative any number.
 type ArchiveBounds struct {
@@ -48,10 +43,9 @@ const (
 	// archiveWindow is how far back compressed content may refer, in bytes, and so about the memory that reading takes: what
 	// zstd's strongest ordinary level writes.
 	archiveWindow  = 8 << 20
-	archiveVersion = 2
 	archiveHead    = "snapshot.json" // name of the first entry
 	archiveEnd     = "end.json"      // of the last one
-	archiveHeadMax = 64 << 10        // bytes, of either
+	archiveHeadMax = 64 << 10        // bytes, of either: more than the sums of MostRootLayers have
 )
 
 func (a ArchiveBounds) filled() trees.Bounds {
@@ -66,9 +60,10 @@ func (a ArchiveBounds) filled() trees.Bounds {
 
 // head is what an archive says of itself.
 type head struct {
-	Version  int      `json:"version"`
-	Kind     string   `json:"kind"`
-	Snapshot Snapshot `json:"snapshot"`
+	Version  int           `json:"version"`
+	Kind     string        `json:"kind"`
+	Snapshot Snapshot      `json:"snapshot"`
+	Root     *ArchivedRoot `json:"root,omitempty"`
 }
 
 // end is what there was in it, by parts: an archive that has lost a file is not like it.
@@ -77,7 +72,8 @@ type end struct {
 }
 
 // Export writes a snapshot to w as a tar archive that is compressed by zstd: a record, then its directories, without owners,
-// attributes, sockets, pipes and devices, and how much these hold, with a sum. It takes the same memory for any size. Codes: NotFound,
+// attributes, sockets, pipes and devices (of a root that was written over with owners, attributes of users and what says that
+// something is gone), and how much these hold, with a sum. It takes the same memory for any size. Codes: NotFound,
 // Unsupported, Exhausted (it holds more than bounds), Canceled; w's own error is returned as it is.
 func (b *Backend) Export(ctx context.Context, name string, w io.Writer, bounds ArchiveBounds) error {
 	m, err := b.mover()
@@ -97,13 +93,14 @@ func export(ctx context.Context, m SnapshotMover, name string, w io.Writer, boun
 	}
 	t := tar.NewWriter(z)
 	parts := map[string]trees.Part{}
-	err = m.ExportSnapshot(ctx, name, func(s Snapshot, part string, dir *os.File) error {
+	err = m.ExportSnapshot(ctx, name, func(a Archived, part string, dir *os.File, layer *trees.Layered) error {
 		if len(parts) == 0 {
-			if err := writeRecord(t, archiveHead, s.Created, head{archiveVersion, m.ArchiveKind(s.Holds), s}); err != nil {
+			kind := m.ArchiveKind(a.Holds)
+			if err := writeRecord(t, archiveHead, a.Created, head{versionOf(kind), kind, a.Snapshot, a.Root}); err != nil {
 				return errors.Join(err, dir.Close())
 			}
 		}
-		packed, err := bounds.Pack(ctx, t, dir, part)
+		packed, err := bounds.Pack(ctx, t, dir, part, layer)
 		parts[part] = packed
 		return err
 	})
@@ -152,27 +149,29 @@ func (b *Backend) imported(ctx context.Context, m SnapshotMover, name string, r 
 	}
 	defer z.Close()
 	t := tar.NewReader(z)
-	s, err := readHead(t, m)
+	a, err := readHead(t, m)
 	if err != nil {
-		return s, err
+		return a.Snapshot, err
 	}
+	s := &a.Snapshot
 	if name != "" {
 		s.Name = name
 	}
 	if err := CheckSnapshotName(s.Name); err != nil {
-		return s, err
+		return *s, err
 	}
 	s.Backend, s.Way, s.Why, s.Took, s.Size, s.Files = b.name, WayImport, "", 0, -1, -1
 	begun := time.Now()
-	err = m.ImportSnapshot(ctx, s, func(into string, uid, gid int) error {
-		parts, err := trees.Unpacking{Bounds: bounds, Parts: s.Holds, UID: uid, GID: gid, End: archiveEnd}.Unpack(ctx, t, into)
+	err = m.ImportSnapshot(ctx, a, func(into string, uid, gid int, layer *trees.Layered) error {
+		u := trees.Unpacking{Bounds: bounds, Parts: a.parts(), UID: uid, GID: gid, Layers: a.layers(), Layered: layer, End: archiveEnd}
+		parts, err := u.Unpack(ctx, t, into)
 		if err != nil {
 			return err
 		}
-		return checkEnd(t, z, s.Holds, parts)
+		return checkEnd(t, z, u.Parts, parts)
 	})
 	if err != nil {
-		return s, err
+		return *s, err
 	}
 	b.log.Info("snapshot imported", "snapshot", s.Name, "took", time.Since(begun))
 	return b.Snapshot(ctx, s.Name)
@@ -183,8 +182,8 @@ func broken(why string, args ...any) error {
 }
 
 // readHead reads the record, of which nothing is believed but what does no harm.
-func readHead(t *tar.Reader, m SnapshotMover) (Snapshot, error) {
-	var none Snapshot
+func readHead(t *tar.Reader, m SnapshotMover) (Archived, error) {
+	var none Archived
 	h, err := t.Next()
 	switch {
 	case errors.Is(err, io.EOF), err == nil && (h.Name != archiveHead || h.Typeflag != tar.TypeReg):
@@ -196,8 +195,8 @@ func readHead(t *tar.Reader, m SnapshotMover) (Snapshot, error) {
 	if err := readRecord(t, h, &was); err != nil {
 		return none, err
 	}
-	if was.Version != archiveVersion {
-		return none, broken("it is of version %d, and this program reads %d", was.Version, archiveVersion)
+	if was.Version < archiveVersion || was.Version > archiveVersionRooted {
+		return none, broken("it is of version %d, and this program reads %d to %d", was.Version, archiveVersion, archiveVersionRooted)
 	}
 	s := was.Snapshot
 	if s.Of != "" && s.Of.Check() != nil || len(s.Holds) == 0 {
@@ -212,7 +211,10 @@ func readHead(t *tar.Reader, m SnapshotMover) (Snapshot, error) {
 		return none, &sandbox.Error{Code: sandbox.Unsupported,
 			Err: fmt.Errorf("the archive is of kind %.20q, and this backend takes %q: import it for a backend of the kind that it is from", was.Kind, kind)}
 	}
-	return Snapshot{Name: s.Name, Of: s.Of, Created: s.Created, Holds: s.Holds}, nil
+	if r := was.Root; (r != nil) != (was.Kind == KindRooted) || r != nil && (r.Of == "" || r.Layers < 1 || r.Layers > MostRootLayers) {
+		return none, broken("%s makes no sense of a root", archiveHead)
+	}
+	return Archived{Snapshot{Name: s.Name, Of: s.Of, Created: s.Created, Holds: s.Holds}, was.Root}, nil
 }
 
 func readRecord(t *tar.Reader, h *tar.Header, record any) error {
@@ -231,12 +233,12 @@ func readRecord(t *tar.Reader, h *tar.Header, record any) error {
 
 // checkEnd reads the last entry, which Unpack has left, and looks whether it tells of what was unpacked, of each part that there
 // should be and of no other, and whether it is the last.
-func checkEnd(t *tar.Reader, z io.Reader, holds []string, parts map[string]trees.Part) error {
+func checkEnd(t *tar.Reader, z io.Reader, want []string, parts map[string]trees.Part) error {
 	var was end
 	if err := readRecord(t, &tar.Header{Name: archiveEnd, Typeflag: tar.TypeReg}, &was); err != nil {
 		return err
 	}
-	for _, part := range holds {
+	for _, part := range want {
 		if _, ok := parts[part]; !ok {
 			return broken("there is no %s", part)
 		}
@@ -278,7 +280,7 @@ func uncopied(err error) error {
 // archived gives an error about an archive its code.
 func archived(err error) error {
 	switch {
-	case errors.Is(err, trees.ErrArchive), errors.Is(err, trees.ErrDeep), errors.Is(err, trees.ErrLong),
+	case errors.Is(err, trees.ErrArchive), errors.Is(err, trees.ErrDeep), errors.Is(err, trees.ErrLong), errors.Is(err, trees.ErrAttributes),
 		errors.Is(err, tar.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, zstd.ErrMagicMismatch), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrCRCMismatch):
 		return &sandbox.Error{Code: sandbox.Invalid, Err: fmt.Errorf("the archive: %w", err)}

@@ -27,7 +27,7 @@ const imageFile = "image.tar"
 func (d *Driver) ArchiveKind([]string) string { return backends.KindImage }
 
 // ExportSnapshot gives the directories of a snapshot, and one with its image, which is saved there for as long as that takes.
-func (d *Driver) ExportSnapshot(ctx context.Context, name string, pack func(s backends.Snapshot, part string, dir *os.File) error) error {
+func (d *Driver) ExportSnapshot(ctx context.Context, name string, pack func(a backends.Archived, part string, dir *os.File, layer *trees.Layered) error) error {
 	var k kept
 	err := d.snapshots().Read(name, &k)
 	if err == nil {
@@ -42,7 +42,7 @@ func (d *Driver) ExportSnapshot(ctx context.Context, name string, pack func(s ba
 				}
 				f, err := os.Open(from)
 				if err == nil {
-					err = pack(k.Snapshot, part, f)
+					err = pack(backends.Archived{Snapshot: k.Snapshot}, part, f, nil)
 				}
 				if err != nil {
 					return err
@@ -77,7 +77,8 @@ func (d *Driver) saveImage(ctx context.Context, id, file string) error {
 
 // ImportSnapshot makes a snapshot of what unpack unpacks, which is the user's as whom programs run. Of its image the layers are
 // taken and the variables; nothing of it is run, and no image that the engine has is changed or gets another name.
-func (d *Driver) ImportSnapshot(ctx context.Context, s backends.Snapshot, unpack func(into string, uid, gid int) error) error {
+func (d *Driver) ImportSnapshot(ctx context.Context, a backends.Archived, unpack func(into string, uid, gid int, layer *trees.Layered) error) error {
+	s := a.Snapshot
 	if err := d.canSnapshot(label{InMemory: d.config.Storage == storageMemory}); err != nil {
 		return failed("docker.Import", "", err)
 	}
@@ -93,7 +94,7 @@ func (d *Driver) ImportSnapshot(ctx context.Context, s backends.Snapshot, unpack
 	}
 	image := ""
 	err := d.snapshots().Put(s.Name, func(dir string) (any, error) {
-		if err := unpack(dir, uid, gid); err != nil {
+		if err := unpack(dir, uid, gid, nil); err != nil {
 			return nil, err
 		}
 		s.Size, s.Files = 0, 0

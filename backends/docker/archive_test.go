@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sandtree/sandtree/backends"
@@ -51,6 +52,10 @@ func TestMovedImage(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	if _, err := b.Import(t.Context(), "moved", bytes.NewReader(rootedArchive(t)), backends.ArchiveBounds{}); sandbox.CodeOf(err) != sandbox.Unsupported ||
+		!strings.Contains(err.Error(), `kind "rooted"`) {
+		t.Errorf("an engine takes the root of a jail: %v", err)
+	}
 	other, err := local.New(local.Config{StateDir: t.TempDir(), Sandboxd: sandboxdtest.Binary(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +66,24 @@ func TestMovedImage(t *testing.T) {
 		!strings.Contains(err.Error(), `kind "image"`) {
 		t.Errorf("a backend of directories takes an image: %v", err)
 	}
+}
+
+// rootedArchive is how an archive begins that has what was written over the root of a jail.
+func rootedArchive(t *testing.T) []byte {
+	t.Helper()
+	const text = `{"version":3,"kind":"rooted","snapshot":{"name":"moved","of":"origin","holds":["home","workspace","root"]},"root":{"of":"/","layers":1}}`
+	var b bytes.Buffer
+	z, err := zstd.NewWriter(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := tar.NewWriter(z)
+	err = w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "snapshot.json", Mode: 0o644, Size: int64(len(text))})
+	_, also := w.Write([]byte(text))
+	if err := errors.Join(err, also, w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // emptyLayer is a layer with nothing in it.

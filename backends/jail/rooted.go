@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandtree/sandtree/backends"
 	"github.com/sandtree/sandtree/backends/internal/homes"
 	"github.com/sandtree/sandtree/sandbox"
 )
@@ -20,8 +21,8 @@ const (
 	partRoot = "root"
 	rootWork = "rootwork" // the kernel's
 	under    = "under"    // an empty directory of the home, where the configured root is mounted while the overlay is
-	// mostRoot is how many layers a root can have: a copy does not make them one, and the kernel takes no more than 500.
-	mostRoot = 400
+	// mostRoot is how many layers a root can have: a copy does not make them one.
+	mostRoot = backends.MostRootLayers
 )
 
 // rooted says whether what a sandbox writes over its root is kept. Else it is in memory and ends with the server.

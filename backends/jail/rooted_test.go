@@ -79,9 +79,6 @@ func TestRootedSnapshot(t *testing.T) {
 	if err != nil || len(all) != 3 || all[0].Files < 8 {
 		t.Errorf("listed are %+v, %v", all, err)
 	}
-	if err := b.Export(t.Context(), "first", &strings.Builder{}, backends.ArchiveBounds{}); sandbox.CodeOf(err) != sandbox.Unsupported {
-		t.Errorf("Export: %v", err)
-	}
 	plain := backends.Open("jail", open(t, dir), backends.Config{})
 	defer plain.Close()
 	if _, err := plain.Start(t.Context(), sandbox.Spec{ID: "plain", From: "first"}); sandbox.CodeOf(err) != sandbox.Unsupported {

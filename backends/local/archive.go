@@ -16,13 +16,13 @@ import (
 var _ backends.SnapshotMover = (*Driver)(nil)
 
 // ExportSnapshot gives the directories of a snapshot.
-func (d *Driver) ExportSnapshot(_ context.Context, name string, pack func(s backends.Snapshot, part string, dir *os.File) error) error {
+func (d *Driver) ExportSnapshot(_ context.Context, name string, pack func(a backends.Archived, part string, dir *os.File, layer *trees.Layered) error) error {
 	var s backends.Snapshot
 	err := d.snapshots().Read(name, &s)
 	for _, part := range s.Holds {
 		var dir *os.File
 		if dir, err = os.Open(filepath.Join(d.snapshots().Path(name), part)); err == nil {
-			err = pack(s, part, dir)
+			err = pack(backends.Archived{Snapshot: s}, part, dir, nil)
 		}
 		if err != nil {
 			break
@@ -38,9 +38,10 @@ func (d *Driver) ExportSnapshot(_ context.Context, name string, pack func(s back
 func (d *Driver) ArchiveKind([]string) string { return backends.KindFiles }
 
 // ImportSnapshot makes a snapshot of what unpack unpacks.
-func (d *Driver) ImportSnapshot(_ context.Context, s backends.Snapshot, unpack func(into string, uid, gid int) error) error {
+func (d *Driver) ImportSnapshot(_ context.Context, a backends.Archived, unpack func(into string, uid, gid int, layer *trees.Layered) error) error {
+	s := a.Snapshot
 	err := d.snapshots().Put(s.Name, func(dir string) (any, error) {
-		if err := unpack(dir, -1, -1); err != nil {
+		if err := unpack(dir, -1, -1, nil); err != nil {
 			return nil, err
 		}
 		s.Size, s.Files = 0, 0

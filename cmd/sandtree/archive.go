@@ -19,8 +19,9 @@ func exportCommand(a *app) *cobra.Command {
 		Use:   "export SNAPSHOT|ID FILE",
 		Short: "Write a snapshot to a file, to take it elsewhere",
 		Long: `Write a snapshot to a file; or, if there is no snapshot of that name, what files the runtime of that id has now. A single -
-is stdout. The file is a tar archive compressed by zstd, with the directories workspace and home, with docker an image, and
-their sums; owners are not kept. It can be imported for a backend of the same kind: jail and local, or docker.`,
+is stdout. The file is a tar archive compressed by zstd, with the directories workspace and home, with docker an image, with a
+jail whose root is written to the layers of that, and their sums. Owners are kept in these alone. It can be imported for a backend of
+the same kind: jail and local, a jail that has the same root and keeps what is written over it, or docker.`,
 		Example: `  sandtree export before-upgrade before.tar.zst
   sandtree export web - | ssh elsewhere sandtree import - --name web`,
 		Args:              wants(2, 2, "the name of a snapshot or the id of a runtime, and a file"),

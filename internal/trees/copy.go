@@ -206,23 +206,37 @@ const hides = "trusted.overlay.opaque"
 // attributes copies those that any user may set, and in a layer the one that means something. A file system that has none of
 // them keeps none.
 func attributes(from, to int, layer bool) error {
+	return eachAttribute(from, func(name string, value []byte) error {
+		if !ofUsers(name) && (!layer || name != hides) {
+			return nil
+		}
+		if err := unix.Fsetxattr(to, name, value, 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
+			return fmt.Errorf("attribute %s: %w", name, err)
+		}
+		return nil
+	})
+}
+
+// ofUsers says whether any user may set an attribute, and it means nothing in a layer.
+func ofUsers(name string) bool {
+	return strings.HasPrefix(name, "user.") && !strings.HasPrefix(name, "user.overlay.")
+}
+
+// eachAttribute calls f with each of a file that can be read.
+func eachAttribute(fd int, f func(name string, value []byte) error) error {
 	names := make([]byte, 4<<10)
-	n, err := unix.Flistxattr(from, names)
+	n, err := unix.Flistxattr(fd, names)
 	if err != nil || n == 0 {
 		return nil // there are none, or more than anybody needs
 	}
 	value := make([]byte, 64<<10) // the most that there can be: XATTR_SIZE_MAX
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(names[:n]), "\x00"), "\x00") {
-		users := strings.HasPrefix(name, "user.") && !strings.HasPrefix(name, "user.overlay.") // which would be a layer's
-		if !users && (!layer || name != hides) {
-			continue
-		}
-		n, err := unix.Fgetxattr(from, name, value)
+		n, err := unix.Fgetxattr(fd, name, value)
 		if err != nil {
 			continue
 		}
-		if err := unix.Fsetxattr(to, name, value[:n], 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
-			return fmt.Errorf("attribute %s: %w", name, err)
+		if err := f(name, value[:n]); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -129,7 +129,7 @@ func TestDeep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := Bounds{}.Pack(t.Context(), w, d, "part")
+	packed, err := Bounds{}.Pack(t.Context(), w, d, "part", nil)
 	if err := errors.Join(err, w.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestTooDeep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (Bounds{}).Pack(t.Context(), tar.NewWriter(&bytes.Buffer{}), d, "part"); !errors.Is(err, ErrLong) {
+	if _, err := (Bounds{}).Pack(t.Context(), tar.NewWriter(&bytes.Buffer{}), d, "part", nil); !errors.Is(err, ErrLong) {
 		t.Errorf("Pack: %v", err)
 	}
 }

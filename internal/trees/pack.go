@@ -39,17 +39,19 @@ func (b Bounds) check(s Stats) error {
 // A Part is what an archive holds of one directory, which is counted itself.
 type Part struct {
 	Stats
-	// SHA256 is that of its entries in their order, their names, kinds, permissions, times and contents, in hexadecimal.
+	// SHA256 is that of its entries in their order, their names, kinds, permissions, times and contents, and in a layer their owners
+	// and attributes, in hexadecimal.
 	SHA256 string `json:"sha256"`
 }
 
 // entries are those of a part so far.
 type entries struct {
 	Stats
-	sum hash.Hash
+	sum     hash.Hash
+	layered *Layered // nil if it is no layer
 }
 
-func newEntries() *entries { return &entries{sum: sha256.New()} }
+func newEntries(l *Layered) *entries { return &entries{sum: sha256.New(), layered: l} }
 
 // add takes up an entry; its content is written to sum after that. name is without a slash at its end.
 func (e *entries) add(h *tar.Header, name string) {
@@ -58,6 +60,10 @@ func (e *entries) add(h *tar.Header, name string) {
 		e.Bytes += h.Size
 	}
 	fmt.Fprintf(e.sum, "%c %q %q %o %d %d\n", h.Typeflag, name, h.Linkname, h.Mode, h.Size, h.ModTime.Unix())
+	if e.layered != nil {
+		e.Bytes += weight(h)
+		fmt.Fprintf(e.sum, "%d %d %q\n", h.Uid, h.Gid, records(h))
+	}
 }
 
 func (e *entries) part() Part { return Part{e.Stats, hex.EncodeToString(e.sum.Sum(nil))} }
@@ -65,17 +71,20 @@ func (e *entries) part() Part { return Part{e.Stats, hex.EncodeToString(e.sum.Su
 // ErrLong says that a file cannot be named in an archive.
 var ErrLong = fmt.Errorf("the names that lead to a file have more than %d bytes together: move it up first", unix.PathMax-1)
 
+// ErrAttributes says that a file has too much of them for an archive.
+var ErrAttributes = errors.New("its extended attributes are larger than an archive can hold: remove some first")
+
 // Pack writes what is in dir, which it closes, to an archive, named below prefix, which it writes first: directories before what
 // is in them. Owners and extended attributes are left out, and so are sockets, pipes and devices. A directory that
-// changes meanwhile is an error.
-func (b Bounds) Pack(ctx context.Context, w *tar.Writer, dir *os.File, prefix string) (Part, error) {
-	p := &packer{bounds: b, w: w, prefix: prefix, entries: newEntries()}
+// changes meanwhile is an error. If layered is not nil, dir is a layer of an overlay: see there.
+func (b Bounds) Pack(ctx context.Context, w *tar.Writer, dir *os.File, prefix string, layered *Layered) (Part, error) {
+	p := &packer{bounds: b, w: w, prefix: prefix, entries: newEntries(layered)}
 	p.walker = walker{ctx: ctx, visit: p.entry}
 	top, err := newLevel("", dir, nil)
 	if err != nil {
 		return Part{}, err
 	}
-	err = p.directory(top, prefix)
+	err = p.directory(top, "", prefix)
 	if err == nil {
 		err = p.walk(top)
 	} else {
@@ -94,12 +103,20 @@ type packer struct {
 }
 
 // directory writes one that is open.
-func (p *packer) directory(l *level, name string) error {
+func (p *packer) directory(l *level, name, at string) error {
 	var s unix.Stat_t
 	if err := unix.Fstat(l.src.fd(), &s); err != nil {
 		return err
 	}
-	return p.header(tar.TypeDir, name+"/", s)
+	h := &tar.Header{Typeflag: tar.TypeDir, Name: at + "/", Mode: int64(s.Mode & 0o1777), ModTime: modified(s)}
+	err := p.record(h, name, l.src.fd(), s)
+	if err == nil {
+		err = p.write(h)
+	}
+	if err == nil && p.layered != nil {
+		err = p.opaque(l, at, s)
+	}
+	return err
 }
 
 func (p *packer) entry(l *level, name string) (*level, error) {
@@ -119,7 +136,7 @@ func (p *packer) entry(l *level, name string) (*level, error) {
 		}
 		below, err := newLevel(name, sub, nil)
 		if err == nil {
-			if err = p.directory(below, at); err != nil {
+			if err = p.directory(below, name, at); err != nil {
 				below.close()
 			}
 		}
@@ -131,27 +148,31 @@ func (p *packer) entry(l *level, name string) (*level, error) {
 		if err != nil {
 			return nil, err
 		}
-		return nil, p.write(&tar.Header{Typeflag: tar.TypeSymlink, Name: at, Linkname: target, Mode: 0o777, ModTime: modified(s)})
+		h := &tar.Header{Typeflag: tar.TypeSymlink, Name: at, Linkname: target, Mode: 0o777, ModTime: modified(s)}
+		if err := p.record(h, name, -1, s); err != nil {
+			return nil, err
+		}
+		return nil, p.write(h)
+	case unix.S_IFCHR:
+		if p.layered != nil && s.Rdev == 0 {
+			return nil, p.gone(at, name, s)
+		}
 	}
 	return nil, nil
 }
 
 func modified(s unix.Stat_t) time.Time { return time.Unix(s.Mtim.Sec, 0) }
 
-func (p *packer) header(kind byte, name string, s unix.Stat_t) error {
-	h := &tar.Header{Typeflag: kind, Name: name, Mode: int64(s.Mode & 0o1777), ModTime: modified(s)}
-	if kind == tar.TypeReg {
-		h.Size = s.Size
-	}
-	return p.write(h)
-}
-
 func (p *packer) write(h *tar.Header) error {
 	p.add(h, strings.TrimSuffix(h.Name, "/"))
 	if err := p.bounds.check(p.Stats); err != nil {
 		return err
 	}
-	return p.w.WriteHeader(h)
+	err := p.w.WriteHeader(h)
+	if errors.Is(err, tar.ErrFieldTooLong) {
+		err = fmt.Errorf("%.300q: %w", h.Name, ErrAttributes)
+	}
+	return err
 }
 
 func (p *packer) file(d int, entry, at string) error {
@@ -170,11 +191,19 @@ func (p *packer) file(d int, entry, at string) error {
 	id := inode{s.Dev, s.Ino}
 	if s.Nlink > 1 {
 		if first, ok := p.links.names[id]; ok {
-			return p.write(&tar.Header{Typeflag: tar.TypeLink, Name: at, Linkname: first, ModTime: modified(s)})
+			h := &tar.Header{Typeflag: tar.TypeLink, Name: at, Linkname: first, ModTime: modified(s)}
+			if err := p.record(h, entry, -1, s); err != nil {
+				return err
+			}
+			return p.write(h)
 		}
 		p.links.note(id, at)
 	}
-	if err := p.header(tar.TypeReg, at, s); err != nil {
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: at, Mode: int64(s.Mode & 0o1777), Size: s.Size, ModTime: modified(s)}
+	if err := p.record(h, entry, int(f.Fd()), s); err != nil {
+		return err
+	}
+	if err := p.write(h); err != nil {
 		return err
 	}
 	n, err := io.Copy(io.MultiWriter(p.w, p.sum), io.LimitReader(f, s.Size))

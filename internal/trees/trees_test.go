@@ -100,7 +100,7 @@ func TestPackAndUnpack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := Bounds{}.Pack(t.Context(), w, d, "part")
+	packed, err := Bounds{}.Pack(t.Context(), w, d, "part", nil)
 	if err := errors.Join(err, w.Close()); err != nil {
 		t.Fatal(err)
 	}

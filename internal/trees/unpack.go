@@ -21,15 +21,19 @@ type Unpacking struct {
 	Parts []string // the only names that may be at the top, of directories
 	// UID and GID own what is unpacked; negative leaves it to this process's user.
 	UID, GID int
+	// Layers are those of Parts that are layers of an overlay, which only root can unpack; Layered is not nil then.
+	Layers  []string
+	Layered *Layered
 	// End is the name of a file at the top with which the archive must end. It is left to be read; "" is none.
 	End string
 }
 
 // Unpack unpacks the rest of an archive into a directory that is there and that nobody else writes to. A name that is
 // absolute, has "..", leads through a link or is there already, a directory that was not named before what is in it, a link
-// to what is no file of the archive, and anything but files, directories and links is ErrArchive; more than there may be is
-// ErrMuch. What there is in each part is told. Where symbolic links lead does not matter to it. Permissions and times are kept, but for
-// set-user-ID and set-group-ID, and a directory's owner always may use it. What was unpacked before an error stays.
+// to what is no file of the archive, or in another part, and anything but files, directories and links is ErrArchive; more than
+// there may be is ErrMuch. What there is in each part is told. Where symbolic links lead does not matter to it. Permissions and times
+// are kept, but for set-user-ID and set-group-ID, and a directory's owner always may use it; see Layered for layers. What was unpacked
+// before an error stays.
 func (u Unpacking) Unpack(ctx context.Context, r *tar.Reader, into string) (map[string]Part, error) {
 	top, err := openDir(unix.AT_FDCWD, into)
 	if err != nil {
@@ -79,9 +83,18 @@ func (w *unpacker) unpacked() map[string]Part {
 func (w *unpacker) part(name string) *entries {
 	first, _, _ := strings.Cut(name, "/")
 	if w.parts[first] == nil {
-		w.parts[first] = newEntries()
+		w.parts[first] = newEntries(w.layered(name))
 	}
 	return w.parts[first]
+}
+
+// layered is how the layer is unpacked that a name is in; nil if it is in none.
+func (w *unpacker) layered(name string) *Layered {
+	first, _, _ := strings.Cut(name, "/")
+	if slices.Contains(w.Layers, first) {
+		return w.Layered
+	}
+	return nil
 }
 
 func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
@@ -96,6 +109,9 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 	if h.Typeflag == tar.TypeReg {
 		w.Bytes += h.Size
 	}
+	if w.layered(name) != nil {
+		w.Bytes += weight(h)
+	}
 	if err := w.check(w.Stats); err != nil {
 		return err
 	}
@@ -109,24 +125,7 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 		return err
 	}
 	defer parent.Close()
-	at, base := int(parent.Fd()), path.Base(name)
-	switch h.Typeflag {
-	case tar.TypeReg:
-		err = w.file(at, base, h, io.TeeReader(r, part.sum))
-	case tar.TypeDir:
-		err = w.dir(at, base, h)
-	case tar.TypeSymlink:
-		if h.Linkname == "" || len(h.Linkname) >= unix.PathMax {
-			return errArchive(name, "it leads nowhere")
-		}
-		if err = unix.Symlinkat(h.Linkname, at, base); err == nil {
-			err = w.own(at, base)
-		}
-	case tar.TypeLink:
-		return w.link(at, base, name, h.Linkname)
-	default:
-		return errArchive(name, "it is neither file, directory nor link")
-	}
+	err = w.make(int(parent.Fd()), name, h, io.TeeReader(r, part.sum))
 	if errors.Is(err, unix.EEXIST) {
 		return errArchive(name, "it is there twice")
 	}
@@ -134,6 +133,35 @@ func (w *unpacker) entry(h *tar.Header, r io.Reader) error {
 		return errArchive(name, "its name is too long")
 	}
 	return err
+}
+
+// make makes what an entry is, in the directory that it is in.
+func (w *unpacker) make(at int, name string, h *tar.Header, r io.Reader) error {
+	base := path.Base(name)
+	if w.layered(name) != nil {
+		if marked, err := mark(at, base, name, h); marked || err != nil {
+			return err
+		}
+	}
+	switch h.Typeflag {
+	case tar.TypeReg:
+		return w.file(at, base, name, h, r)
+	case tar.TypeDir:
+		return w.dir(at, base, name, h)
+	case tar.TypeSymlink:
+		if h.Linkname == "" || len(h.Linkname) >= unix.PathMax {
+			return errArchive(name, "it leads nowhere")
+		}
+		err := unix.Symlinkat(h.Linkname, at, base)
+		if err == nil {
+			when := whenOf(h)
+			err = errors.Join(w.own(at, base, name, h), unix.UtimesNanoAt(at, base, []unix.Timespec{when, when}, unix.AT_SYMLINK_NOFOLLOW))
+		}
+		return err
+	case tar.TypeLink:
+		return w.link(at, base, name, h.Linkname)
+	}
+	return errArchive(name, "it is neither file, directory nor link")
 }
 
 // HasHoles says that a file of an archive is as large as its header says, whatever there is of it in the archive.
@@ -176,14 +204,22 @@ func (w *unpacker) parent(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), dir), nil
 }
 
-func (w *unpacker) own(at int, base string) error {
-	if w.UID < 0 {
+// own gives a symbolic link its owner.
+func (w *unpacker) own(at int, base, name string, h *tar.Header) error {
+	uid, gid := w.UID, w.GID
+	if l := w.layered(name); l != nil {
+		var err error
+		if uid, gid, err = l.owner(h, name); err != nil {
+			return err
+		}
+	}
+	if uid < 0 {
 		return nil
 	}
-	return unix.Fchownat(at, base, w.UID, w.GID, unix.AT_SYMLINK_NOFOLLOW)
+	return unix.Fchownat(at, base, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-func (w *unpacker) dir(at int, base string, h *tar.Header) error {
+func (w *unpacker) dir(at int, base, name string, h *tar.Header) error {
 	if err := unix.Mkdirat(at, base, 0o700); err != nil {
 		return err
 	}
@@ -192,13 +228,10 @@ func (w *unpacker) dir(at int, base string, h *tar.Header) error {
 		return err
 	}
 	defer d.Close()
-	if err := w.own(at, base); err != nil {
-		return err
-	}
-	return unix.Fchmod(int(d.Fd()), uint32(h.Mode)&0o1777|0o700)
+	return w.dress(d, h, name, 0o700)
 }
 
-func (w *unpacker) file(at int, base string, h *tar.Header, r io.Reader) error {
+func (w *unpacker) file(at int, base, name string, h *tar.Header, r io.Reader) error {
 	f, err := open(at, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -207,20 +240,22 @@ func (w *unpacker) file(at int, base string, h *tar.Header, r io.Reader) error {
 	if _, err := io.Copy(f, r); err != nil {
 		return err
 	}
-	if err := w.own(at, base); err != nil {
+	if err := w.dress(f, h, name, 0); err != nil {
 		return err
 	}
-	if err := unix.Fchmod(int(f.Fd()), uint32(h.Mode)&0o1777); err != nil {
-		return err
-	}
-	when := unix.NsecToTimespec(h.ModTime.UnixNano())
-	if h.ModTime.Year() < 1970 || h.ModTime.Year() > 2200 {
-		when = unix.NsecToTimespec(time.Now().UnixNano())
-	}
+	when := whenOf(h)
 	if err := times(int(f.Fd()), when, when); err != nil {
 		return err
 	}
 	return f.Close()
+}
+
+// whenOf is when an entry was modified, or now if the file system may not be able to say so.
+func whenOf(h *tar.Header) unix.Timespec {
+	if h.ModTime.Year() < 1970 || h.ModTime.Year() > 2200 {
+		return unix.NsecToTimespec(time.Now().UnixNano())
+	}
+	return unix.NsecToTimespec(h.ModTime.UnixNano())
 }
 
 // link gives a file of the archive another name.
@@ -228,6 +263,9 @@ func (w *unpacker) link(at int, base, name, to string) error {
 	to, err := w.name(to)
 	if err != nil {
 		return err
+	}
+	if first, _, _ := strings.Cut(to, "/"); !strings.HasPrefix(name, first+"/") { // a file is in one part, and in one layer
+		return errArchive(name, "it is a link to another part of the archive")
 	}
 	parent, err := w.parent(to)
 	if err != nil {

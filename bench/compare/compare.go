@@ -7,8 +7,8 @@
 //     rounds and more, each round is one: its median, and its 99th percentile if it has samples enough. Of fewer rounds, each
 //     is cut into blocks in the order in which samples were taken, and each block's median is one.
 //   - A run as a whole has its luck too, which no test within one run can see. So a change counts only if it is also greater than the noise
-//     that both runs state: how far the medians of the rounds lie apart, and how far those of the floors, which nothing but the machine moves,
-//     lie apart between the runs. Two runs of the same thing agree within it.
+//     that both runs state: how far the medians of the rounds lie apart. And the floors, which nothing but the machine moves, must not explain
+//     it: see control. Two runs of the same thing agree within that.
 //   - Times of different machines, or of one that was disturbed, say little. There the ratios to the floors that were measured in the
 //     same rounds are compared instead, where a series has them.
 package compare
@@ -172,8 +172,7 @@ func (c *Comparison) scenario(was, is result.Scenario, ratios bool) {
 			c.few = append(c.few, is.Name)
 		}
 		for _, p := range pairsOf(x, is.Series[i], ratios) {
-			p.noise = (1+p.noise)*(1+c.control.of(x)) - 1
-			r := p.row(c.Alpha)
+			r := c.control.row(p, x, is.Series[i], c.Alpha)
 			r.Scenario, r.Series = is.Name, x.Name
 			c.Rows = append(c.Rows, r)
 			if far(r) {

@@ -9,8 +9,9 @@ import (
 	"github.com/sandtree/sandtree/bench/result"
 )
 
-// The floors are a control group: no change of what is measured moves them. By as much as they differ between two runs the machine
-// was another one, and so much of any change may be its doing.
+// The floors are a control group: no change of what is measured moves them. What differs by itself and not as a ratio to its floor, or
+// the other way round, has changed with the machine. Where there are no ratios, a change must be greater by as much as the floors
+// differ between the runs.
 type control struct {
 	moved  map[string]float64 // by floor: the part by which it is greater in the one run than in the other
 	middle float64            // of them, which stands for what has no floor of its own
@@ -48,6 +49,26 @@ func (c control) of(s result.Series) float64 {
 	return c.middle
 }
 
+// row tests a pair of two series.
+func (c control) row(p pair, before, after result.Series, alpha float64) Row {
+	other, ok := ratiosOf(before, after)
+	if ok && p.unit == "ratio" {
+		all := pairsOf(before, after, false)
+		if ok = len(all) > 0; ok {
+			other = all[0]
+		}
+	}
+	if !ok || p.statistic != other.statistic {
+		p.noise = (1+p.noise)*(1+c.of(before)) - 1
+		return p.row(alpha)
+	}
+	r, confirmed := p.row(alpha), other.row(alpha)
+	if (r.Verdict == Better || r.Verdict == Worse) && confirmed.Verdict != r.Verdict {
+		r.Verdict = Same
+	}
+	return r
+}
+
 // restless is from where on it is said that the machine differed: a smaller part is what rounds differ by anyway.
 const restless = 0.1
 
@@ -66,6 +87,6 @@ func (c control) note() string {
 	if len(names) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("the bare machine was not the same in both runs, and a change must be greater by as much to count: its floors differ, %s; %s",
-		strings.Join(names, ", "), "run both again, by turns, to see smaller ones")
+	return fmt.Sprintf("the bare machine was not the same in both runs: its floors differ, %s; what changed with them does not count, "+
+		"nor what changed less and has no floor of its own: run both again, by turns, to see that", strings.Join(names, ", "))
 }

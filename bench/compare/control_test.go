@@ -14,7 +14,7 @@ func TestFloorsAreTheControl(t *testing.T) {
 	}
 	run := func(v, own, other float64) *result.Report {
 		with, without := steady("x", v), steady("y", v)
-		with.Floor = "pipe"
+		with.Floor, with.Ratios = "pipe", []float64{v / own, v / own, v / own, v / own, v / own}
 		return &result.Report{Floors: []result.Series{steady("pipe", own), steady("disk", other), steady("exec", other)},
 			Scenarios: []result.Scenario{{Name: "s", Series: []result.Series{with, without}}}}
 	}
@@ -24,7 +24,7 @@ func TestFloorsAreTheControl(t *testing.T) {
 		note          string
 	}{
 		{120, 10, 10, Worse, Worse, ""}, {80, 10, 10, Better, Better, ""},
-		{120, 13, 10, Same, Worse, `"pipe" by 30 %`}, {120, 7, 10, Same, Worse, `"pipe" by 43 %`},
+		{120, 13, 10, Same, Worse, `"pipe" by 30 %`}, {120, 7, 10, Worse, Worse, `"pipe" by 43 %`}, {100, 13, 10, Same, Same, `"pipe"`},
 		{120, 10, 15, Worse, Same, `"disk" by 50 %`}, {120, 13, 15, Same, Same, `"disk" by 50 %, "exec" by 50 %, "pipe" by 30 %`},
 		{200, 13, 13, Worse, Worse, `"pipe" by 30 %`}, // more than the machine explains
 	} {

@@ -12,6 +12,7 @@ const (
 	blocks     = 8    // witnesses that fewer rounds are cut into, at least
 	tailed     = 200  // samples of a round from which its 99th percentile is not only its greatest
 	tail       = 2    // times the noise that a tail must differ by: it is made of few samples, and of tails there are many
+	runLuck    = 0.08 // what no number of rounds shows less of, where they lie that far apart: a whole run has its luck
 	leastNoise = 0.01 // no clock, no quantile and no machine is better
 )
 
@@ -27,8 +28,8 @@ type pair struct {
 // pairsOf are the statistics that both series can give.
 func pairsOf(a, b result.Series, ratios bool) (all []pair) {
 	more := a.Better == "more"
-	if ratios && a.Floor != "" && a.Floor == b.Floor && len(a.Ratios) > 0 && len(b.Ratios) > 0 {
-		return []pair{{"p50", "ratio", more, a.Ratios, b.Ratios, noise(a.Ratios, b.Ratios), false}}
+	if p, ok := ratiosOf(a, b); ok && ratios {
+		return []pair{p}
 	}
 	ra, rb := rounds(a), rounds(b)
 	if len(ra) == 0 || len(rb) == 0 {
@@ -48,6 +49,14 @@ func pairsOf(a, b result.Series, ratios bool) (all []pair) {
 		all = append(all, pair{"p99", a.Unit, more, ta, tb, tail * noise(ta, tb), false})
 	}
 	return all
+}
+
+// ratiosOf are the ratios to the floor that both series have.
+func ratiosOf(a, b result.Series) (p pair, ok bool) {
+	if a.Floor == "" || a.Floor != b.Floor || len(a.Ratios) == 0 || len(b.Ratios) == 0 {
+		return p, false
+	}
+	return pair{"p50", "ratio", a.Better == "more", a.Ratios, b.Ratios, noise(a.Ratios, b.Ratios), false}, true
 }
 
 // rounds are those that have samples, and of them what is a number.
@@ -77,12 +86,14 @@ func witnesses(of, beside [][]float64) []float64 {
 	return all
 }
 
-// noise is the greater of how far the rounds of each run lie apart, as a part of their median.
+// noise is the greater of how far the rounds of each run lie apart, as a part of their median. The median of more than five is surer by
+// the root of their number.
 func noise(a, b []float64) float64 {
 	apart := leastNoise
 	for _, rounds := range [][]float64{a, b} {
 		if m := result.Median(rounds); m > 0 {
-			apart = max(apart, spread(rounds)/m)
+			s := spread(rounds) / m
+			apart = max(apart, s*math.Sqrt(manyRounds/float64(max(len(rounds), manyRounds))), min(s, runLuck))
 		}
 	}
 	return apart

@@ -182,9 +182,9 @@ name = "ramp"
 kind = "throughput"
 op = "true"
 mode = "ramp"
-rate = 20
+rate = 4
 rounds = 1
-duration = "100ms"
+duration = "400ms"
 limit = "60s"
 [[scenario]]
 name = "burst"
@@ -262,10 +262,6 @@ func TestEveryKind(t *testing.T) {
 			if !strings.Contains(s.Unsupported, "pause") || s.Failed != "" || len(s.Series) > 0 {
 				t.Errorf("pause: %+v", s)
 			}
-			continue
-		}
-		if strings.HasPrefix(s.Failed, "it does not follow even the first rate") { // nor does a machine that has more to do than it can
-			t.Logf("%s: %s", s.Name, s.Failed)
 			continue
 		}
 		check(t, s)

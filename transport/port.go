@@ -36,9 +36,6 @@ func (c *Client) Port(ctx context.Context, port int) (net.Conn, error) {
 	return &portConn{Conn: k.Conn, c: c, k: k, in: io.MultiReader(bytes.NewReader(early), k.Conn)}, nil
 }
 
-// PortPath is the path below which a server hands HTTP requests on to a port, without a slash at its end.
-func PortPath(port int) string { return wire.PathPorts + "/" + strconv.Itoa(port) }
-
 // A portConn is a connection to a port, through that to the server.
 type portConn struct {
 	net.Conn
